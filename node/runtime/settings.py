@@ -1,0 +1,157 @@
+"""Kinds of settings: how a value from TOML or from text becomes one that the node believes. Which
+settings there are is config.py's.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+MAX_ITEMS: Final = 64
+"""Entries of a list: more addresses than any node has, and few enough to dial."""
+
+MAX_TEXT: Final = 1024
+"""Characters of one text value: longer than any address or name."""
+
+UNITS: Final = {
+    "B": 1,
+    "kB": 1000,
+    "MB": 1000**2,
+    "GB": 1000**3,
+    "TB": 1000**4,
+    "KiB": 1024,
+    "MiB": 1024**2,
+    "GiB": 1024**3,
+}
+
+_SIZE = re.compile(r"(\d{1,15}) ?(" + "|".join(UNITS) + r")?", re.ASCII)
+_NUMBER = re.compile(r"\d{1,15}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?", re.ASCII)
+_PEER_ID = re.compile(r"[1-9A-HJ-NP-Za-km-z]{40,64}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`wants` says what is right. `read` takes a TOML value and raises ValueError if it isn't that;
+    `from_text` makes the TOML value of what stands in the environment or on a command line.
+    """
+
+    wants: str
+    read: Callable[[object], object]
+    from_text: Callable[[str], object] = str
+
+
+def whole(least: int, most: int) -> Kind:
+    """A whole number within bounds."""
+
+    def read(raw: object) -> int:
+        if not isinstance(raw, int) or isinstance(raw, bool):
+            raise ValueError("not a whole number")  # noqa: TRY004 - one exception for what is not right
+        return _within(raw, least, most)
+
+    return Kind(f"a whole number from {least} to {most}", read, _number)
+
+
+def size(least: int, most: int) -> Kind:
+    """A number of bytes, written as a number or as `500 MB`."""
+
+    def read(raw: object) -> int:
+        if isinstance(raw, int) and not isinstance(raw, bool):
+            return _within(raw, least, most)
+        match = _SIZE.fullmatch(_text(raw).strip())
+        if not match:
+            raise ValueError("not a size")
+        return _within(int(match[1]) * UNITS[match[2] or "B"], least, most)
+
+    return Kind(f'a size from {in_words(least)} to {in_words(most)}, such as "500 MB"', read)
+
+
+def choice(*names: str) -> Kind:
+    """One of a few words."""
+
+    def read(raw: object) -> str:
+        if _text(raw) not in names:
+            raise ValueError(f'"{raw}" is unknown')
+        return str(raw)
+
+    return Kind("one of " + ", ".join(names), read)
+
+
+def listen_addresses() -> Kind:
+    """Multiaddrs to listen on: an IP address and a TCP port."""
+    return Kind('a list such as ["/ip4/0.0.0.0/tcp/4101"]', lambda raw: _each(raw, _listen_address), _commas)
+
+
+def peer_addresses() -> Kind:
+    """Multiaddrs that name a peer."""
+    wants = 'a list such as ["/dns4/example.org/tcp/4101/p2p/12D3Koo..."]'
+    return Kind(wants, lambda raw: _each(raw, _peer_address), _commas)
+
+
+def in_words(count: int) -> str:
+    """Bytes as a person writes them; exact or in bytes."""
+    for unit in ("TB", "GB", "MB", "kB"):
+        if count and count % UNITS[unit] == 0:
+            return f"{count // UNITS[unit]} {unit}"
+    return f"{count} B"
+
+
+def _within(number: int, least: int, most: int) -> int:
+    if not least <= number <= most:
+        raise ValueError(f"{number} is out of range")
+    return number
+
+
+def _text(raw: object) -> str:
+    if not isinstance(raw, str):
+        raise ValueError("not a text")  # noqa: TRY004 - one exception for what is not right
+    if len(raw) > MAX_TEXT:
+        raise ValueError(f"longer than {MAX_TEXT} characters")
+    return raw
+
+
+def _number(text: str) -> object:
+    return int(text) if _NUMBER.fullmatch(text.strip()) else text
+
+
+def _commas(text: str) -> object:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _each(raw: object, read: Callable[[str], str]) -> tuple[str, ...]:
+    if not isinstance(raw, list):
+        raise ValueError("not a list")  # noqa: TRY004 - as above
+    if len(raw) > MAX_ITEMS:
+        raise ValueError(f"more than {MAX_ITEMS} entries")
+    return tuple(read(_text(item)) for item in raw)
+
+
+def _listen_address(text: str) -> str:
+    match text.split("/"):
+        case ["", ("ip4" | "ip6") as family, address, "tcp", port] if _port(port, least=0):
+            if _is_ip(family, address):
+                return text
+    raise ValueError(f'"{text}" is no address to listen on')
+
+
+def _peer_address(text: str) -> str:
+    match text.split("/"):
+        case ["", protocol, address, "tcp", port, "p2p", peer] if _port(port) and _PEER_ID.fullmatch(peer):
+            if _is_ip(protocol, address):
+                return text
+            if protocol in ("dns", "dns4", "dns6") and len(address) < 254 and _NAME.fullmatch(address):
+                return text
+    raise ValueError(f'"{text}" is no address of a peer')
+
+
+def _port(text: str, *, least: int = 1) -> bool:
+    return bool(re.fullmatch(r"[0-9]{1,5}", text)) and least <= int(text) <= 65_535
+
+
+def _is_ip(protocol: str, text: str) -> bool:
+    try:
+        version = ipaddress.ip_address(text).version
+    except ValueError:
+        return False
+    return protocol == f"ip{version}"

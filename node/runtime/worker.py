@@ -1,0 +1,128 @@
+"""Work that must not hold up trio: jobs on hostile input in a process that can be ended, short blocking
+calls in a few threads. What the jobs do is their rooms' business.
+"""
+
+import contextlib
+import resource
+import signal
+from collections.abc import AsyncIterator, Callable
+from typing import Final, TypeVar
+
+import trio
+import trio_parallel
+
+from node.runtime.errors import NodeError
+
+T = TypeVar("T")
+
+PROCESSES: Final = 1
+"""Worker processes at once: one, so that hostile mail can take one core at most."""
+
+THREADS: Final = 4
+"""Blocking calls at once (argon2 of 64 MiB, look-ups): bounds their memory and what they take from trio."""
+
+IDLE_S: Final = 60.0
+"""Seconds after which a worker without jobs ends and gives its memory back."""
+
+START_S: Final = 30.0
+"""Seconds in which a worker must have started; 0.15 on an idle machine, many times that on a busy one."""
+
+CLOSE_S: Final = 2.0
+"""Seconds that a worker gets to end by itself when we close."""
+
+ORPHAN_S: Final = 5.0
+"""Seconds after its deadline at which a job ends itself, should the process that set the deadline be gone."""
+
+MEMORY: Final = 768 * 1024 * 1024
+"""Bytes of address space of a worker: a letter of 1 MiB needs 60 MB to parse; beyond this it is hostile."""
+
+
+class WorkerError(NodeError):
+    """The worker died in a job, ran out of memory, or could not start."""
+
+
+class WorkerTimeout(WorkerError):  # noqa: N818 - what it is called everywhere
+    """The job was ended at its deadline."""
+
+
+class Worker:
+    """Runs jobs; made by `open_worker()`."""
+
+    def __init__(self, context: trio_parallel.WorkerContext, processes: int, threads: int) -> None:
+        self._context = context
+        self._slots = trio.CapacityLimiter(processes)
+        self._threads = trio.CapacityLimiter(threads)
+
+    async def run(self, job: Callable[..., T], *args: object, deadline: float) -> T:
+        """`job(*args)` in the worker process, which is killed after `deadline` seconds of its own time
+        (waiting for a slot and starting the process are not counted) or when the caller is cancelled.
+
+        `job` must be importable from a module that imports little; arguments, result and exceptions
+        must pickle. Raises what the job raises; WorkerTimeout; WorkerError if it took the process down.
+        """
+        async with self._slots:
+            try:
+                await self._ensure_started()
+                with trio.move_on_after(deadline):
+                    return await self._call(_bounded, deadline + ORPHAN_S, job, args)
+            except trio_parallel.BrokenWorkerError as error:
+                raise WorkerError("worker-died", "the worker process died in a job") from error
+            except MemoryError as error:
+                raise WorkerError("worker-memory", "a job needed more memory than it may have") from error
+        raise WorkerTimeout("worker-deadline", f"a job took longer than {deadline:g} seconds")
+
+    async def _ensure_started(self) -> None:
+        if self._context.statistics().idle_workers:
+            return
+        with trio.move_on_after(START_S) as scope:
+            await self._call(bool)
+        if scope.cancelled_caught:
+            raise WorkerError("worker-start", f"the worker process did not start within {START_S:g} seconds")
+
+    async def _call(self, job: Callable[..., T], *args: object) -> T:
+        result: T = await self._context.run_sync(
+            job, *args, kill_on_cancel=True, limiter=contextlib.nullcontext()
+        )
+        return result
+
+    async def in_thread(self, call: Callable[..., T], *args: object, abandon_on_cancel: bool = False) -> T:
+        """`call(*args)`, short and blocking, in one of a few threads. With `abandon_on_cancel` a
+        cancelled caller leaves at once and the thread finishes alone; without, it waits.
+        """
+        return await trio.to_thread.run_sync(
+            call,
+            *args,
+            limiter=self._threads,
+            # trio-typing's stubs of an old trio hide trio's own types wherever both are installed.
+            abandon_on_cancel=abandon_on_cancel,  # type: ignore[call-arg, unused-ignore]
+        )
+
+
+@contextlib.asynccontextmanager
+async def open_worker(
+    *, processes: int = PROCESSES, threads: int = THREADS, idle: float = IDLE_S
+) -> AsyncIterator[Worker]:
+    """A Worker whose processes start when first needed and are gone when the block is left.
+    `idle` in seconds. Tasks that use it must end inside the block.
+    """
+    async with trio_parallel.open_worker_context(
+        idle_timeout=idle, init=_prepare, grace_period=CLOSE_S
+    ) as context:
+        yield Worker(context, processes, threads)
+
+
+def _prepare() -> None:
+    """Runs in a new worker: what it may use of this machine."""
+    with contextlib.suppress(ValueError, OSError):  # macOS takes no such limit
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+def _bounded(seconds: float, job: Callable[..., T], args: tuple[object, ...]) -> T:
+    """Runs in the worker. If the parent was killed nobody enforces the deadline, so the process is
+    its own last guard: SIGALRM's default ends it even in C code that holds the interpreter.
+    """
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        return job(*args)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
