@@ -41,7 +41,7 @@ system_packages() { # system_packages REASON PACKAGE...: installs them as root o
     local reason="$1" command answer
     shift
     [ $# -gt 0 ] || return 0
-    if command -v apt-get >/dev/null; then command="apt-get install -y $*"
+    if command -v apt-get >/dev/null; then command="apt-get install -qq -y $*"
     elif command -v dnf >/dev/null; then command="dnf install -y $*"
     elif command -v brew >/dev/null; then command="brew install $*"
     else die "$reason Missing here: $*. Install them, then run this again."
@@ -58,7 +58,7 @@ system_packages() { # system_packages REASON PACKAGE...: installs them as root o
         case "$answer" in y | Y | yes) ;; *) die "Nothing was installed." ;; esac
     else
         say "Running: $command"
-        if command -v apt-get >/dev/null; then apt-get update -qq >&2; fi
+        if command -v apt-get >/dev/null; then export DEBIAN_FRONTEND=noninteractive; apt-get update -qq >&2; fi
     fi
     $command >&2 || die "That did not work; the output above says why."
 }
