@@ -105,7 +105,7 @@ pip_locked() { # pip_locked PYTHON LOCK...: exactly what the locks name, each fi
     shift
     for lock in "$@"; do
         # Without build isolation, so that the little that comes as source is built by locked tools too.
-        "$python" -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes \
+        "$python" -m pip install -qq --disable-pip-version-check --no-input --no-deps --require-hashes \
             --no-build-isolation -r "$ROOT/requirements/$lock.txt" >&2 ||
             die "The packages could not be installed; the lines above say why. Running this again goes on from here."
     done
@@ -132,7 +132,7 @@ install_run() {
 }
 
 install_project() {
-    (cd "$ROOT" && "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-deps \
+    (cd "$ROOT" && "$VENV/bin/python" -m pip install -qq --disable-pip-version-check --no-input --no-deps \
         --no-build-isolation --no-index --editable . >&2) || die "The project itself could not be installed."
 }
 
