@@ -76,7 +76,7 @@ class Fields:
         value = self.value(name)
         if not isinstance(value, str):
             raise self.fault(name, "is not text")
-        if not least <= len(value.encode()) <= most:
+        if not least <= _size(value) <= most:
             raise self.fault(name, f"is not from {least} to {most} bytes")
         return value
 
@@ -116,7 +116,7 @@ class Fields:
         """An array of texts, each of at most `most_bytes` UTF-8 bytes."""
         result = []
         for item in self.list(name, most):
-            if not isinstance(item, str) or len(item.encode()) > most_bytes:
+            if not isinstance(item, str) or _size(item) > most_bytes:
                 raise self.fault(name, f"holds what is not a text of at most {most_bytes} bytes")
             result.append(item)
         return tuple(result)
@@ -142,3 +142,11 @@ class Fields:
 
     def optional_map(self, name: str) -> "Fields | None":
         return self.map(name) if name in self._map else None
+
+
+def _size(text: str) -> int:
+    """Bytes of `text` as UTF-8. Half a surrogate pair (JSON can carry one) fits no bound."""
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        return MAX_INT
