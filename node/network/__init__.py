@@ -1,0 +1,43 @@
+"""Peers and the ways to them: libp2p behind one adapter, and our own Kademlia. What others may use
+is named here; libp2p is known nowhere else.
+"""
+
+from node.network.addresses import PeerAddress, parse_peer, parse_peer_id, peer_id_text
+from node.network.channel import Channel
+from node.network.connections import PeerStatus
+from node.network.errors import (
+    BadAddress,
+    Busy,
+    ChannelClosed,
+    ListenFailed,
+    NetworkError,
+    PeerFault,
+    PeerUnreachable,
+)
+from node.network.network import Network, open_network
+from node.network.records import MemoryRecords, RecordStore, Validator
+from node.network.settings import MemoryPeerBook, NetworkSettings, PeerBook
+
+__all__ = [
+    "BadAddress",
+    "Busy",
+    "Channel",
+    "ChannelClosed",
+    "ListenFailed",
+    "MemoryPeerBook",
+    "MemoryRecords",
+    "Network",
+    "NetworkError",
+    "NetworkSettings",
+    "PeerAddress",
+    "PeerBook",
+    "PeerFault",
+    "PeerStatus",
+    "PeerUnreachable",
+    "RecordStore",
+    "Validator",
+    "open_network",
+    "parse_peer",
+    "parse_peer_id",
+    "peer_id_text",
+]

@@ -1,0 +1,181 @@
+"""Who may connect, open streams and send bodies, by peer and by address block. Counting only: no
+socket and no libp2p here.
+"""
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Protocol, TypeVar
+
+import trio
+
+from node.network.addresses import Scope, block_of, scope_of_ip
+from node.network.errors import Busy
+from node.network.limits import (
+    FAULT_WINDOW,
+    FAULTS_PER_BLOCK,
+    FAULTS_PER_PEER,
+    MAX_BODIES,
+    MAX_BODIES_PER_BLOCK,
+    MAX_CONNECTIONS,
+    MAX_CONNECTIONS_PER_BLOCK,
+    MAX_HANDSHAKES,
+    MAX_HANDSHAKES_PER_BLOCK,
+    MAX_REMEMBERED,
+    MAX_STREAMS,
+    MAX_STREAMS_PER_PEER,
+    REFUSAL,
+    RESERVED_BODIES,
+)
+
+T = TypeVar("T")
+
+
+class Faults:
+    """Faults of peers or blocks; who has too many is refused for a while."""
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+        self._times: OrderedDict[bytes | str, deque[float]] = OrderedDict()
+        self._refused: OrderedDict[bytes | str, float] = OrderedDict()
+
+    def add(self, who: bytes | str, now: float) -> bool:
+        """Count one fault; whether that was one too many."""
+        times = self._times.setdefault(who, deque(maxlen=self._budget))
+        self._times.move_to_end(who)
+        times.append(now)
+        if len(times) < self._budget or times[0] < now - FAULT_WINDOW:
+            self._trim(self._times)
+            return False
+        del self._times[who]
+        self._refused[who] = now + REFUSAL
+        self._trim(self._refused)
+        return True
+
+    def refuses(self, who: bytes | str, now: float) -> bool:
+        """Whether this peer or block was sent away and has not served its time."""
+        until = self._refused.get(who)
+        if until is not None and until <= now:
+            del self._refused[who]
+        return until is not None and until > now
+
+    @staticmethod
+    def _trim(table: OrderedDict[bytes | str, deque[float]] | OrderedDict[bytes | str, float]) -> None:
+        while len(table) > MAX_REMEMBERED:
+            table.popitem(last=False)
+
+
+class Admission:
+    """What each peer and block uses of our connections and streams.
+
+    Loopback has no block limits: everyone there is on this machine.
+    """
+
+    def __init__(self) -> None:
+        self.counters: Counter[str] = Counter()
+        self._peer_faults = Faults(FAULTS_PER_PEER)
+        self._block_faults = Faults(FAULTS_PER_BLOCK)
+        self._connections: Counter[str] = Counter()
+        self._handshakes: Counter[str] = Counter()
+        self._streams: Counter[bytes] = Counter()
+
+    def blame(self, peer_id: bytes, host: str | None, fault: str) -> bool:
+        """Count a fault; whether the peer is to be sent away."""
+        self.counters[f"fault:{fault}"] += 1
+        now = trio.current_time()
+        if host is not None:
+            self.blame_host(host)
+        return self._peer_faults.add(peer_id, now)
+
+    def blame_host(self, host: str) -> None:
+        """Count a fault of somebody who did not say who he is."""
+        if scope_of_ip(host) is not Scope.LOOPBACK:
+            self._block_faults.add(block_of(host), trio.current_time())
+
+    def refuses(self, peer_id: bytes) -> bool:
+        """Whether this peer was sent away lately."""
+        return self._peer_faults.refuses(peer_id, trio.current_time())
+
+    @contextmanager
+    def connection(self, host: str) -> Iterator[None]:
+        """An inbound connection from `host`, from accept to close. Raises Busy."""
+        block, local = block_of(host), scope_of_ip(host) is Scope.LOOPBACK
+        if self._block_faults.refuses(block, trio.current_time()):
+            raise Busy("this address block was sent away")
+        if self._connections.total() >= MAX_CONNECTIONS:
+            raise Busy("too many connections")
+        if not local and self._connections[block] >= MAX_CONNECTIONS_PER_BLOCK:
+            raise Busy("too many connections from one address block")
+        with _held(self._connections, block):
+            yield
+
+    @contextmanager
+    def handshake(self, host: str) -> Iterator[None]:
+        """The part of a connection before the peer has proved who it is. Raises Busy."""
+        block = block_of(host)
+        if self._handshakes.total() >= MAX_HANDSHAKES:
+            raise Busy("too many handshakes at once")
+        if self._handshakes[block] >= MAX_HANDSHAKES_PER_BLOCK:
+            raise Busy("too many handshakes from one address block")
+        with _held(self._handshakes, block):
+            yield
+
+    @contextmanager
+    def stream(self, peer_id: bytes) -> Iterator[None]:
+        """An inbound stream. Raises Busy."""
+        if self._streams[peer_id] >= MAX_STREAMS_PER_PEER or self._streams.total() >= MAX_STREAMS:
+            raise Busy("too many streams")
+        with _held(self._streams, peer_id):
+            yield
+
+
+class Sender(Protocol):
+    """What a channel tells of its other end."""
+
+    @property
+    def peer_id(self) -> bytes: ...
+
+    @property
+    def remote_block(self) -> str: ...
+
+
+class Bodies:
+    """Letter bodies arriving at once (protocol §8): a total, a share for each block, and a reserve
+    for accepted senders.
+    """
+
+    def __init__(self, is_accepted: Callable[[bytes], bool]) -> None:
+        self._is_accepted = is_accepted
+        self._all = 0
+        self._others: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def slot(self, channel: Sender) -> AsyncIterator[None]:
+        """Room for one body from this channel's peer. Raises Busy at once when there is none."""
+        if self._all >= MAX_BODIES:
+            raise Busy("too many letters are arriving")
+        block, accepted = channel.remote_block, self._is_accepted(channel.peer_id)
+        if not accepted and self._others.total() >= MAX_BODIES - RESERVED_BODIES:
+            raise Busy("too many letters are arriving")
+        if not accepted and self._others[block] >= MAX_BODIES_PER_BLOCK:
+            raise Busy("too many letters are arriving from one address block")
+        self._all += 1
+        try:
+            if accepted:
+                yield
+            else:
+                with _held(self._others, block):
+                    yield
+        finally:
+            self._all -= 1
+
+
+@contextmanager
+def _held(counter: Counter[T], key: T) -> Iterator[None]:
+    counter[key] += 1
+    try:
+        yield
+    finally:
+        counter[key] -= 1
+        if not counter[key]:
+            del counter[key]

@@ -1,0 +1,298 @@
+"""The network as the rest of the node sees it: one object over host, connections, channels and DHT.
+Nothing here knows what letters are.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import trio
+from libp2p.host.basic_host import BasicHost
+
+from node.network import identify, kad, kad_wire
+from node.network.addresses import PeerAddress, Scope, parse_peer, peer_id_text, scope_of
+from node.network.admission import Admission, Bodies
+from node.network.channel import Channel
+from node.network.channels import Channels, Handler
+from node.network.connections import Connections, PeerStatus, Remote
+from node.network.errors import NetworkError, PeerUnreachable
+from node.network.host import NodeSwarm, Watcher, build_host
+from node.network.interfaces import expand
+from node.network.join import Joiner
+from node.network.limits import MAX_ADDRS, MAX_KAD_FRAME, QUERY_TIMEOUT, SERVED_IDLE
+from node.network.records import Records, RecordStore, Validator
+from node.network.settings import NetworkSettings, PeerBook
+from node.runtime.clock import Clock
+from protocol.errors import RemoteProtocolError
+
+log = logging.getLogger(__name__)
+
+IDENTIFY_WAIT = 2.0
+"""Seconds that `connect` waits for a peer to say who it is; the connection stands without it."""
+
+Connected = Callable[[bytes], None]
+
+
+class Network:
+    """Peers, channels to them, and the DHT. Made by `open_network`."""
+
+    def __init__(
+        self,
+        settings: NetworkSettings,
+        host: BasicHost,
+        swarm: NodeSwarm,
+        admission: Admission,
+        records: Records,
+        bodies: Bodies,
+        clock: Clock,
+    ) -> None:
+        self.peer_id = host.get_id().to_bytes()
+        self.peer_id_text = peer_id_text(self.peer_id)
+        self.bodies = bodies
+        self.settings = settings
+        self._host, self._swarm, self._admission = host, swarm, admission
+        self._connections = Connections(swarm, admission, clock)
+        self._channels = Channels(host, self._connections, self.blame)
+        self.kad = kad.Kademlia(self.peer_id, records, self._ask, self._known)
+        self._connected: list[Connected] = []
+        self._identified: dict[bytes, trio.Event] = {}
+        self._nursery: trio.Nursery | None = None
+
+    # Who we are
+
+    def listen_addrs(self) -> list[str]:
+        """Where this node listens, with `/p2p/`; wildcards are replaced by this machine's addresses."""
+        return PeerAddress(self.peer_id, tuple(self._addrs())).texts()
+
+    def public_addrs(self) -> list[str]:
+        """Those of them that can be reached from anywhere."""
+        addrs = (addr for addr in self._addrs() if scope_of(addr) is Scope.PUBLIC)
+        return PeerAddress(self.peer_id, tuple(addrs)).texts()
+
+    @property
+    def reachability(self) -> str:
+        """One of public (somebody came to us from a public address), private (we have peers and no
+        public address), unknown.
+        """
+        remotes = self._connections.all()
+        if any(remote.inbound and remote.scope is Scope.PUBLIC for remote in remotes):
+            return "public"
+        return "private" if remotes and not self.public_addrs() else "unknown"
+
+    @property
+    def counters(self) -> Counter[str]:
+        """What happened since the start, by name."""
+        return self._admission.counters
+
+    # Peers
+
+    async def connect(self, address: str) -> bytes:
+        """Connect to a multiaddr with `/p2p/`; its peer id. Raises BadAddress, PeerUnreachable."""
+        peer = parse_peer(address)
+        await self.reach(peer)
+        return peer.peer_id
+
+    async def reach(self, peer: PeerAddress) -> None:
+        """Be connected to a peer, looking it up where we know no address that answers. Raises
+        PeerUnreachable.
+        """
+        await self._connections.connect(await self._located(peer))
+        identified = self._identified.get(peer.peer_id)
+        if identified is not None:
+            with trio.move_on_after(IDENTIFY_WAIT):
+                await identified.wait()
+
+    def is_connected(self, peer_id: bytes) -> bool:
+        """Whether a connection to this peer is open."""
+        return self._connections.get(peer_id) is not None
+
+    def peers(self) -> list[PeerStatus]:
+        """Everybody connected."""
+        return self._connections.peers()
+
+    def on_connected(self, callback: Connected) -> None:
+        """Call back with the id of each peer that connects. The callback must not block."""
+        self._connected.append(callback)
+
+    def blame(self, peer_id: bytes, fault: str) -> None:
+        """Count a fault of a peer. Over the budget it is disconnected and refused for a while."""
+        remote = self._connections.get(peer_id)
+        if self._admission.blame(peer_id, remote.host if remote else None, fault):
+            self._connections.suspect(peer_id)
+
+    # Channels
+
+    def serve(self, protocol_id: str, handler: Handler, *, max_frame: int, deadline: float) -> None:
+        """Hand every stream of this protocol to `handler` as a Channel. `max_frame` in bytes,
+        `deadline` in seconds for each read and write.
+        """
+        self._channels.serve(protocol_id, handler, max_frame=max_frame, deadline=deadline)
+
+    @asynccontextmanager
+    async def channel(
+        self, peer: PeerAddress, protocol_id: str, *, max_frame: int, deadline: float
+    ) -> AsyncIterator[Channel]:
+        """A channel to a peer for one exchange, from the pool or new. Raises PeerUnreachable."""
+        located = await self._located(peer)
+        async with self._channels.channel(
+            located, protocol_id, max_frame=max_frame, deadline=deadline
+        ) as channel:
+            yield channel
+
+    def body(self, channel: Channel) -> AbstractAsyncContextManager[None]:
+        """Room for one letter body from this channel's peer (protocol §8). Raises Busy on entering."""
+        return self.bodies.slot(channel)
+
+    # The DHT
+
+    async def put_record(self, address: str, value: bytes) -> int:
+        """Store a record under a Mailio address; at how many servers. Raises RemoteProtocolError
+        for a value that is not valid.
+        """
+        return await self.kad.put(address, value)
+
+    async def find_records(self, address: str) -> list[bytes]:
+        """Valid records of an address from several servers, each once."""
+        return await self.kad.get(address)
+
+    async def find_peer(self, peer_id: bytes) -> PeerAddress | None:
+        """Where a peer may be reached: what we know, else what the DHT knows."""
+        return self._known(peer_id) or self.kad.table.get(peer_id) or await self.kad.find_peer(peer_id)
+
+    # Within
+
+    async def start(self, nursery: trio.Nursery, book: PeerBook) -> None:
+        """Listen and begin to work in `nursery`. Raises ListenFailed."""
+        self._nursery = nursery
+        self._connections.came, self._connections.went = self._came, self._went
+        self._swarm.register_notifee(Watcher(self._connections.opened, self._connections.closed))
+        self.serve(
+            identify.PROTOCOL, self._serve_identify, max_frame=identify.MAX_FRAME, deadline=identify.DEADLINE
+        )
+        if self.settings.dht_server:
+            self.serve(kad.PROTOCOL, self._serve_kad, max_frame=MAX_KAD_FRAME, deadline=SERVED_IDLE)
+        for addr in self.settings.listen:
+            listener = await self._swarm.open_listener(addr)
+            nursery.start_soon(listener.serve)
+        await self.kad.records.load()
+        joiner = Joiner(self, self._connections, self._channels, book)
+        nursery.start_soon(joiner.stay_joined)
+        nursery.start_soon(joiner.maintain)
+
+    async def stop(self) -> None:
+        """Say goodbye to everyone."""
+        await self._swarm.close_all()
+
+    def _addrs(self) -> list[str]:
+        found = [str(addr) for listener in self._swarm.listeners.values() for addr in listener.get_addrs()]
+        return list(dict.fromkeys(addr for text in found for addr in expand(text)))
+
+    async def _located(self, peer: PeerAddress) -> PeerAddress:
+        if peer.addrs or self.is_connected(peer.peer_id):
+            return peer
+        found = await self.find_peer(peer.peer_id)
+        if found is None:
+            raise PeerUnreachable(f"nobody knows where the node {peer_id_text(peer.peer_id)} is")
+        return found
+
+    def _known(self, peer_id: bytes) -> PeerAddress | None:
+        """A connected peer with the addresses that it told; ourselves."""
+        if peer_id == self.peer_id:
+            return PeerAddress(peer_id, tuple(self._addrs()[:MAX_ADDRS]))
+        remote = self._connections.get(peer_id)
+        if remote is None or remote.identity is None or not remote.identity.addrs:
+            return None
+        return PeerAddress(peer_id, remote.identity.addrs)
+
+    def _came(self, remote: Remote) -> None:
+        assert self._nursery is not None
+        self._identified[remote.peer_id] = trio.Event()
+        self._nursery.start_soon(self._identify, remote)
+
+    def _went(self, peer_id: bytes) -> None:
+        self._channels.forget(peer_id)
+        identified = self._identified.pop(peer_id, None)
+        if identified is not None:
+            identified.set()
+
+    async def _identify(self, remote: Remote) -> None:
+        """Ask a new peer who it is; then it counts as connected for the rest of the node."""
+        peer = PeerAddress(remote.peer_id)
+        try:
+            async with self._channels.channel(
+                peer, identify.PROTOCOL, max_frame=identify.MAX_FRAME, deadline=identify.DEADLINE
+            ) as channel:
+                answer = identify.parse(await channel.receive(), remote.scope)
+            self._connections.identified(remote.peer_id, answer)
+            told = PeerAddress(remote.peer_id, answer.addrs)
+            self.kad.is_server(told, server=kad.PROTOCOL in answer.protocols)
+        except (NetworkError, RemoteProtocolError) as error:
+            log.debug("identify: %s", error)
+        event = self._identified.get(remote.peer_id)
+        if event is not None:
+            event.set()
+        for callback in self._connected if self.is_connected(remote.peer_id) else ():
+            callback(remote.peer_id)
+
+    async def _serve_identify(self, channel: Channel) -> None:
+        remote = self._connections.get(channel.peer_id)
+        scope = remote.scope if remote else Scope.PUBLIC
+        family = "ip6" if remote and ":" in remote.host else "ip4"
+        seen_at = f"/{family}/{remote.host}/tcp/0" if remote and remote.host else ""
+        protocols = [str(name) for name in self._host.get_mux().get_protocols() if name]
+        key = self._host.get_public_key().serialize()
+        await channel.send(
+            identify.encode(key, self.settings.agent, self._addrs(), protocols, seen_at, scope)
+        )
+
+    async def _serve_kad(self, channel: Channel) -> None:
+        while True:
+            question = kad_wire.parse_question(await channel.receive())
+            answer = await self.kad.handle(question, channel.peer_id)
+            remote = self._connections.get(channel.peer_id)
+            await channel.send(kad_wire.encode_answer(answer, remote.scope if remote else Scope.PUBLIC))
+
+    async def _ask(self, peer: PeerAddress, question: kad_wire.Question) -> kad_wire.Answer:
+        """One question to one server, within QUERY_TIMEOUT in all."""
+        try:
+            with trio.fail_after(QUERY_TIMEOUT):
+                async with self._channels.channel(
+                    peer, kad.PROTOCOL, max_frame=MAX_KAD_FRAME, deadline=QUERY_TIMEOUT
+                ) as channel:
+                    await channel.send(kad_wire.encode_question(question))
+                    data = await channel.receive()
+                    remote = self._connections.get(peer.peer_id)
+                    return kad_wire.parse_answer(data, remote.scope if remote else Scope.PUBLIC)
+        except trio.TooSlowError:
+            self._connections.doubt(peer.peer_id)
+            raise PeerUnreachable("the node did not answer in time") from None
+
+
+@asynccontextmanager
+async def open_network(
+    settings: NetworkSettings,
+    key_seed: bytes,
+    validator: Validator,
+    records: RecordStore,
+    clock: Clock,
+    *,
+    book: PeerBook,
+    is_accepted: Callable[[bytes], bool] = lambda _: False,
+) -> AsyncIterator[Network]:
+    """A running network. `key_seed` is the 32-byte Ed25519 seed of the peer key; `is_accepted` says
+    which peers may use the reserve for accepted senders. Raises ListenFailed.
+    """
+    admission = Admission()
+    host, swarm = build_host(key_seed, admission)
+    held = Records(host.get_id().to_bytes(), validator, records, clock)
+    network = Network(settings, host, swarm, admission, held, Bodies(is_accepted), clock)
+    async with host.run([]), trio.open_nursery() as nursery:
+        try:
+            await network.start(nursery, book)
+            yield network
+        finally:
+            with trio.CancelScope() as scope:
+                scope.shield = True
+                await network.stop()
+            nursery.cancel_scope.cancel()

@@ -1,0 +1,171 @@
+"""Records of the DHT that this node holds for others: what may come in, what has to go, and what is
+left after a restart. No network.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from node.network.kad_table import point
+from node.network.limits import MAX_RECORD, MAX_RECORDS, RECORD_LIFE_MS
+from node.runtime.clock import Clock
+from protocol.errors import RemoteProtocolError
+
+NAMESPACE: Final = "/mailio/"
+_KEY: Final = re.compile(rb"/mailio/(0x[0-9a-f]{40})")
+
+
+class Validator(Protocol):
+    """Judges values; the identity room's rules are behind it."""
+
+    def validate(self, address: str, value: bytes) -> None:
+        """Raises RemoteProtocolError for a value that may not stand under this Mailio address."""
+        ...
+
+    def select(self, address: str, values: list[bytes]) -> int:
+        """The index of the best of several valid values; the last among equals."""
+        ...
+
+    def is_stamped(self, address: str, value: bytes) -> bool:
+        """Whether a valid value carries a birth stamp: those are dropped last."""
+        ...
+
+
+class RecordStore(Protocol):
+    """Where records stay over a restart. A lost write costs nothing: it is put again within 6 hours."""
+
+    def items(self) -> Iterable[tuple[bytes, bytes]]:
+        """All of them, by key."""
+        ...
+
+    async def put(self, key: bytes, value: bytes) -> None:
+        """Keep one."""
+        ...
+
+    async def delete(self, key: bytes) -> None:
+        """Drop one."""
+        ...
+
+
+class MemoryRecords:
+    """A record store for nodes that keep nothing, and for tests."""
+
+    def __init__(self) -> None:
+        self._values: dict[bytes, bytes] = {}
+
+    def items(self) -> Iterable[tuple[bytes, bytes]]:
+        """All of them, by key."""
+        return list(self._values.items())
+
+    async def put(self, key: bytes, value: bytes) -> None:
+        """Keep one."""
+        self._values[key] = value
+
+    async def delete(self, key: bytes) -> None:
+        """Drop one."""
+        self._values.pop(key, None)
+
+
+def key_of(address: str) -> bytes:
+    """The DHT key of a Mailio address: 50 bytes, the most that libp2p looks up (protocol §3)."""
+    return (NAMESPACE + address).encode()
+
+
+def address_in(key: bytes) -> str:
+    """The Mailio address in a DHT key. Raises RemoteProtocolError for any other key."""
+    match = _KEY.fullmatch(key)
+    if match is None:
+        raise RemoteProtocolError("a key outside /mailio/")
+    return match[1].decode()
+
+
+class Records:
+    """Valid records, at most MAX_RECORDS, each for RECORD_LIFE_MS after it was last put."""
+
+    def __init__(self, own_id: bytes, validator: Validator, store: RecordStore, clock: Clock) -> None:
+        self._own = point(own_id)
+        self._validator, self._store, self._clock = validator, store, clock
+        self._held: dict[bytes, tuple[int, bytes]] = {}  # key → (time put, value)
+        self._distance: dict[bytes, int] = {}  # key → XOR from us
+        self._unstamped: set[bytes] = set()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    async def load(self) -> int:
+        """Take in what was held before the restart and is still valid; how many."""
+        for key, blob in list(self._store.items()):
+            put, value = int.from_bytes(blob[:8], "big"), blob[8:]
+            try:
+                self._keep(key, value, put)
+            except RemoteProtocolError:
+                await self._store.delete(key)
+        await self.sweep()
+        return len(self._held)
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value under a key if it is still valid."""
+        entry = self._held.get(key)
+        if entry is None or entry[0] + RECORD_LIFE_MS <= self._clock.now():
+            return None
+        try:
+            self._validator.validate(address_in(key), entry[1])
+        except RemoteProtocolError:
+            return None
+        return entry[1]
+
+    async def put(self, key: bytes, value: bytes) -> bool:
+        """Hold a value; False where we hold a better one or have no room. Raises RemoteProtocolError
+        for one that is not valid.
+        """
+        now = self._clock.now()
+        if not self._keep(key, value, now):
+            return False
+        await self._store.put(key, now.to_bytes(8, "big") + value)
+        if len(self._held) > MAX_RECORDS:
+            worst = self._worst()
+            await self.drop(worst)
+            return worst != key
+        return True
+
+    async def drop(self, key: bytes) -> None:
+        """Hold it no longer."""
+        self._held.pop(key, None)
+        self._distance.pop(key, None)
+        self._unstamped.discard(key)
+        await self._store.delete(key)
+
+    async def sweep(self) -> None:
+        """Drop what nobody put again."""
+        before = self._clock.now() - RECORD_LIFE_MS
+        for key in [key for key, (put, _) in self._held.items() if put <= before]:
+            await self.drop(key)
+
+    def best(self, address: str, values: list[bytes]) -> bytes:
+        """The best of several valid values."""
+        return values[self._validator.select(address, values)]
+
+    def check(self, address: str, value: bytes) -> None:
+        """Raises RemoteProtocolError for a value that is not valid."""
+        if len(value) > MAX_RECORD:
+            raise RemoteProtocolError("a record over 8 KiB")
+        self._validator.validate(address, value)
+
+    def _keep(self, key: bytes, value: bytes, put: int) -> bool:
+        address = address_in(key)
+        self.check(address, value)
+        held = self._held.get(key)
+        # The last among equals wins, or a record put again would run out.
+        if held is not None and self._validator.select(address, [held[1], value]) == 0:
+            return False
+        self._held[key] = (put, value)
+        self._distance[key] = point(key) ^ self._own
+        if self._validator.is_stamped(address, value):
+            self._unstamped.discard(key)
+        else:
+            self._unstamped.add(key)
+        return True
+
+    def _worst(self) -> bytes:
+        """Unstamped first, then farthest from us by XOR, never the oldest (protocol §3)."""
+        return max(self._unstamped or self._held, key=self._distance.__getitem__)
