@@ -90,6 +90,11 @@ def parse_address(text: str) -> str:
     return address
 
 
+def address_bytes(address: str) -> bytes:
+    """The 20 bytes of an address, for keys of stores and indexes."""
+    return bytes.fromhex(address[2:])
+
+
 def did_of(address: str) -> str:
     """`did:mailio:<address>` (§2)."""
     return f"did:mailio:{address}"

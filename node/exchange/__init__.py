@@ -1,0 +1,9 @@
+"""Sealed letters, out and in, over `/mailio/letter/1` (protocol.md §6, §8).
+
+Consent, storing and queueing are decided in the rooms below; here they meet on the wire.
+"""
+
+from node.exchange.receiver import Receiver
+from node.exchange.sender import SealedCarrier
+
+__all__ = ["Receiver", "SealedCarrier"]

@@ -1,0 +1,282 @@
+"""The way out: find the owner's nodes, seal once, offer, send (protocol.md §6, *Sending*).
+
+One try for one letter. When to try again, and what the author is told, is the outbox's.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from node.consent import Consent
+from node.exchange.parcel import Parcel
+from node.exchange.wire import DEADLINE, LETTER, MAX_FRAME, MAX_NOTE_BYTES
+from node.identity import Identity
+from node.letters import Mailbox
+from node.names import KeyChanged, Names, NotFoundYet
+from node.network import Channel, Network, PeerAddress, PeerUnreachable
+from node.outbox import Consignment, Letter, Recipient, Result
+from node.runtime.clock import Clock
+from node.runtime.worker import Worker
+from node.storage import Batch, Store
+from node.storage import schema as spaces
+from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.identity import IdentityRecord
+from protocol.keys import SigningKey, address_bytes
+from protocol.letter import Inner, envelope_id, payload_hash, sign_inner
+from protocol.offer import (
+    MAX_FIRST_CONTACT_BYTES,
+    MAX_SERVICE_BYTES,
+    Answer,
+    Challenge,
+    GoAhead,
+    Offer,
+    Stamp,
+    parse_answer,
+    prove_offer,
+)
+from protocol.offer import Result as Answered
+from protocol.receipt import parse_receipt
+from protocol.stamps import ASK_ABOVE_PRICE, search_stamp
+from protocol.status import (
+    HELD_KEY,
+    NO_ANSWER,
+    OK,
+    PREKEY_GONE,
+    TOO_LARGE,
+    TOO_OFTEN,
+    UNKNOWN_SENDER,
+)
+
+log = logging.getLogger(__name__)
+
+MAX_NODES_TRIED = 4
+"""Nodes of one owner that one attempt tries; the next attempt begins with those that are connected."""
+
+STAMP_DEADLINE = 300.0
+"""Seconds for one stamp: 12 bits take a minute here and four on a Raspberry Pi."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Trip:
+    """One letter on its way to one owner. `key_of` gives the delivery key for a node, if we have one."""
+
+    letter: Letter
+    recipient: Recipient
+    record: IdentityRecord
+    parcel: Parcel
+    fits_first_contact: bool
+    approved: bool
+
+
+class SealedCarrier:
+    """The Carrier of the route `mailio`."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        identity: Identity,
+        names: Names,
+        consent: Consent,
+        mailbox: Mailbox,
+        network: Network,
+        stamps: Worker,
+        clock: Clock,
+        ask: Callable[[str], Awaitable[object]],
+        to_self: Callable[[Letter, bytes | None], Awaitable[None]],
+    ) -> None:
+        self._store = store
+        self._identity = identity
+        self._names = names
+        self._consent = consent
+        self._mailbox = mailbox
+        self._network = network
+        self._stamps = stamps
+        self._clock = clock
+        self._ask = ask
+        self._to_self = to_self
+
+    def lane(self, recipient: Recipient) -> str:
+        return recipient.address
+
+    async def send(
+        self, recipients: Sequence[Recipient], consignment: Consignment
+    ) -> Mapping[Recipient, Result]:
+        return {recipient: await self._send(recipient, consignment) for recipient in recipients}
+
+    async def _send(self, recipient: Recipient, consignment: Consignment) -> Result:
+        if recipient.address == self._identity.address:
+            await self._to_self(consignment.letter, consignment.body("mailio"))
+            return Result("delivered", OK)
+        try:
+            record = await self._names.find(recipient.address, self._clock.now())
+            trip = await self._trip(recipient, consignment, record)
+        except NotFoundYet as fault:
+            return Result("later", NO_ANSWER, fault.text, way=True)
+        except KeyChanged as fault:
+            return Result("held", HELD_KEY, str(fault), cause="approval")
+        except LocalProtocolError as fault:
+            return Result("refused", TOO_LARGE, str(fault))
+        return await self._try_nodes(trip, consignment)
+
+    # ---- sealing
+
+    async def _trip(self, recipient: Recipient, consignment: Consignment, record: IdentityRecord) -> _Trip:
+        kept = consignment.parcel(recipient)
+        parcel = Parcel.decode(kept) if kept else await self._seal(recipient, consignment, record)
+        body = consignment.body("mailio")
+        small = len(parcel.inner) <= MAX_FIRST_CONTACT_BYTES
+        return _Trip(
+            letter=consignment.letter,
+            recipient=recipient,
+            record=record,
+            parcel=parcel,
+            fits_first_contact=small and (body is None or await self._is_note(body)),
+            approved=consignment.letter.delivery(recipient).approved,
+        )
+
+    async def _seal(self, recipient: Recipient, consignment: Consignment, record: IdentityRecord) -> Parcel:
+        """Sign and seal once; on disk before anything is sent, with the way back that rides in it."""
+        batch, now, letter = Batch(), self._clock.now(), consignment.letter
+        place = (address_bytes(recipient.address),)
+        last = self._store.get(spaces.LAST_SENT, place)
+        records = letter.records
+        if letter.kind in ("letter", "request"):
+            records += self._consent.way_back(batch, record, now)
+        inner = Inner(
+            letter_id=letter.letter_id,
+            to=record.public_key,
+            sender=self._identity.record(now),
+            created=now,
+            previous=last["letterId"] if last else None,
+            thid=letter.thid or letter.letter_id.hex(),
+            pthid=letter.pthid or None,
+            records=records,
+            message=consignment.body("mailio"),
+        )
+        parcel = Parcel.make(sign_inner(inner, self._identity.signing_key), record, now)
+        batch.put(spaces.LAST_SENT, place, {"letterId": letter.letter_id})
+        await consignment.keep(batch, recipient, parcel.encode())
+        return parcel
+
+    async def _is_note(self, body: bytes) -> bool:
+        try:
+            summary = await self._mailbox.summary(body)
+        except RemoteProtocolError:
+            return False
+        return summary.plain_only and summary.text_bytes <= MAX_NOTE_BYTES
+
+    # ---- on the wire
+
+    async def _try_nodes(self, trip: _Trip, consignment: Consignment) -> Result:
+        nodes = self._names.nodes_of(trip.recipient.address)
+        nodes = sorted(nodes, key=lambda peer: not self._network.is_connected(peer.peer_id))
+        result = Result("later", NO_ANSWER, "no node of this owner is known yet", way=True)
+        for peer in nodes[:MAX_NODES_TRIED]:
+            try:
+                return await self._deliver(trip, peer, consignment)
+            except PeerUnreachable as fault:
+                result = Result("later", NO_ANSWER, fault.text, way=True)
+            except RemoteProtocolError as fault:
+                self._network.blame(peer.peer_id, "letter")
+                result = Result(
+                    "later", NO_ANSWER, f"a node of this owner answered nonsense: {fault}", way=True
+                )
+        return result
+
+    async def _deliver(self, trip: _Trip, peer: PeerAddress, consignment: Consignment) -> Result:
+        key = self._consent.delivery_key(trip.recipient.address, peer.peer_id)
+        if key is None and not trip.fits_first_contact:
+            return await self._hold(trip)
+        async with self._network.channel(peer, LETTER, max_frame=MAX_FRAME, deadline=DEADLINE) as channel:
+            answer = await self._offer(channel, trip, key)
+            if isinstance(answer, Answered) and answer.status == PREKEY_GONE and answer.identity:
+                trip = await self._seal_anew(trip, answer.identity, consignment)
+                answer = await self._offer(channel, trip, key)
+            if isinstance(answer, Answered) and answer.status == UNKNOWN_SENDER and key is not None:
+                if not trip.fits_first_contact:
+                    return await self._hold(trip)
+                key = None
+                answer = await self._offer(channel, trip, None)
+            if isinstance(answer, Challenge):
+                return await self._first_contact(channel, trip, answer)
+        return self._result(trip, answer, stranger=False)
+
+    async def _offer(
+        self, channel: Channel, trip: _Trip, key: SigningKey | None, stamp: Stamp | None = None
+    ) -> Answer:
+        """Offer and, on a go-ahead, the envelope; returns the last answer."""
+        envelope = trip.parcel.envelope()
+        envelope_hash = envelope_id(envelope)
+        offer = Offer(
+            envelope_id=envelope_hash,
+            size=len(envelope),
+            week=trip.parcel.week,
+            proof=prove_offer(key, None, envelope_hash) if key else stamp,
+            service=trip.letter.kind in ("accept", "revocation") and len(envelope) <= MAX_SERVICE_BYTES,
+        )
+        await channel.send(offer.encode())
+        answer = parse_answer(await channel.receive())
+        if isinstance(answer, GoAhead):
+            await channel.send(envelope)
+            answer = parse_answer(await channel.receive())
+        return answer
+
+    async def _first_contact(self, channel: Channel, trip: _Trip, challenge: Challenge) -> Result:
+        if challenge.price > ASK_ABOVE_PRICE and not trip.approved:
+            text = f"a first letter to this owner costs {challenge.price} bits of work now"
+            return Result("held", UNKNOWN_SENDER, text, cause="approval")
+        nonce = await self._stamps.run(
+            search_stamp, challenge.challenge, challenge.price, deadline=STAMP_DEADLINE
+        )
+        if nonce is None:
+            return Result("later", UNKNOWN_SENDER, "no stamp was found in time")
+        answer = await self._offer(channel, trip, None, Stamp(challenge.challenge, nonce))
+        return self._result(trip, answer, stranger=True)
+
+    async def _seal_anew(self, trip: _Trip, identity: bytes, consignment: Consignment) -> _Trip:
+        """The prekey is gone there; its owner said which ones it has (§6, *Once*)."""
+        now = self._clock.now()
+        record = IdentityRecord.parse(identity, now)
+        if record.address != trip.recipient.address:
+            raise RemoteProtocolError("a node answered with another owner's identity")
+        batch = Batch()
+        self._names.learn(batch, record, now)
+        parcel = trip.parcel.anew(record, now)
+        await consignment.keep(batch, trip.recipient, parcel.encode())
+        return replace(trip, record=record, parcel=parcel)
+
+    # ---- what it came to
+
+    async def _hold(self, trip: _Trip) -> Result:
+        """Too large for a first contact: a request goes in its place, and this waits for the answer."""
+        await self._ask(trip.recipient.address)
+        text = "waits until this owner accepts you: a first letter is plain text of at most 2 KB"
+        return Result("held", UNKNOWN_SENDER, text, cause="handshake")
+
+    def _result(self, trip: _Trip, answer: Answer, *, stranger: bool) -> Result:
+        if not isinstance(answer, Answered):
+            raise RemoteProtocolError("an answer out of turn")
+        status, detail = answer.status, answer.status.text
+        if status.category == 2:
+            if answer.receipt is None and stranger:
+                return Result("delivered", status)  # §6: class 2 of the owner's node is enough here
+            self._check_receipt(trip, answer)
+            return Result("delivered", status)
+        if status.category == 5:
+            return Result("refused", status, answer.text or detail)
+        if status == TOO_OFTEN and answer.until:
+            return Result("later", status, detail, until=answer.until)
+        return Result("later", status, detail, way=status.code.startswith(("4.2.", "4.3.")))
+
+    def _check_receipt(self, trip: _Trip, answer: Answered) -> None:
+        if answer.receipt is None:
+            raise RemoteProtocolError("a letter taken without a receipt")
+        receipt = parse_receipt(answer.receipt, trip.record.public_key)
+        if (receipt.letter_id, receipt.payload_hash) != (
+            trip.letter.letter_id,
+            payload_hash(trip.parcel.inner),
+        ):
+            raise RemoteProtocolError("a receipt for another letter")

@@ -1,0 +1,19 @@
+"""The queue of letters on their way: each recipient's state, the timetable, notices (protocol.md §6).
+
+Knows carriers only by the small interface `Carrier`; how a letter travels is theirs.
+"""
+
+from node.outbox.letter import Carrier, Consignment, Delivery, Letter, Outgoing, Recipient, Result, State
+from node.outbox.outbox import Outbox
+
+__all__ = [
+    "Carrier",
+    "Consignment",
+    "Delivery",
+    "Letter",
+    "Outbox",
+    "Outgoing",
+    "Recipient",
+    "Result",
+    "State",
+]

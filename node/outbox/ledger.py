@@ -1,0 +1,170 @@
+"""The outbox on disk: rows, bodies, parcels, and the way from a receipt to its letter.
+
+Only reads, and additions to batches; when to write and what it means is the outbox's.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from node.outbox.letter import ROUTES, Delivery, Letter, Outgoing, Recipient
+from node.storage import Batch, Store
+from node.storage import schema as spaces
+from protocol.keys import address_bytes
+
+PAGE = 256
+"""Rows read at once when all are wanted."""
+
+
+class Ledger:
+    """Letters in the outbox. Those with nothing left to do lie in a space of their own, so that the
+    start reads only what still waits.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def add(self, batch: Batch, outgoing: Outgoing, now: int) -> Letter:
+        """A new letter with its bodies; every delivery is queued."""
+        letter = Letter(
+            id=now.to_bytes(6, "big") + secrets.token_bytes(10),
+            kind=outgoing.kind,
+            letter_id=secrets.token_bytes(32),
+            subject=outgoing.subject,
+            created=outgoing.created,
+            thid=outgoing.thid,
+            pthid=outgoing.pthid,
+            records=outgoing.records,
+            deliveries=tuple(Delivery(recipient, "queued", since=now) for recipient in outgoing.to),
+        )
+        for route, body in outgoing.bodies.items():
+            batch.put(spaces.OUTBOX_BODY, (letter.id, ROUTES[route]), {"raw": body})
+        for recipient in outgoing.to:
+            if recipient.route == "mailio":
+                batch.put(spaces.BY_LETTER, _receipt_key(letter, recipient), {"id": letter.id})
+        self.put(batch, letter)
+        return letter
+
+    def put(self, batch: Batch, letter: Letter) -> None:
+        """Write the row where it belongs; what only sending needed goes when it has ended."""
+        if not letter.ended:
+            batch.put(spaces.OUTBOX, (letter.id,), _row_of(letter))
+            return
+        batch.delete(spaces.OUTBOX, (letter.id,))
+        batch.put(spaces.OUTBOX_ENDED, (letter.id,), _row_of(replace(letter, records=())))
+        for n, delivery in enumerate(letter.deliveries):
+            batch.delete(spaces.OUTBOX_BODY, (letter.id, ROUTES[delivery.recipient.route]))
+            batch.delete(spaces.PARCEL, (letter.id, n))
+
+    def forget(self, batch: Batch, letter: Letter) -> None:
+        """Drop the last trace of an ended letter."""
+        batch.delete(spaces.OUTBOX_ENDED, (letter.id,))
+        for delivery in letter.deliveries:
+            if delivery.recipient.route == "mailio":
+                batch.delete(spaces.BY_LETTER, _receipt_key(letter, delivery.recipient))
+
+    def get(self, letter_id: bytes) -> Letter | None:
+        for space in (spaces.OUTBOX, spaces.OUTBOX_ENDED):
+            row = self._store.get(space, (letter_id,))
+            if row is not None:
+                return _letter_of(letter_id, row)
+        return None
+
+    def waiting(self) -> Iterator[Letter]:
+        """Every letter that still has something to do, oldest first."""
+        start: tuple[bytes, ...] | None = None
+        while page := self._store.scan(spaces.OUTBOX, start=start, limit=PAGE):
+            for key, row in page:
+                if key != start:
+                    yield _letter_of(key[0], row)
+            if len(page) < PAGE:
+                return
+            start = page[-1][0]
+
+    def ended(self, limit: int, *, oldest_first: bool = False) -> list[Letter]:
+        """Letters with nothing left to do, newest first unless told otherwise."""
+        page = self._store.scan(spaces.OUTBOX_ENDED, reverse=not oldest_first, limit=limit)
+        return [_letter_of(key[0], row) for key, row in page]
+
+    def by_receipt(self, letter_id: bytes, author: str) -> Letter | None:
+        """The letter that a receipt from this owner is about."""
+        row = self._store.get(spaces.BY_LETTER, (letter_id, address_bytes(author)))
+        return self.get(row["id"]) if row is not None else None
+
+    def body(self, letter: Letter, route: str) -> bytes | None:
+        row = self._store.get(spaces.OUTBOX_BODY, (letter.id, ROUTES[route]))
+        return row["raw"] if row is not None else None
+
+    def parcel(self, letter: Letter, recipient: Recipient) -> bytes | None:
+        row = self._store.get(spaces.PARCEL, (letter.id, _number(letter, recipient)))
+        return row["parcel"] if row is not None else None
+
+    def put_parcel(self, batch: Batch, letter: Letter, recipient: Recipient, parcel: bytes) -> None:
+        batch.put(spaces.PARCEL, (letter.id, _number(letter, recipient)), {"parcel": parcel})
+
+    def drop_parcel(self, batch: Batch, letter: Letter, recipient: Recipient) -> None:
+        batch.delete(spaces.PARCEL, (letter.id, _number(letter, recipient)))
+
+
+def _number(letter: Letter, recipient: Recipient) -> int:
+    return next(n for n, d in enumerate(letter.deliveries) if d.recipient == recipient)
+
+
+def _receipt_key(letter: Letter, recipient: Recipient) -> tuple[bytes, bytes]:
+    return letter.letter_id, address_bytes(recipient.address)
+
+
+def _row_of(letter: Letter) -> dict[str, Any]:
+    return {
+        "kind": letter.kind,
+        "letterId": letter.letter_id,
+        "subject": letter.subject,
+        "created": letter.created,
+        "thid": letter.thid,
+        "pthid": letter.pthid,
+        "records": list(letter.records),
+        "to": [
+            {
+                "to": d.recipient.to,
+                "route": d.recipient.route,
+                "address": d.recipient.address,
+                "state": d.state,
+                "since": d.since,
+                "code": d.code,
+                "detail": d.detail,
+                "next": d.next,
+                "cause": d.cause,
+                "approved": d.approved,
+            }
+            for d in letter.deliveries
+        ],
+    }
+
+
+def _letter_of(letter_id: bytes, row: Mapping[str, Any]) -> Letter:
+    return Letter(
+        id=letter_id,
+        kind=row["kind"],
+        letter_id=row["letterId"],
+        subject=row["subject"],
+        created=row["created"],
+        thid=row["thid"],
+        pthid=row["pthid"],
+        records=tuple(row["records"]),
+        deliveries=tuple(
+            Delivery(
+                recipient=Recipient(d["to"], d["route"], d["address"]),
+                state=d["state"],
+                since=d["since"],
+                code=d["code"],
+                detail=d["detail"],
+                next=d["next"],
+                cause=d["cause"],
+                approved=d["approved"],
+            )
+            for d in row["to"]
+        ),
+    )

@@ -1,0 +1,135 @@
+"""What the outbox holds and what it asks of a carrier: values and small interfaces.
+
+No store, no clock and no scheduling here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
+
+from node.storage import Batch
+from protocol.status import Status
+
+Kind = Literal["letter", "request", "accept", "revocation"]
+State = Literal["queued", "held", "at-host", "delivered", "refused", "failed", "cancelled", "not-collected"]
+
+WAITING: frozenset[State] = frozenset({"queued", "held"})
+"""States in which this node still has something to do. All others but `at-host` are final."""
+
+ROUTES = {"mailio": 0, "smtp": 1}
+"""The number that stands for a route in a store key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One addressee: as the author wrote it, the route it goes, and its address on that route."""
+
+    to: str
+    route: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How far the letter has come on its way to one recipient.
+
+    `next` is when it is tried again (Unix ms, 0: not waiting for a time); `since` is when the five
+    days began to run; `cause` says what a held delivery waits for.
+    """
+
+    recipient: Recipient
+    state: State
+    since: int
+    code: str = ""
+    detail: str = ""
+    next: int = 0
+    cause: Literal["", "handshake", "approval"] = ""
+    approved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A letter as its author gives it to the outbox. `bodies` has one rendering for each route in
+    `to`; a letter that only carries `records` has none.
+    """
+
+    kind: Kind
+    subject: str
+    created: int
+    to: tuple[Recipient, ...]
+    bodies: Mapping[str, bytes] = field(default_factory=dict)
+    thid: str = ""
+    pthid: str = ""
+    records: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A letter in the outbox. `id` is this node's name for it, `letter_id` the protocol's (§6)."""
+
+    id: bytes
+    kind: Kind
+    letter_id: bytes
+    subject: str
+    created: int
+    thid: str
+    pthid: str
+    records: tuple[bytes, ...]
+    deliveries: tuple[Delivery, ...]
+
+    def delivery(self, recipient: Recipient) -> Delivery:
+        return next(d for d in self.deliveries if d.recipient == recipient)
+
+    def changed(self, changes: Mapping[Recipient, Delivery]) -> Letter:
+        return replace(self, deliveries=tuple(changes.get(d.recipient, d) for d in self.deliveries))
+
+    @property
+    def ended(self) -> bool:
+        return all(d.state not in WAITING for d in self.deliveries)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one attempt came to, for one recipient.
+
+    `later` is tried again: at `until` where the other side named a time (the five days start there),
+    else by the timetable. `way` tells that the path failed and not this letter, so that others for
+    the same lane need not be tried now. `held` waits for `cause`.
+    """
+
+    outcome: Literal["delivered", "refused", "held", "later"]
+    status: Status
+    detail: str = ""
+    until: int = 0
+    way: bool = False
+    cause: Literal["", "handshake", "approval"] = ""
+
+
+class Consignment(Protocol):
+    """A letter in a carrier's hands, with the durable memory that the carrier may keep for it."""
+
+    @property
+    def letter(self) -> Letter: ...
+
+    def body(self, route: str) -> bytes | None:
+        """The rendering for a route, None for a letter of records only."""
+
+    def parcel(self, recipient: Recipient) -> bytes | None:
+        """What the carrier kept for this recipient, if anything."""
+
+    async def keep(self, batch: Batch, recipient: Recipient, parcel: bytes) -> None:
+        """Put the parcel and whatever else is in `batch` on disk; returns when it is synced."""
+
+
+class Carrier(Protocol):
+    """One way for letters to leave: the sealed exchange, SMTP."""
+
+    def lane(self, recipient: Recipient) -> str:
+        """Recipients of one lane share a timetable: one owner's nodes, one smarthost."""
+
+    async def send(
+        self, recipients: Sequence[Recipient], consignment: Consignment
+    ) -> Mapping[Recipient, Result]:
+        """Try once to deliver to recipients of one lane. Raises nothing but Cancelled and StoreUnavailable."""

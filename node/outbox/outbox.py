@@ -1,0 +1,328 @@
+"""The queue at work: takes letters in, has them tried, and keeps every recipient's state.
+
+How a letter travels is the carriers'; what lies on disk is the ledger's; when to try is the schedule's.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import trio
+
+from node.outbox.errors import ended_letter, full_outbox, nothing_to_approve, unknown_letter
+from node.outbox.ledger import Ledger
+from node.outbox.letter import WAITING, Carrier, Delivery, Letter, Outgoing, Recipient, Result
+from node.outbox.schedule import Schedule
+from node.outbox.timetable import GIVE_UP_MS, Lane, wait_alone
+from node.runtime.clock import Clock
+from node.runtime.events import Events
+from node.storage import Batch, Store, StoreUnavailable
+from protocol.receipt import Receipt
+
+log = logging.getLogger(__name__)
+
+MAX_WAITING = 100_000
+"""Letters on their way at once: some 100 MB of memory for their lanes, more than any person writes."""
+
+KEEP_ENDED_MS = 60 * 86_400_000
+"""How long the row of an ended letter is kept: receipts may come until a month after its 30 days."""
+
+RECENT_MS = 86_400_000
+"""A day: ended letters this young are listed beside those on their way."""
+
+PURGE_EVERY_S = 3_600
+PURGE_STEP = 200
+"""Rows dropped in one batch: a few ms of work."""
+
+LIST_ENDED = 500
+"""Ended letters looked at for a listing."""
+
+
+class Notices(Protocol):
+    """Tells the author that a letter failed: puts a notice into the inbox."""
+
+    def __call__(
+        self, batch: Batch, letter: Letter, delivery: Delivery, body: bytes | None, now: int
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Consignment:
+    letter: Letter
+    ledger: Ledger
+    store: Store
+
+    def body(self, route: str) -> bytes | None:
+        return self.ledger.body(self.letter, route)
+
+    def parcel(self, recipient: Recipient) -> bytes | None:
+        return self.ledger.parcel(self.letter, recipient)
+
+    async def keep(self, batch: Batch, recipient: Recipient, parcel: bytes) -> None:
+        self.ledger.put_parcel(batch, self.letter, recipient, parcel)
+        await self.store.write(batch)
+
+
+class Outbox:
+    """The letters on their way. One task runs `run`; everything else may be called from any task."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        events: Events,
+        carriers: Mapping[str, Carrier],
+        notices: Notices,
+        doubtful: Callable[[], bool] = lambda: False,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._ledger = Ledger(store)
+        self._clock = clock
+        self._events = events
+        self._carriers = carriers
+        self._notices = notices
+        self._doubtful = doubtful
+        self._chance = chance
+        self._schedule = Schedule(clock, self._attempt)
+
+    async def run(self) -> None:
+        """Send what waits, for ever. What waited at the last stop is tried at once."""
+        for letter in self._ledger.waiting():
+            self._enlist(letter)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._purge_now_and_then)
+            nursery.start_soon(self._schedule.run)
+
+    # ---- taking letters in
+
+    def submit(self, batch: Batch, outgoing: Outgoing) -> Letter:
+        """Add a letter to the batch. Once that is on disk the letter can't be lost: call `started`.
+
+        Raises OutboxError when too many wait.
+        """
+        if self._schedule.size >= MAX_WAITING:
+            raise full_outbox(MAX_WAITING)
+        return self._ledger.add(batch, outgoing, self._clock.now())
+
+    def started(self, letter: Letter) -> None:
+        """The letter is on disk: send it."""
+        self._enlist(letter)
+        self._tell(letter)
+
+    def _enlist(self, letter: Letter) -> None:
+        for delivery in letter.deliveries:
+            if delivery.state == "held":
+                self._schedule.hold(self._lane_of(delivery.recipient), letter.id)
+            elif delivery.state == "queued":
+                self._schedule.add(self._lane_of(delivery.recipient), letter.id)
+
+    def _lane_of(self, recipient: Recipient) -> str:
+        return f"{recipient.route}:{self._carriers[recipient.route].lane(recipient)}"
+
+    # ---- one attempt
+
+    async def _attempt(self, name: str, lane: Lane, letter_id: bytes) -> None:
+        """One try for one letter in one lane. A fault here ends this try and nothing else."""
+        try:
+            await self._send(name, lane, letter_id)
+        except StoreUnavailable as fault:
+            log.warning("a letter waits because the store is unavailable: %s", fault)
+            self._schedule.add(name, letter_id, lane.failed(self._clock.now(), self._chance()))
+        except Exception:
+            log.exception("an attempt to send letter %s broke off", letter_id.hex())
+            self._schedule.add(name, letter_id, lane.failed(self._clock.now(), self._chance()))
+
+    async def _send(self, name: str, lane: Lane, letter_id: bytes) -> None:
+        letter = self._ledger.get(letter_id)
+        waiting = [d.recipient for d in letter.deliveries if d.state in WAITING] if letter else []
+        recipients = [r for r in waiting if self._lane_of(r) == name]
+        if letter is None or not recipients:
+            return
+        carrier = self._carriers[recipients[0].route]
+        results = await carrier.send(recipients, _Consignment(letter, self._ledger, self._store))
+        with trio.CancelScope(shield=True):
+            await self._settle(name, lane, letter_id, results)
+
+    async def _settle(
+        self, name: str, lane: Lane, letter_id: bytes, results: Mapping[Recipient, Result]
+    ) -> None:
+        """Write down what came of an attempt, then let the schedule know."""
+        now = self._clock.now()
+        broken = next((r for r in results.values() if r.way), None)
+        if broken is None:
+            lane.worked()
+        else:
+            lane.failed(now, self._chance(), broken.until)
+        letter = self._ledger.get(letter_id)
+        if letter is None:
+            return
+        batch = Batch()
+        changes = {r: self._judge(batch, letter, r, result, lane, now) for r, result in results.items()}
+        letter = letter.changed(changes)
+        self._ledger.put(batch, letter)
+        await self._store.write(batch)
+        for delivery in changes.values():
+            if delivery.state == "queued":
+                self._schedule.add(name, letter_id, delivery.next)
+            elif delivery.state == "held":
+                self._schedule.hold(name, letter_id)
+        self._tell(letter)
+
+    def _judge(
+        self, batch: Batch, letter: Letter, recipient: Recipient, result: Result, lane: Lane, now: int
+    ) -> Delivery:
+        """The delivery's next state; its notice, if one is due, goes into the same batch."""
+        delivery = letter.delivery(recipient)
+        if delivery.state not in WAITING and result.outcome != "delivered":
+            return delivery  # it was cancelled, or its receipt came, while the attempt ran
+        told = replace(delivery, code=result.status.code, detail=result.detail, next=0, cause="")
+        if result.outcome == "delivered":
+            return replace(told, state="delivered")
+        if result.outcome == "held":
+            self._ledger.drop_parcel(batch, letter, recipient)
+            return replace(told, state="held", cause=result.cause)
+        if result.outcome == "later":
+            since = result.until or (now if delivery.state == "held" else delivery.since)
+            if now < since + GIVE_UP_MS or self._doubtful():
+                again = result.until or lane.retry_at or now + wait_alone(now - since, self._chance())
+                return replace(told, state="queued", since=since, next=again)
+            told = replace(told, state="failed", detail=f"given up after five days: {result.detail}")
+        else:
+            told = replace(told, state="refused")
+        if letter.kind in ("letter", "request"):
+            self._notices(batch, letter, told, self._ledger.body(letter, recipient.route), now)
+        return told
+
+    # ---- what another room or a person asks for
+
+    def receipt(self, batch: Batch, receipt: Receipt, author: str) -> Callable[[], None]:
+        """A receipt came in a letter: it alone makes a letter `delivered` (§6). Returns what is to be
+        done once the batch is on disk.
+        """
+        letter = self._ledger.by_receipt(receipt.letter_id, author)
+        if letter is None or receipt.status.category != 2:
+            return lambda: None
+        changes = {
+            d.recipient: replace(d, state="delivered", code=receipt.status.code, detail="", next=0, cause="")
+            for d in letter.deliveries
+            if d.recipient.address == author and d.state != "delivered"
+        }
+        if not changes:
+            return lambda: None
+        letter = letter.changed(changes)
+        self._ledger.put(batch, letter)
+        return lambda: self._stop(letter, changes)
+
+    def wake(self, address: str, route: str = "mailio") -> None:
+        """Something changed at this address (a handshake came, its node connected): try all at once."""
+        self._schedule.wake(f"{route}:{address}")
+
+    def retry(self, letter_id: bytes) -> Letter:
+        """Try what waits of this letter now. Raises OutboxError if nothing does."""
+        letter = self._waiting(letter_id)
+        for delivery in letter.deliveries:
+            if delivery.state in WAITING:
+                name = self._lane_of(delivery.recipient)
+                self._schedule.add(name, letter_id)
+                self._schedule.wake(name)
+        return letter
+
+    async def approve(self, letter_id: bytes) -> Letter:
+        """The author agrees to what held the letter (§6: a price above 10; a changed key)."""
+        letter = self._waiting(letter_id)
+        now = self._clock.now()
+        changes = {
+            d.recipient: replace(d, approved=True, state="queued", since=now, cause="")
+            for d in letter.deliveries
+            if d.state == "held" and d.cause == "approval"
+        }
+        if not changes:
+            raise nothing_to_approve(letter_id.hex())
+        letter = await self._decide(letter, changes)
+        self._enlist(letter)
+        return letter
+
+    async def cancel(self, letter_id: bytes) -> Letter:
+        """Stop what has not arrived yet. Raises OutboxError if nothing is on its way."""
+        letter = self._waiting(letter_id)
+        changes = {
+            d.recipient: replace(
+                d, state="cancelled", code="", next=0, cause="", detail="cancelled by its author"
+            )
+            for d in letter.deliveries
+            if d.state in WAITING
+        }
+        letter = await self._decide(letter, changes)
+        self._stop(letter, changes)
+        return letter
+
+    async def _decide(self, letter: Letter, changes: Mapping[Recipient, Delivery]) -> Letter:
+        letter = letter.changed(changes)
+        batch = Batch()
+        self._ledger.put(batch, letter)
+        await self._store.write(batch)
+        self._tell(letter)
+        return letter
+
+    def _stop(self, letter: Letter, changes: Mapping[Recipient, Delivery]) -> None:
+        for recipient in changes:
+            self._schedule.cut(self._lane_of(recipient), letter.id)
+        self._tell(letter)
+
+    def _waiting(self, letter_id: bytes) -> Letter:
+        letter = self._ledger.get(letter_id)
+        if letter is None:
+            raise unknown_letter(letter_id.hex())
+        if letter.ended:
+            raise ended_letter(letter_id.hex())
+        return letter
+
+    # ---- telling
+
+    def get(self, letter_id: bytes) -> Letter | None:
+        return self._ledger.get(letter_id)
+
+    def list(self, *, everything: bool = False) -> list[Letter]:
+        """Letters on their way and those of the last day, newest first; or all that is kept."""
+        recent = self._clock.now() - RECENT_MS
+        ended = [x for x in self._ledger.ended(LIST_ENDED) if everything or x.created >= recent]
+        return sorted([*self._ledger.waiting(), *ended], key=lambda x: x.id, reverse=True)
+
+    def counts(self) -> dict[str, int]:
+        """`queued`: letters on their way; `failed`: letters of the last day that did not arrive somewhere."""
+        letters = self.list()
+        failed = [
+            x for x in letters if any(d.state in ("failed", "refused", "not-collected") for d in x.deliveries)
+        ]
+        return {"queued": sum(not x.ended for x in letters), "failed": len(failed)}
+
+    def _tell(self, letter: Letter) -> None:
+        self._events.publish(
+            "outbox", {"id": letter.id.hex(), "states": [d.state for d in letter.deliveries]}
+        )
+
+    # ---- forgetting
+
+    async def _purge_now_and_then(self) -> None:
+        while True:
+            try:
+                await self._purge()
+            except StoreUnavailable as fault:
+                log.warning("old rows of the outbox stay for now: %s", fault)
+            await trio.sleep(PURGE_EVERY_S)
+
+    async def _purge(self) -> None:
+        while not self._doubtful():
+            limit = self._clock.now() - KEEP_ENDED_MS
+            old = [x for x in self._ledger.ended(PURGE_STEP, oldest_first=True) if x.created < limit]
+            if not old:
+                return
+            batch = Batch()
+            for letter in old:
+                self._ledger.forget(batch, letter)
+            await self._store.write(batch, sync=False)

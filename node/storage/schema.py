@@ -1,0 +1,62 @@
+"""The one table of what is in the database: every room's key spaces stand here and nowhere else.
+
+A key holds ids, numbers and keyed hashes only, for keys are not encrypted. A prefix is never used again
+for something else. What older releases can't read needs a higher SCHEMA_VERSION and a migration.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from node.storage.codec import Field, Key, encode
+
+SCHEMA_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """A kind of record: `prefix` (one byte, 1 to 254) sets its keys apart, `fields` are their parts."""
+
+    name: str
+    prefix: int
+    fields: tuple[Field, ...]
+    doc: str
+
+    def encode(self, key: Key) -> bytes:
+        """The database's key of this record, or with fewer parts what all such keys begin with."""
+        return bytes([self.prefix]) + encode(self.fields, key)
+
+
+META: Final = Space("meta", 1, ("bytes",), "(name) → value: the schema's version, and what is there once")
+DHT: Final = Space("dht", 2, ("bytes",), "(DHT key) → record that we store for others")
+PEERS: Final = Space("peers", 3, ("bytes",), "(peer id) → addresses, and when it was last of use")
+
+OUTBOX: Final = Space("outbox", 50, ("bytes",), "(outbox id) → letter with something left to do")
+OUTBOX_BODY: Final = Space(
+    "outbox-body", 51, ("bytes", "int"), "(outbox id, route) → the letter as that route shows it"
+)
+PARCEL: Final = Space(
+    "parcel", 52, ("bytes", "int"), "(outbox id, recipient's number) → what the carrier keeps"
+)
+BY_LETTER: Final = Space(
+    "by-letter", 53, ("bytes", "bytes"), "(letterId, recipient's address) → outbox id, for receipts"
+)
+LAST_SENT: Final = Space("last-sent", 54, ("bytes",), "(address) → the letterId last sealed for it")
+OUTBOX_ENDED: Final = Space("outbox-ended", 55, ("bytes",), "(outbox id) → letter with nothing left to do")
+PIN: Final = Space("pin", 20, ("bytes",), "(owner's 20-byte address) → pinned key, its record, where it was")
+CONTACT: Final = Space(
+    "contact", 21, ("bytes",), "(random 12-byte id) → name, Mailio address, e-mail addresses"
+)
+
+SPACES: Final[tuple[Space, ...]] = (
+    META,
+    DHT,
+    PEERS,
+    PIN,
+    CONTACT,
+    OUTBOX,
+    OUTBOX_BODY,
+    PARCEL,
+    BY_LETTER,
+    LAST_SENT,
+    OUTBOX_ENDED,
+)
