@@ -46,6 +46,15 @@ PIN: Final = Space("pin", 20, ("bytes",), "(owner's 20-byte address) → pinned 
 CONTACT: Final = Space(
     "contact", 21, ("bytes",), "(random 12-byte id) → name, Mailio address, e-mail addresses"
 )
+OURS: Final = Space("ours", 30, ("bytes",), "(keyed hash of a sender's address) → what we let it do")
+THEIRS: Final = Space("theirs", 31, ("bytes",), "(keyed hash of an owner's address) → what it lets us do")
+INVITATION: Final = Space("invitation", 32, ("bytes",), "(its delivery key's first 16 bytes) → invitation of ours")
+ALLOWANCE: Final = Space("allowance", 33, ("bytes",), "(keyed hash of a sender's address) → what was taken lately")
+DELIVERY: Final = Space("delivery", 34, ("bytes",), "(delivery key) → whose it is, and of which grant")
+CONSENT_DUE: Final = Space(
+    "consent-due", 35, ("int", "int", "bytes"), "(when, 0 ours or 1 invitation, its key) → nothing: what ends then"
+)
+REQUEST: Final = Space("request", 36, ("int", "bytes"), "(when it ends, key in ours) → nothing: who asks")
 
 SPACES: Final[tuple[Space, ...]] = (
     META,
@@ -53,6 +62,13 @@ SPACES: Final[tuple[Space, ...]] = (
     PEERS,
     PIN,
     CONTACT,
+    OURS,
+    THEIRS,
+    INVITATION,
+    ALLOWANCE,
+    DELIVERY,
+    CONSENT_DUE,
+    REQUEST,
     OUTBOX,
     OUTBOX_BODY,
     PARCEL,

@@ -1,0 +1,21 @@
+"""The local database: LevelDB, one writer, encrypted at rest. What the records mean is their rooms'."""
+
+from node.storage.batch import Batch
+from node.storage.errors import StoreUnavailable
+from node.storage.keys import DatabaseKey, create_key, unlock
+from node.storage.schema import SCHEMA_VERSION, SPACES, Space
+from node.storage.store import Disk, Store, open_store
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "SPACES",
+    "Batch",
+    "DatabaseKey",
+    "Disk",
+    "Space",
+    "Store",
+    "StoreUnavailable",
+    "create_key",
+    "open_store",
+    "unlock",
+]
