@@ -17,7 +17,7 @@ MAX_ADDRS: Final = 8  # of one peer: a few interfaces, IPv4 and IPv6, relays
 MAX_ADDR: Final = 256  # bytes of one multiaddr; a circuit address with two peer ids has about 150
 
 _IDENTITY_HASH, _SHA2_256 = 0x00, 0x12  # the two multihash codes that libp2p peer ids use
-_MULTIADDR: Final = re.compile(r"(?:/[A-Za-z0-9.:_%-]+)+", re.ASCII)
+_MULTIADDR: Final = re.compile(r"(?:/[A-Za-z0-9.:_-]+)+", re.ASCII)
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?", re.ASCII | re.IGNORECASE)
 _NAMED: Final = frozenset({"dns", "dns4", "dns6", "dnsaddr"})
 _FIRST: Final = _NAMED | {"ip4", "ip6", "p2p"}

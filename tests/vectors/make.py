@@ -1,0 +1,9 @@
+"""Writes the test vectors: `python -m tests.vectors.make`. Run it for a change of the protocol only."""
+
+from tests.vectors import base, identities, names
+from tests.vectors.shape import Topic, write
+
+TOPICS: tuple[Topic, ...] = (*base.TOPICS, *names.TOPICS, *identities.TOPICS)
+
+if __name__ == "__main__":
+    write(TOPICS)
