@@ -1,0 +1,152 @@
+"""What is pinned of each owner at first sight: key, next key, newest record, and where links said it was.
+Finding out more is find.py's.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from node.names.errors import KeyChanged
+from node.storage import Batch, Store
+from node.storage.schema import PIN
+from protocol.cbor import Value
+from protocol.errors import RemoteProtocolError
+from protocol.fields import Fields
+from protocol.identity import MAX_IDENTITY, IdentityRecord, check_pin
+from protocol.kdf import KEY_BYTES
+from protocol.keys import address_bytes
+from protocol.link import ContactLink
+from protocol.peers import MAX_ADDR, MAX_PEER_ID
+
+MAX_HINTS: Final = 8
+"""Multiaddrs kept from links, the newest first; as many as one link holds."""
+
+MAX_HINT: Final = MAX_ADDR + 2 * MAX_PEER_ID
+"""Bytes of one with its `/p2p/` part."""
+
+MAX_PARSED: Final = 512
+"""Verified records kept in memory, 3 KB each: verifying one anew takes 0.2 ms, once a letter."""
+
+MAX_CONFLICTS: Final = 64
+"""Changed keys remembered for `status`; the oldest goes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """What is believed of one owner. `next` and `record` are None until a record was seen; `checked` is
+    when (Unix ms) the record was last looked for with success; `hints` are multiaddrs with `/p2p/`.
+    """
+
+    address: str
+    public_key: bytes
+    next: bytes | None = None
+    record: IdentityRecord | None = None
+    checked: int = 0
+    hints: tuple[str, ...] = ()
+
+
+class Pins:
+    """Reads and changes pins. What takes a batch adds to it only; the caller writes it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._parsed: OrderedDict[bytes, IdentityRecord] = OrderedDict()
+        self._conflicts: OrderedDict[str, None] = OrderedDict()
+
+    def get(self, address: str) -> Pin | None:
+        """What is pinned for an address, if anything."""
+        value = self._store.get(PIN, (address_bytes(address),))
+        return None if value is None else self._read(address, value)
+
+    def learn(self, batch: Batch, record: IdentityRecord) -> bool:
+        """Pin the keys of a verified record at first sight, and keep it if it is the newest; whether
+        anything changed. Raises KeyChanged for other keys than those pinned (protocol §2).
+        """
+        pin = self.fitting(record)
+        if pin is None:
+            pin = Pin(record.address, record.public_key)
+        elif pin.record is not None and not record.replaces(pin.record):
+            return False
+        self._put(batch, replace(pin, next=record.next, record=record))
+        return True
+
+    def looked_up(self, batch: Batch, record: IdentityRecord, now: int) -> IdentityRecord:
+        """`learn` what a look-up gave and remember when (Unix ms); returns the newest record."""
+        pin = self.fitting(record) or Pin(record.address, record.public_key)
+        newest = record if pin.record is None or record.replaces(pin.record) else pin.record
+        self._put(batch, replace(pin, next=newest.next, record=newest, checked=now))
+        return newest
+
+    def learn_link(self, batch: Batch, link: ContactLink) -> None:
+        """Pin the full key that a link carries, and remember where it says the owner is.
+
+        Raises KeyChanged.
+        """
+        pin = self.get(link.address) or Pin(link.address, link.public_key)
+        if pin.public_key != link.public_key:
+            raise self._conflict(link.address)
+        hints = tuple(dict.fromkeys((*link.addrs, *pin.hints)))[:MAX_HINTS]
+        self._put(batch, replace(pin, hints=hints))
+
+    def fitting(self, record: IdentityRecord) -> Pin | None:
+        """The pin that this record fits, None where there is none yet.
+
+        Raises KeyChanged, and remembers the conflict.
+        """
+        pin = self.get(record.address)
+        if pin is None:
+            return None
+        try:
+            check_pin(pin.public_key, record.next if pin.next is None else pin.next, record)
+        except RemoteProtocolError as fault:
+            raise self._conflict(record.address) from fault
+        return pin
+
+    @property
+    def conflicts(self) -> Sequence[str]:
+        """Addresses that showed other keys than those pinned since we were started."""
+        return tuple(self._conflicts)
+
+    def _conflict(self, address: str) -> KeyChanged:
+        self._conflicts[address] = None
+        while len(self._conflicts) > MAX_CONFLICTS:
+            self._conflicts.popitem(last=False)
+        return KeyChanged(address)
+
+    def _put(self, batch: Batch, pin: Pin) -> None:
+        value: dict[str, Value] = {
+            "publicKey": pin.public_key,
+            "checked": pin.checked,
+            "hints": list(pin.hints),
+        }
+        if pin.next is not None and pin.record is not None:
+            value |= {"next": pin.next, "record": pin.record.record}
+            self._remember(pin.record)
+        batch.put(PIN, (address_bytes(pin.address),), value)
+
+    def _read(self, address: str, value: Value) -> Pin:
+        fields = Fields(value, "pin")
+        record = fields.optional_bytes("record", most=MAX_IDENTITY)
+        return Pin(
+            address=address,
+            public_key=fields.bytes("publicKey", length=KEY_BYTES),
+            next=fields.optional_bytes("next", length=KEY_BYTES),
+            record=None if record is None else self._parse(record),
+            checked=fields.int("checked"),
+            hints=fields.texts("hints", MAX_HINTS, MAX_HINT),
+        )
+
+    def _parse(self, data: bytes) -> IdentityRecord:
+        """A record that was verified when it was stored; verified again only after a restart."""
+        record = self._parsed.get(data)
+        if record is None:
+            record = IdentityRecord.parse(data, None)
+        self._remember(record)
+        return record
+
+    def _remember(self, record: IdentityRecord) -> None:
+        self._parsed[record.record] = record
+        self._parsed.move_to_end(record.record)
+        while len(self._parsed) > MAX_PARSED:
+            self._parsed.popitem(last=False)
