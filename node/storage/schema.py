@@ -55,6 +55,18 @@ CONSENT_DUE: Final = Space(
     "consent-due", 35, ("int", "int", "bytes"), "(when, 0 ours or 1 invitation, its key) → nothing: what ends then"
 )
 REQUEST: Final = Space("request", 36, ("int", "bytes"), "(when it ends, key in ours) → nothing: who asks")
+LETTER: Final = Space("letter", 40, ("bytes",), "(letter's id) → its message as it came, and its references")
+ENTRY: Final = Space("entry", 41, ("int", "bytes"), "(folder, letter's id) → what a list shows of it")
+FOLDER: Final = Space("folder", 42, ("int",), "(folder) → its name if it is the owner's, and its counters")
+SEEN: Final = Space("seen", 43, ("bytes", "bytes"), "(keyed hash of an author's address, letterId) → our answer")
+ENVELOPE: Final = Space("envelope", 44, ("bytes",), "(envelopeId) → key in seen")
+EXPIRY: Final = Space("expiry", 45, ("int", "bytes"), "(when, key in seen and envelopeId) → nothing: forget them then")
+HABIT: Final = Space("habit", 46, ("bytes",), "(keyed hash of an author's address) → which of its letters were read")
+THREAD: Final = Space("thread", 47, ("bytes", "bytes"), "(keyed hash of a thread's id, letter's id) → nothing")
+PLACE: Final = Space("place", 48, ("bytes",), "(letter's id) → its folder")
+WAITING: Final = Space(
+    "waiting", 49, ("bytes", "bytes"), "(keyed hash of an author's address, letter's id) → letter in `handshake`"
+)
 
 SPACES: Final[tuple[Space, ...]] = (
     META,
@@ -69,6 +81,16 @@ SPACES: Final[tuple[Space, ...]] = (
     DELIVERY,
     CONSENT_DUE,
     REQUEST,
+    LETTER,
+    ENTRY,
+    FOLDER,
+    SEEN,
+    ENVELOPE,
+    EXPIRY,
+    HABIT,
+    THREAD,
+    PLACE,
+    WAITING,
     OUTBOX,
     OUTBOX_BODY,
     PARCEL,
