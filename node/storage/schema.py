@@ -38,9 +38,9 @@ PARCEL: Final = Space(
     "parcel", 52, ("bytes", "int"), "(outbox id, recipient's number) → what the carrier keeps"
 )
 BY_LETTER: Final = Space(
-    "by-letter", 53, ("bytes", "bytes"), "(letterId, recipient's address) → outbox id, for receipts"
+    "by-letter", 53, ("bytes", "bytes"), "(letterId, keyed hash of its recipient) → outbox id, for receipts"
 )
-LAST_SENT: Final = Space("last-sent", 54, ("bytes",), "(address) → the letterId last sealed for it")
+LAST_SENT: Final = Space("last-sent", 54, ("bytes",), "(keyed hash of an address) → the letterId last sealed for it")
 OUTBOX_ENDED: Final = Space("outbox-ended", 55, ("bytes",), "(outbox id) → letter with nothing left to do")
 PIN: Final = Space("pin", 20, ("bytes",), "(owner's 20-byte address) → pinned key, its record, where it was")
 CONTACT: Final = Space(
