@@ -69,6 +69,12 @@ class Channels:
             for channel in old:
                 await channel.close()
 
+    async def drop(self, peer_id: bytes) -> None:
+        """Close the resting streams to a peer."""
+        for key in [key for key in self._idle if key[0] == peer_id]:
+            for _, channel in self._idle.pop(key):
+                await channel.close()
+
     def forget(self, peer_id: bytes) -> None:
         """This peer is gone; so are its streams."""
         for key in [key for key in self._idle if key[0] == peer_id]:

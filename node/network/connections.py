@@ -132,10 +132,9 @@ class Connections:
             return
         if peer_id in self._remotes:
             return
-        remote_addr = connection.get_transport_addresses()
-        host = str(remote_addr[0]).split("/")[2] if remote_addr else ""
-        inbound = not connection.muxed_conn.is_initiator
-        remote = Remote(peer_id, host, inbound, self._clock.now())
+        muxer = connection.muxed_conn
+        assert isinstance(muxer, Muxer)
+        remote = Remote(peer_id, muxer.remote_host, not muxer.is_initiator, self._clock.now())
         self._remotes[peer_id] = remote
         self.came(remote)
 
@@ -143,7 +142,8 @@ class Connections:
         """A connection went (called by the swarm)."""
         peer_id = connection.muxed_conn.peer_id.to_bytes()
         if not self._live(peer_id) and self._remotes.pop(peer_id, None) is not None:
-            self._swarm.peerstore.clear_addrs(ID(peer_id))
+            if self._swarm.peerstore.has_peer(ID(peer_id)):
+                self._swarm.peerstore.clear_peerdata(ID(peer_id))
             self.went(peer_id)
 
     def _live(self, peer_id: bytes) -> list[SwarmConn]:

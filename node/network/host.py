@@ -13,7 +13,16 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
-from libp2p.abc import IListener, IMuxedConn, INetConn, INetStream, INetwork, INotifee, ISecureConn
+from libp2p.abc import (
+    IListener,
+    IMuxedConn,
+    INetConn,
+    INetStream,
+    INetwork,
+    INotifee,
+    IRawConnection,
+    ISecureConn,
+)
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.crypto.keys import KeyPair
 from libp2p.crypto.x25519 import X25519PrivateKey
@@ -23,6 +32,7 @@ from libp2p.host.ping import ID as PING
 from libp2p.host.ping import PingService
 from libp2p.io.abc import ReadWriteCloser
 from libp2p.io.trio import TrioTCPStream
+from libp2p.network.auto_connector import AutoConnector
 from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.swarm import Swarm
@@ -46,6 +56,8 @@ from node.network.limits import (
     NEGOTIATION_TIMEOUT,
 )
 from node.network.muxer import Buffers, Muxer
+
+_HOST: Final = "mailio_remote_host"
 
 BACKLOG: Final = 128
 """Connections that the kernel may hold for us; more come again."""
@@ -100,9 +112,24 @@ class Upgrader(TransportUpgrader):
         super().__init__({NOISE: noise}, {TProtocol(YAMUX): Yamux}, NEGOTIATION_TIMEOUT)
         self._buffers = buffers
 
+    async def upgrade_security(
+        self, raw_conn: IRawConnection, is_initiator: bool, peer_id: ID | None = None
+    ) -> ISecureConn:
+        secured = await super().upgrade_security(raw_conn, is_initiator, peer_id)
+        setattr(secured, _HOST, remote_host(getattr(raw_conn, "stream", None)))
+        return secured
+
     async def upgrade_connection(self, conn: ISecureConn, peer_id: ID) -> IMuxedConn:
         await self.muxer_multistream.select_transport(conn)
-        return Muxer(conn, peer_id, initiator=conn.is_initiator, buffers=self._buffers)
+        remote = getattr(conn, _HOST, "")
+        return Muxer(conn, peer_id, initiator=conn.is_initiator, remote_host=remote, buffers=self._buffers)
+
+
+class NoDials(AutoConnector):
+    """Upstream dials whomever it has heard of, up to half of what is allowed."""
+
+    async def maybe_connect(self) -> None:
+        """We say whom to dial."""
 
 
 class NodeSwarm(Swarm):
@@ -122,6 +149,7 @@ class NodeSwarm(Swarm):
         )
         super().__init__(peer_id, store, upgrader, [TCP()], RetryConfig(max_retries=0), config)
         self._admission = admission
+        self.auto_connector = NoDials(self)
 
     async def open_listener(self, addr: str) -> Listener:
         """Listen on a multiaddr; the caller runs `serve`. Raises ListenFailed."""

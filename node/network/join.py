@@ -21,9 +21,6 @@ log = logging.getLogger(__name__)
 SWEEP = 30.0
 """Seconds between two looks for streams that rest for too long."""
 
-CHECK = 15.0
-"""Seconds between two looks whether anybody is connected."""
-
 
 class Joined(Protocol):
     """What of the network this module needs."""
@@ -42,6 +39,12 @@ class Joiner:
 
     def __init__(self, network: Joined, connections: Connections, channels: Channels, book: PeerBook) -> None:
         self._network, self._connections, self._channels, self._book = network, connections, channels, book
+        self._alone = trio.Event()
+
+    def left(self) -> None:
+        """A peer went; perhaps it was the last."""
+        if not self._connections.all():
+            self._alone.set()
 
     async def stay_joined(self) -> None:
         """Dial first peers and old acquaintances, and again with growing pauses while nobody of
@@ -49,10 +52,11 @@ class Joiner:
         """
         pause = JOIN_FIRST
         while True:
+            self._alone = trio.Event()
             if await self._join():
                 pause = JOIN_FIRST
                 await self._note_good()
-                await self._until_alone()
+                await self._alone.wait()
             else:
                 await trio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311 - spreads the load only
                 pause = min(2 * pause, JOIN_LAST)
@@ -88,12 +92,6 @@ class Joiner:
             await self._network.reach(peer)
         except NetworkError as error:
             log.debug("join: %s", error)
-
-    async def _until_alone(self) -> None:
-        while True:
-            await trio.sleep(CHECK)
-            if not self._connections.all() and (self._network.settings.bootstrap or list(self._book.items())):
-                return
 
     async def _note_good(self) -> None:
         """Remember the servers that are connected now; the book stays small."""

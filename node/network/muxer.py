@@ -5,6 +5,7 @@ Upstream (0.8.1) buffers what exceeds a stream's window, writes in the caller's 
 mid-frame breaks the connection for everyone) and sends a window update for every read.
 """
 
+import logging
 import struct
 from collections import deque
 
@@ -29,6 +30,8 @@ from node.network.limits import (
     WINDOW,
     WRITE_TIMEOUT,
 )
+
+log = logging.getLogger(__name__)
 
 MAX_WRITE = 65_519
 """Bytes of one Noise message's plaintext: frames that wait are sent together up to this."""
@@ -68,8 +71,11 @@ class Stream(YamuxStream):
 class Muxer(Yamux):
     """One connection. `probe` asks whether the peer is there; `kill` ends it without ceremony."""
 
-    def __init__(self, secured: ISecureConn, peer_id: ID, *, initiator: bool, buffers: Buffers) -> None:
+    def __init__(
+        self, secured: ISecureConn, peer_id: ID, *, initiator: bool, remote_host: str, buffers: Buffers
+    ) -> None:
         super().__init__(secured, peer_id, is_initiator=initiator, on_close=_nothing)
+        self.remote_host = remote_host
         self._buffers = buffers
         self._frames: deque[tuple[bytes, trio.Event]] = deque()
         self._frames_waiting = trio.Event()
@@ -87,6 +93,8 @@ class Muxer(Yamux):
                 nursery.start_soon(self._write_frames)
                 await super().start()
                 nursery.cancel_scope.cancel()
+        except Exception:
+            log.debug("a connection failed", exc_info=True)
         finally:
             self._tasks = None
             self._buffers.note(id(self), 0)

@@ -58,6 +58,7 @@ class Network:
         self._connected: list[Connected] = []
         self._identified: dict[bytes, trio.Event] = {}
         self._nursery: trio.Nursery | None = None
+        self._joiner: Joiner | None = None
 
     # Who we are
 
@@ -140,6 +141,10 @@ class Network:
         ) as channel:
             yield channel
 
+    async def drop_idle_streams(self, peer_id: bytes) -> None:
+        """Close the streams to a peer that rest in the pool."""
+        await self._channels.drop(peer_id)
+
     def body(self, channel: Channel) -> AbstractAsyncContextManager[None]:
         """Room for one letter body from this channel's peer (protocol §8). Raises Busy on entering."""
         return self.bodies.slot(channel)
@@ -165,6 +170,7 @@ class Network:
     async def start(self, nursery: trio.Nursery, book: PeerBook) -> None:
         """Listen and begin to work in `nursery`. Raises ListenFailed."""
         self._nursery = nursery
+        joiner = self._joiner = Joiner(self, self._connections, self._channels, book)
         self._connections.came, self._connections.went = self._came, self._went
         self._swarm.register_notifee(Watcher(self._connections.opened, self._connections.closed))
         self.serve(
@@ -176,7 +182,6 @@ class Network:
             listener = await self._swarm.open_listener(addr)
             nursery.start_soon(listener.serve)
         await self.kad.records.load()
-        joiner = Joiner(self, self._connections, self._channels, book)
         nursery.start_soon(joiner.stay_joined)
         nursery.start_soon(joiner.maintain)
 
@@ -215,6 +220,8 @@ class Network:
         identified = self._identified.pop(peer_id, None)
         if identified is not None:
             identified.set()
+        if self._joiner is not None:
+            self._joiner.left()
 
     async def _identify(self, remote: Remote) -> None:
         """Ask a new peer who it is; then it counts as connected for the rest of the node."""

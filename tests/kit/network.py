@@ -1,0 +1,81 @@
+"""Networks for tests: real TCP on loopback with free ports, stores in memory, everything valid that
+the test does not say otherwise.
+"""
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import trio
+
+from node.network import (
+    MemoryPeerBook,
+    MemoryRecords,
+    Network,
+    NetworkSettings,
+    PeerBook,
+    RecordStore,
+    Validator,
+    open_network,
+)
+from node.runtime.clock import Clock, SystemClock
+from protocol.errors import RemoteProtocolError
+
+LISTEN = "/ip4/127.0.0.1/tcp/0"
+BOUND = 20.0
+"""Seconds within which a test on real sockets ends, on a busy machine too."""
+
+
+class AnyValue:
+    """Values are `seq:text`, the higher seq wins, the last among equals; `!` makes one invalid and
+    `*` a stamped one.
+    """
+
+    def validate(self, address: str, value: bytes) -> None:
+        if b"!" in value:
+            raise RemoteProtocolError("a value that is marked as forged")
+
+    def select(self, address: str, values: list[bytes]) -> int:
+        return max(range(len(values)), key=lambda index: (_seq(values[index]), index))
+
+    def is_stamped(self, address: str, value: bytes) -> bool:
+        return b"*" in value
+
+
+def _seq(value: bytes) -> int:
+    head = value.partition(b":")[0]
+    return int(head) if head.isdigit() else 0
+
+
+@asynccontextmanager
+async def a_network(
+    *bootstrap: Network,
+    server: bool = True,
+    listen: tuple[str, ...] = (LISTEN,),
+    seed: bytes | None = None,
+    validator: Validator | None = None,
+    records: RecordStore | None = None,
+    clock: Clock | None = None,
+    book: PeerBook | None = None,
+    is_accepted: Callable[[bytes], bool] = lambda _: False,
+) -> AsyncIterator[Network]:
+    """A network that knows `bootstrap` as its first peers."""
+    first = tuple(addr for network in bootstrap for addr in network.listen_addrs())
+    settings = NetworkSettings(listen=listen, bootstrap=first, dht_server=server)
+    async with open_network(
+        settings,
+        seed or secrets.token_bytes(32),
+        validator or AnyValue(),
+        records or MemoryRecords(),
+        clock or SystemClock(),
+        book=book or MemoryPeerBook(),
+        is_accepted=is_accepted,
+    ) as network:
+        yield network
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Let the other tasks run until this holds, or fail after BOUND."""
+    with trio.fail_after(BOUND):
+        while not true():  # noqa: ASYNC110 - what it waits for happens in another process or the kernel
+            await trio.sleep(0.005)  # real sockets have no event to wait for
