@@ -53,6 +53,8 @@ def normal_domain(text: str) -> str:
     What is ASCII already stays as the DNS has it; IDNA 2008's narrower lists are not asked: its callers
     compare addresses that are in use, some of which (r3---x.example, emoji) IDNA 2008 refuses.
     """
+    if len(text) > MAX_DOMAIN:  # before mapping it, which takes longer the longer it is
+        raise RemoteProtocolError("not a domain's name")
     try:
         mapped = text if text.isascii() else idna.uts46_remap(text, std3_rules=True, transitional=False)
         labels = [_a_label(label) for label in mapped.lower().split(".")]
