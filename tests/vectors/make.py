@@ -1,9 +1,16 @@
 """Writes the test vectors: `python -m tests.vectors.make`. Run it for a change of the protocol only."""
 
-from tests.vectors import base, identities, names
+from tests.vectors import base, handshakes, identities, letters, names, transport
 from tests.vectors.shape import Topic, write
 
-TOPICS: tuple[Topic, ...] = (*base.TOPICS, *names.TOPICS, *identities.TOPICS)
+TOPICS: tuple[Topic, ...] = (
+    *base.TOPICS,
+    *names.TOPICS,
+    *identities.TOPICS,
+    *handshakes.TOPICS,
+    *letters.TOPICS,
+    *transport.TOPICS,
+)
 
 if __name__ == "__main__":
     write(TOPICS)
