@@ -1,0 +1,9 @@
+"""The one gate: who may deliver what, on which grounds, and what it costs a stranger (protocol.md §5, §6).
+
+Knows neither the network nor the letters; acts that touch more than this room are node.handshakes'.
+"""
+
+from node.consent.entries import Counterpart, Limits, Ours, Rules, Theirs, Verdict
+from node.consent.room import Consent
+
+__all__ = ["Consent", "Counterpart", "Limits", "Ours", "Rules", "Theirs", "Verdict"]

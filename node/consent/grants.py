@@ -1,0 +1,94 @@
+"""What other owners let us do: their handshakes about us, and the keys that follow from them (§5)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from node.consent.book import Book
+from node.consent.entries import Theirs
+from node.runtime.clock import Clock
+from node.storage import Batch
+from protocol.errors import RemoteProtocolError
+from protocol.handshake import Handshake, State, parse_handshake
+from protocol.identity import IdentityRecord
+from protocol.keys import SigningKey
+from protocol.pair import invitation_delivery_key
+from protocol.record import newer
+
+
+class Permits:
+    """Reads and learns; the newest record of an owner counts, whatever order they come in."""
+
+    def __init__(self, book: Book, clock: Clock, doubtful: Callable[[], bool]) -> None:
+        self._book = book
+        self._clock = clock
+        self._doubtful = doubtful
+
+    def learn(self, batch: Batch, records: Sequence[bytes], author: IdentityRecord, now: int) -> bool:
+        entry = self._book.theirs(author.address) or Theirs(author.address)
+        known = newest = entry.handshake
+        for record in records:
+            found = self._read(record, author, now)
+            if found is not None and (newest is None or _newer(found, newest)):
+                newest = found
+        if newest is None or newest is known:
+            return False
+        # A pair key of low order is refused here and not when a letter is to go.
+        self._book.pair(author.pair_key, author.address, owner_is_us=False)
+        after = replace(
+            entry,
+            status=newest.status,
+            record=newest.record,
+            grant=newest.grant or b"",
+            expires=newest.terms.expires or 0,
+            pair_key=author.pair_key,
+            invitation=b"",
+            invited_until=0,
+        )
+        self._book.put_theirs(batch, after)
+        return True
+
+    def learn_invitation(self, batch: Batch, address: str, secret: bytes, life_ms: int) -> None:
+        entry = self._book.theirs(address, batch) or Theirs(address)
+        until = self._clock.now() + life_ms
+        self._book.put_theirs(batch, replace(entry, invitation=secret, invited_until=until))
+
+    def asked(self, batch: Batch, address: str, now: int) -> None:
+        entry = self._book.theirs(address, batch) or Theirs(address)
+        self._book.put_theirs(batch, replace(entry, asked=now))
+
+    def accepted(self, address: str) -> bool:
+        entry = self._book.theirs(address)
+        return entry is not None and self._holds(entry)
+
+    def delivery_key(self, address: str, peer_id: bytes) -> SigningKey | None:
+        entry = self._book.theirs(address)
+        if entry is None:
+            return None
+        if self._holds(entry) and entry.grant:
+            pair = self._book.pair(entry.pair_key, address, owner_is_us=False)
+            return pair.delivery_key(entry.grant, peer_id)
+        if entry.invitation and entry.status is not State.REVOKED and self._before(entry.invited_until):
+            return invitation_delivery_key(entry.invitation, address)
+        return None
+
+    def _holds(self, entry: Theirs) -> bool:
+        ends = entry.expires and not self._before(entry.expires)
+        return entry.status is State.ACCEPTED and not ends
+
+    def _before(self, end: int) -> bool:
+        return self._doubtful() or self._clock.now() < end
+
+    def _read(self, record: bytes, author: IdentityRecord, now: int) -> Handshake | None:
+        """The author's handshake about us; None for one that says nothing of what we may do."""
+        handshake = parse_handshake(record, now)
+        if handshake.owner_public_key != author.public_key:
+            raise RemoteProtocolError("a handshake that is not its author's own")
+        if handshake.status is State.REQUEST or handshake.sender.address is None:
+            return None  # A request is not a permission, and e-mail hashes are for the bridge.
+        if handshake.sender.address != self._book.address:
+            raise RemoteProtocolError("a handshake about someone else")
+        return handshake
+
+
+def _newer(a: Handshake, b: Handshake) -> bool:
+    return newer(a.seq, a.payload, b.seq, b.payload)
