@@ -124,6 +124,20 @@ class Store:
                 raise write.fault
         await trio.lowlevel.cancel_shielded_checkpoint()
 
+    async def barrier(self) -> None:
+        """Wait until all that was submitted before is on disk. What a read shows may be promised to
+        others only after this. Raises StoreUnavailable if some of it failed, and is gone with it.
+        """
+        await trio.lowlevel.checkpoint()
+        for write in list(self._under_way):
+            await write.finished.wait()
+            if write.fault is not None:
+                raise StoreUnavailable(*write.fault.args)
+
+    def index(self, context: str, data: bytes) -> bytes:
+        """What stands for `data` in keys, which are not encrypted: a keyed hash of 16 bytes."""
+        return self._key.index(context, data)
+
     @property
     def fault(self) -> str | None:
         """Why the store takes nothing, or will soon take nothing, in words; None while all is well."""
