@@ -15,6 +15,7 @@ from node.runtime.errors import NodeError
 from node.storage import Batch, Store
 from protocol.errors import RemoteProtocolError
 from protocol.identity import IdentityRecord
+from protocol.peers import is_peer_id
 
 if TYPE_CHECKING:
     from node.network.addresses import PeerAddress
@@ -235,5 +236,6 @@ def _nodes(pin: Pin) -> "list[PeerAddress]":
             peer = parse_peer(hint)
         except BadAddress:
             continue
-        known.setdefault(peer.peer_id, {}).update(dict.fromkeys(peer.addrs))
+        if is_peer_id(peer.peer_id):
+            known.setdefault(peer.peer_id, {}).update(dict.fromkeys(peer.addrs))
     return [PeerAddress(peer_id, tuple(addrs)) for peer_id, addrs in known.items()]

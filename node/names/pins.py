@@ -56,7 +56,7 @@ class Pins:
 
     def get(self, address: str) -> Pin | None:
         """What is pinned for an address, if anything."""
-        value = self._store.get(PIN, (address_bytes(address),))
+        value = self._store.get(PIN, self._place(address))
         return None if value is None else self._read(address, value)
 
     def learn(self, batch: Batch, record: IdentityRecord) -> bool:
@@ -123,7 +123,10 @@ class Pins:
         if pin.next is not None and pin.record is not None:
             value |= {"next": pin.next, "record": pin.record.record}
             self._remember(pin.record)
-        batch.put(PIN, (address_bytes(pin.address),), value)
+        batch.put(PIN, self._place(pin.address), value)
+
+    def _place(self, address: str) -> tuple[bytes]:
+        return (self._store.index("pin", address_bytes(address)),)
 
     def _read(self, address: str, value: Value) -> Pin:
         fields = Fields(value, "pin")

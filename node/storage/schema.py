@@ -42,9 +42,12 @@ BY_LETTER: Final = Space(
 )
 LAST_SENT: Final = Space("last-sent", 54, ("bytes",), "(keyed hash of an address) → the letterId last sealed for it")
 OUTBOX_ENDED: Final = Space("outbox-ended", 55, ("bytes",), "(outbox id) → letter with nothing left to do")
-PIN: Final = Space("pin", 20, ("bytes",), "(owner's 20-byte address) → pinned key, its record, where it was")
+PIN: Final = Space("pin", 20, ("bytes",), "(keyed hash of an owner's address) → what we know of it")
 CONTACT: Final = Space(
     "contact", 21, ("bytes",), "(random 12-byte id) → name, Mailio address, e-mail addresses"
+)
+CONTACT_INDEX: Final = Space(
+    "contact-index", 22, ("bytes",), "(keyed hash of a name, Mailio or e-mail address) → contact's id"
 )
 OURS: Final = Space("ours", 30, ("bytes",), "(keyed hash of a sender's address) → what we let it do")
 THEIRS: Final = Space("theirs", 31, ("bytes",), "(keyed hash of an owner's address) → what it lets us do")
@@ -74,6 +77,7 @@ SPACES: Final[tuple[Space, ...]] = (
     PEERS,
     PIN,
     CONTACT,
+    CONTACT_INDEX,
     OURS,
     THEIRS,
     INVITATION,
