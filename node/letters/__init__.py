@@ -1,0 +1,65 @@
+"""The mailbox: composing, bounded parsing, taking in, folders, threads.
+
+Names are loaded when first asked for: the worker process needs `parse` alone, without database and trio.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from node.letters.arrival import Arrival
+    from node.letters.compose import Draft, new_message_id, render_draft
+    from node.letters.entry import Entry
+    from node.letters.errors import DraftError, FolderError, NoSuchLetter
+    from node.letters.folders import Folder
+    from node.letters.mailbox import Mailbox
+    from node.letters.notice import Failure, failure_notice
+    from node.letters.parse import Attachment, Parts, Summary
+    from node.letters.seen import Seen
+    from node.letters.waiting import Due
+
+_MODULES = {
+    "Arrival": "arrival",
+    "Attachment": "parse",
+    "Draft": "compose",
+    "DraftError": "errors",
+    "Due": "waiting",
+    "Entry": "entry",
+    "Failure": "notice",
+    "Folder": "folders",
+    "FolderError": "errors",
+    "Mailbox": "mailbox",
+    "NoSuchLetter": "errors",
+    "Parts": "parse",
+    "Seen": "seen",
+    "Summary": "parse",
+    "failure_notice": "notice",
+    "new_message_id": "compose",
+    "render_draft": "compose",
+}
+
+__all__ = [
+    "Arrival",
+    "Attachment",
+    "Draft",
+    "DraftError",
+    "Due",
+    "Entry",
+    "Failure",
+    "Folder",
+    "FolderError",
+    "Mailbox",
+    "NoSuchLetter",
+    "Parts",
+    "Seen",
+    "Summary",
+    "failure_notice",
+    "new_message_id",
+    "render_draft",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(name)
+    return getattr(import_module(f"node.letters.{_MODULES[name]}"), name)

@@ -1,0 +1,75 @@
+"""A letter on its way into the mailbox, and the entry that it becomes. No store here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from node.letters.entry import Entry
+from node.letters.parse import Summary
+from protocol.status import Status
+from protocol.stream import ContentRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A letter to be taken in. `author` is the proven Mailio address, None where nothing is proven;
+    `created` is what its author says, `arrived` now; `expires` is until when it is remembered (all
+    Unix ms). `receipt` is the signed record that answered it, if one did.
+    """
+
+    raw: bytes
+    summary: Summary
+    folder: str
+    author: str | None
+    letter_id: bytes
+    envelope_id: bytes | None
+    status: Status
+    created: int
+    arrived: int
+    expires: int
+    receipt: bytes | None = None
+    payload_hash: bytes = b""
+    thid: str = ""
+    pthid: str = ""
+    refs: Sequence[ContentRef] = ()
+
+    def entry(self, letter: bytes, folder: int) -> Entry:
+        """What the index keeps of it."""
+        summary = self.summary
+        return Entry(
+            id=letter,
+            folder=folder,
+            sender=summary.from_text,
+            to=summary.to,
+            subject=summary.subject,
+            created=self.created,
+            arrived=self.arrived,
+            read=False,
+            size=len(self.raw),
+            attachments=summary.attachments + len(self.refs),
+            author=self.author or "",
+            letter_id=self.letter_id,
+            message_id=summary.message_id,
+            thid=self.thid,
+            pthid=self.pthid,
+        )
+
+
+def own_entry(
+    letter: bytes, folder: int, summary: Summary, now: int, *, thid: str, letter_id: bytes, read: bool
+) -> Entry:
+    """What the index keeps of a letter that the owner or this node wrote at `now`."""
+    return Entry(
+        id=letter,
+        folder=folder,
+        sender=summary.from_text,
+        to=summary.to,
+        subject=summary.subject,
+        created=now,
+        arrived=now,
+        read=read,
+        size=summary.size,
+        attachments=summary.attachments,
+        letter_id=letter_id,
+        message_id=summary.message_id,
+        thid=thid,
+    )

@@ -1,0 +1,21 @@
+"""This room's faults for a person.
+
+NodeError
+├── DraftError       what was to be written can't be (compose.py)
+├── NoSuchLetter     no letter has that id, or several do
+└── FolderError      a folder's name, or what was to be done with it
+"""
+
+from node.runtime.errors import NodeError
+
+
+class DraftError(NodeError):
+    """A draft that can't be rendered."""
+
+
+class NoSuchLetter(NodeError):  # noqa: N818 - reads as what it says
+    """No letter fits the id, or more than one."""
+
+
+class FolderError(NodeError):
+    """A folder that is not there, or may not be made, renamed, removed or used so."""

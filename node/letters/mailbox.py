@@ -1,0 +1,297 @@
+"""The mailbox at work: takes letters in, lists, reads, moves and deletes them. What must never be lost or
+counted wrongly is one batch. Who may write to the owner is judged elsewhere.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from node.letters.arrival import Arrival, own_entry
+from node.letters.desk import Desk
+from node.letters.entry import Entry
+from node.letters.errors import FolderError
+from node.letters.foldernames import NUMBERS
+from node.letters.folders import FolderBook
+from node.letters.habits import HabitBook
+from node.letters.parse import Summary, summarize
+from node.letters.reader import Reader
+from node.letters.seen import Seen, SeenBook
+from node.letters.shelf import Shelf
+from node.letters.views import attachments_json, entry_json
+from node.letters.waiting import MAX_BYTES, MAX_LETTERS, ROOM, Due, WaitingBook
+from node.runtime.events import Events
+from node.runtime.rooms import Check, Warning_
+from node.runtime.worker import Worker
+from node.storage import Batch, Store
+from protocol.folder import ARCHIVE, INBOX, SENT, TRASH
+from protocol.status import Status
+
+Json: TypeAlias = dict[str, Any]
+Page: TypeAlias = list[Json]
+
+MAX_PAGE: Final = 1_000
+"""Letters in one answer; more are asked for by `before`."""
+
+MOVED_TOGETHER: Final = 200
+"""Letters moved by one batch when a folder is removed."""
+
+NEARLY_FULL: Final = 0.9
+"""Of the room for strangers' letters; above it the owner is told."""
+
+
+class Mailbox:
+    """The owner's letters. Belongs to trio's thread.
+
+    A method with `batch` only adds to it: the caller writes it with no await in between, for counters
+    are read now. Reads raise StoreUnavailable. `index` is the database key's keyed hash; the limits of
+    the waiting room are the operator's.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        worker: Worker,
+        events: Events,
+        index: Callable[[str, bytes], bytes],
+        *,
+        waiting_letters: int = MAX_LETTERS,
+        waiting_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._store = store
+        self._events = events
+        self._desk = Desk(store, index)
+        self._reader = Reader(worker)
+        self._folders = FolderBook(self._desk)
+        self._seen = SeenBook(self._desk)
+        self._habits = HabitBook(self._desk)
+        self._waiting = WaitingBook(self._desk, self._folders, waiting_letters, waiting_bytes)
+        self._shelf = Shelf(self._desk, self._folders, self._waiting)
+
+    # ---- taking in
+
+    async def summary(self, raw: bytes) -> Summary:
+        """What a message says, read in the worker. Raises RemoteProtocolError, WorkerError."""
+        return await self._reader.summary(raw)
+
+    def seen(self, author: str, letter_id: bytes) -> Seen | None:
+        """What was answered to this letter, if it was taken."""
+        return self._seen.letter(self._desk.author(author), letter_id)
+
+    def seen_envelope(self, envelope_id: bytes) -> Seen | None:
+        """What was answered to this envelope, if it was taken."""
+        return self._seen.envelope(envelope_id)
+
+    def take_in(self, batch: Batch, arrival: Arrival) -> bytes:
+        """Everything that a new letter changes; its id. Call `announce` once the batch is written."""
+        author, size = self._desk.author(arrival.author), len(arrival.raw)
+        number = NUMBERS[arrival.folder]
+        if number == ROOM:
+            self._erase_waiting(batch, self._waiting.too_many(batch, size))
+        letter = self._shelf.free_id(arrival.arrived)
+        self._shelf.file(batch, arrival.entry(letter, number), arrival.raw, arrival.refs)
+        if number == ROOM:
+            self._waiting.add(batch, author, letter, size, arrival.letter_id, arrival.payload_hash)
+        if arrival.author is not None:
+            self._habits.arrived(batch, author, letter)
+            seen = Seen(arrival.status, arrival.receipt)
+            self._seen.remember(batch, author, arrival.letter_id, arrival.envelope_id, seen, arrival.expires)
+        return letter
+
+    def announce(self, letter: bytes) -> None:
+        """Tell listeners of a letter that is now on disk."""
+        if (entry := self._shelf.find(letter)) is not None:
+            self._events.publish("letter", self._json(entry))
+
+    def remember(
+        self,
+        batch: Batch,
+        author: str,
+        letter_id: bytes,
+        envelope_id: bytes | None,
+        status: Status,
+        receipt: bytes | None,
+        until: int,
+    ) -> None:
+        """Remember a letter without a message, or another envelope or the receipt of one taken."""
+        seen = Seen(status, receipt)
+        self._seen.remember(batch, self._desk.author(author), letter_id, envelope_id, seen, until)
+
+    def expire(self, batch: Batch, now: int) -> int:
+        """Forget some of what needs not be remembered any more; 0 when nothing is left to forget."""
+        return self._seen.expire(batch, now)
+
+    # ---- our own letters
+
+    def file_sent(
+        self, batch: Batch, raw: bytes, summary: Summary, now: int, thid: str = "", letter_id: bytes = b""
+    ) -> bytes:
+        """Keep the copy of what the owner sent; its id."""
+        letter, sent = self._shelf.free_id(now), NUMBERS[SENT]
+        entry = own_entry(letter, sent, summary, now, thid=thid, letter_id=letter_id, read=True)
+        return self._shelf.file(batch, entry, raw)
+
+    def put_notice(self, batch: Batch, raw: bytes, now: int, thid: str = "") -> bytes:
+        """Put a notice that this node wrote (`failure_notice`) into the inbox; its id."""
+        letter, summary = self._shelf.free_id(now), summarize(raw)
+        entry = own_entry(letter, NUMBERS[INBOX], summary, now, thid=thid, letter_id=b"", read=False)
+        return self._shelf.file(batch, entry, raw)
+
+    # ---- looking
+
+    def list(self, folder: str | None = None, limit: int = 50, before: bytes | None = None) -> Page:
+        """A page of a folder (the inbox), newest first, of what came before `before`. Raises FolderError."""
+        found = self._folders.find(folder or INBOX)
+        entries = self._shelf.page(found.number, min(limit, MAX_PAGE), before)
+        return [entry_json(entry, found.name) for entry in entries]
+
+    def find_id(self, text: str) -> bytes:
+        """The id that a person gave, whole or its first eight digits or more. Raises NoSuchLetter."""
+        return self._shelf.find_id(text)
+
+    def get(self, letter: bytes) -> Entry:
+        """What the index knows of a letter. Raises NoSuchLetter."""
+        return self._shelf.get(letter)
+
+    def raw(self, letter: bytes) -> bytes:
+        """A letter's message, exactly as it came. Raises NoSuchLetter."""
+        raw: bytes = self._shelf.content(letter)["raw"]
+        return raw
+
+    async def read(self, letter: bytes) -> Json:
+        """A letter as interface.md's `read` shows it; it is not marked as read by this. Raises
+        NoSuchLetter, RemoteProtocolError, WorkerError.
+        """
+        content = self._shelf.content(letter)
+        parts = await self._reader.parts(content["raw"])
+        attachments = attachments_json(parts.attachments, content.get("refs", ()))
+        body = {"text": parts.text, "html": parts.html, "attachments": attachments}
+        return self._json(self.get(letter)) | body
+
+    def thread(self, thid: str) -> Sequence[Entry]:
+        """Letters of a thread in the order in which they came."""
+        return self._shelf.thread(thid)
+
+    def habit(self, address: str) -> tuple[int, int]:
+        """How many of this author's last letters were read, and how many they are (30 at most)."""
+        return self._habits.get(self._desk.author(address))
+
+    # ---- changing
+
+    def mark_read(self, batch: Batch, letter: bytes, *, read: bool = True) -> None:
+        """Mark it as read or unread. Raises NoSuchLetter."""
+        entry = self._shelf.get(letter, batch)
+        if entry.read == read:
+            return
+        self._shelf.mark(batch, entry, read=read)
+        if read and entry.author:
+            self._habits.read(batch, self._desk.author(entry.author), letter)
+
+    def move(self, batch: Batch, letter: bytes, folder: str) -> None:
+        """Move it. Raises NoSuchLetter, FolderError."""
+        target = self._folders.find(folder)
+        entry = self._shelf.get(letter, batch)
+        if target.number == ROOM != entry.folder:
+            text = "only letters of people who are not accepted are in handshake"
+            raise FolderError("folder-handshake", text, "choose another")
+        self._shelf.refile(batch, entry, target.number)
+
+    def delete(self, batch: Batch, letter: bytes) -> bool:
+        """Move it to trash, or if it is there erase it. True if it is erased. Raises NoSuchLetter."""
+        entry = self._shelf.get(letter, batch)
+        if entry.folder == NUMBERS[TRASH]:
+            self._shelf.erase(batch, entry)
+            return True
+        self._shelf.refile(batch, entry, NUMBERS[TRASH])
+        return False
+
+    # ---- folders
+
+    def folders(self) -> Page:
+        """All folders as interface.md shows them."""
+        return [folder.json() for folder in self._folders.all()]
+
+    def add_folder(self, batch: Batch, name: str) -> Json:
+        """A new folder. Raises FolderError."""
+        return self._folders.add(batch, name).json()
+
+    def rename_folder(self, batch: Batch, old: str, new: str) -> Json:
+        """Give a folder of the owner's another name. Raises FolderError."""
+        return self._folders.rename(batch, old, new).json()
+
+    async def remove_folder(self, name: str) -> int:
+        """Remove a folder of the owner's; how many letters went from it to archive. If it is interrupted
+        the folder is still there with the rest. Raises FolderError, StoreUnavailable.
+        """
+        number, moved, last = self._folders.own(name).number, 0, False
+        while not last:
+            batch = Batch()
+            entries = self._shelf.page(number, MOVED_TOGETHER)
+            for entry in entries:
+                self._shelf.refile(batch, entry, NUMBERS[ARCHIVE])
+            if last := len(entries) < MOVED_TOGETHER:
+                self._folders.drop(batch, number)
+            await self._store.write(batch)
+            moved += len(entries)
+        return moved
+
+    # ---- the room for strangers' letters
+
+    def waiting(self, address: str) -> int:
+        """How many letters of this author wait."""
+        return len(self._waiting.of(self._desk.author(address)))
+
+    def release(self, batch: Batch, address: str) -> int:
+        """Move this author's letters to the inbox; how many. Those that this very batch took in are not
+        seen: their folder was chosen with them.
+        """
+        waiting = self._waiting.of(self._desk.author(address))
+        entries = self._shelf.waiting((letter for letter, _ in waiting), batch)
+        for entry in entries:
+            self._shelf.refile(batch, entry, NUMBERS[INBOX])
+        return len(entries)
+
+    def receipts_due(self, address: str) -> Sequence[Due]:
+        """What waits of this author and is to be receipted when it is accepted. Ask before `release`."""
+        author = self._desk.author(address)
+        waiting = [value for _, value in self._waiting.of(author)]
+        seen = [self._seen.letter(author, value["letterId"]) for value in waiting]
+        return [
+            Due(value["letterId"], value["payloadHash"], answer.receipt if answer else None)
+            for value, answer in zip(waiting, seen, strict=True)
+        ]
+
+    def room(self) -> float:
+        """How full it is: 0 empty, 1 full."""
+        return self._waiting.fullness()
+
+    def trim(self, batch: Batch, now: int) -> int:
+        """Erase what has waited 60 days, and what is too much; 0 when nothing is left to erase."""
+        return self._erase_waiting(batch, [*self._waiting.stale(now), *self._waiting.too_many(batch)])
+
+    def _erase_waiting(self, batch: Batch, letters: Sequence[bytes]) -> int:
+        entries = self._shelf.waiting(dict.fromkeys(letters), batch)
+        for entry in entries:
+            self._shelf.erase(batch, entry)
+        return len(entries)
+
+    # ---- what every room shows
+
+    def status(self) -> Mapping[str, object]:
+        """Unread letters, and a warning while strangers' letters nearly fill their room."""
+        unread = sum(folder.unread for folder in self._folders.all())
+        return {"unread": unread, "warnings": [_FULL] if self.room() >= NEARLY_FULL else []}
+
+    async def checks(self) -> Sequence[Check]:
+        """How full the room for strangers' letters is."""
+        text, full = f"the folder handshake is {self.room():.0%} full", self.room() >= NEARLY_FULL
+        return [Check("letters", "warn", text, _FULL.remedy) if full else Check("letters", "ok", text)]
+
+    def _json(self, entry: Entry) -> Json:
+        folder = self._folders.get(entry.folder)
+        return entry_json(entry, folder.name if folder else "")
+
+
+_FULL: Final = Warning_(
+    "handshake-full",
+    "the folder handshake is nearly full: the oldest letters of the noisiest senders go",
+    "accept, revoke or delete some: mailio list handshake",
+)

@@ -1,0 +1,117 @@
+"""The letter that tells an author that a letter of theirs failed: plain words first, then the same for
+programs (RFC 3462, 3464), then the header of the letter in question.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from node.letters import render
+from node.letters.limits import MAX_HEADER_BYTES
+from node.letters.text import clean_line
+from protocol.status import Status
+
+MAX_RETURNED_HEADER: Final = 16_384
+"""Bytes of the failed letter's header that come back with the notice."""
+
+MAX_SHOWN: Final = 300
+"""Characters of anything that others said."""
+
+NOTICE_MAILBOX: Final = "mailer-daemon@mailio.alt"
+"""Who writes notices: our own node. No such mailbox exists, nothing can be sent to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One recipient that a letter did not reach: as typed, with which status, why, what can be done."""
+
+    to: str
+    status: Status
+    reason: str
+    remedy: str = ""
+
+
+def failure_notice(
+    owner: tuple[str, str],
+    subject: str,
+    written: int,
+    failures: Sequence[Failure],
+    original: bytes,
+    now: int,
+    message_id: str,
+) -> bytes:
+    """The notice's bytes. `owner` is (name, mailbox); `subject` and `written` (Unix ms) are the failed
+    letter's; `original` its message, of which only the header is used, b"" for none.
+    """
+    boundary = f"mailio-{secrets.token_hex(16)}"
+    shown = clean_line(subject, MAX_SHOWN) or "(no subject)"
+    parts = [
+        render.text_part(_words(shown, written, failures)),
+        b"Content-Type: message/delivery-status\r\n\r\n" + _for_programs(failures, written),
+    ]
+    if original:
+        parts.append(b"Content-Type: text/rfc822-headers\r\n\r\n" + _header(original))
+    delimiter = b"--" + boundary.encode()
+    return b"".join(
+        [
+            render.field("Date", render.date_tokens(now)),
+            render.field("From", render.address_tokens([("Your Mailio node", NOTICE_MAILBOX)])),
+            render.field("To", render.address_tokens([owner])),
+            render.field("Subject", render.text_tokens(f"Not delivered: {shown}")),
+            render.field("Message-ID", [f"<{message_id}>"]),
+            b"Auto-Submitted: auto-replied\r\n",  # RFC 3834 §5: nobody is to answer this by machine
+            b"MIME-Version: 1.0\r\n",
+            render.field(
+                "Content-Type",
+                ["multipart/report;", "report-type=delivery-status;", f'boundary="{boundary}"'],
+            ),
+            b"\r\n",
+            *(delimiter + b"\r\n" + part + b"\r\n" for part in parts),
+            delimiter + b"--\r\n",
+        ]
+    )
+
+
+def _words(subject: str, written: int, failures: Sequence[Failure]) -> str:
+    day = " ".join(render.date_tokens(written)[:-1])
+    lines = [f'Your letter "{subject}" of {day} (UTC) did not reach', ""]
+    for failure in failures:
+        lines.append(f"  {clean_line(failure.to, MAX_SHOWN)}")
+        lines.append(f"    {clean_line(failure.reason, MAX_SHOWN)} ({failure.status.code})")
+        if failure.remedy:
+            lines.append(f"    What you can do: {clean_line(failure.remedy, MAX_SHOWN)}")
+        lines.append("")
+    lines += ['It is still in your folder "sent". Nothing more is tried by itself.', "", "Your Mailio node"]
+    return "\n".join(lines)
+
+
+def _for_programs(failures: Sequence[Failure], written: int) -> bytes:
+    """RFC 3464 §2. What a person typed may be any text; it goes in as ASCII."""
+    blocks = [
+        b"Reporting-MTA: x-mailio; mailio.alt\r\n" + render.field("Arrival-Date", render.date_tokens(written))
+    ]
+    blocks += [
+        b"\r\n"
+        + render.field("Final-Recipient", ["x-mailio;", _ascii(failure.to)])
+        + b"Action: failed\r\n"
+        + render.field("Status", [failure.status.code])
+        + render.field("Diagnostic-Code", ["x-mailio;", *_ascii(failure.reason).split()])
+        for failure in failures
+    ]
+    return b"".join(blocks)
+
+
+def _ascii(text: str) -> str:
+    return clean_line(text, MAX_SHOWN).encode("ascii", "replace").decode() or "unknown"
+
+
+def _header(original: bytes) -> bytes:
+    """As it stands, whole lines only; it was ours, so its lines end in CRLF."""
+    end = original[:MAX_HEADER_BYTES].find(b"\r\n\r\n")
+    header = original[: end + 2 if end >= 0 else 0]
+    return (
+        header
+        if len(header) <= MAX_RETURNED_HEADER
+        else header[: header.rfind(b"\r\n", 0, MAX_RETURNED_HEADER) + 2]
+    )

@@ -1,0 +1,137 @@
+"""What a message says, for the index and for a reader. Hostile input: run it in the worker process
+(reader.py); it imports little. Everything raises RemoteProtocolError or returns.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from node.letters import limits
+from node.letters.fields import Address, parse_addresses, parse_date, parse_message_ids
+from node.letters.structure import Part, read_structure
+from node.letters.text import clean_body, clean_filename, clean_line, decode_charset, decode_words
+from protocol.errors import RemoteProtocolError
+
+_BULK: Final = frozenset({"bulk", "list"})
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What the index keeps of a message, and what its acceptance is judged by.
+
+    `from_mailboxes` has an entry for each author in any From field, "" for one that can't be told for
+    sure. Texts are safe to show. `plain_only`: one text/plain part and nothing else; `text_bytes` are
+    its bytes, transfer encoding undone, and 0 for any other message.
+    """
+
+    from_mailboxes: tuple[str, ...]
+    from_text: str
+    to: tuple[str, ...]
+    subject: str
+    date: int | None
+    message_id: str
+    in_reply_to: str
+    references: tuple[str, ...]
+    bulk: bool
+    attachments: int
+    plain_only: bool
+    text_bytes: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A part that is shown as a file; `n` counts from 1 in the message's order, `size` is decoded bytes."""
+
+    n: int
+    filename: str
+    media_type: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a reader sees. `html` is as hostile as it came."""
+
+    text: str
+    html: str
+    attachments: tuple[Attachment, ...]
+
+
+def summarize(raw: bytes) -> Summary:
+    """The summary of a message. Raises RemoteProtocolError."""
+    root = read_structure(raw, header_only=True)
+    if root.media_type.startswith("multipart/"):
+        root = read_structure(raw)
+    plain_only = root.media_type == "text/plain" and _is_body(root)
+    authors = _addresses(root, "from")
+    return Summary(
+        from_mailboxes=tuple(author.mailbox for author in authors),
+        from_text=", ".join(author.text for author in authors[: limits.MAX_SHOWN_RECIPIENTS]),
+        to=tuple(person.text for person in _recipients(root)[: limits.MAX_SHOWN_RECIPIENTS]),
+        subject=clean_line(decode_words(root.field("subject")), limits.MAX_SUBJECT),
+        date=parse_date(root.field("date")),
+        message_id=next(iter(parse_message_ids(root.field("message-id"))), ""),
+        in_reply_to=next(iter(parse_message_ids(root.field("in-reply-to"))), ""),
+        references=tuple(parse_message_ids(root.field("references"))[-limits.MAX_REFERENCES :]),
+        bulk="list-id" in root.texts or root.field("precedence").strip().lower() in _BULK,
+        attachments=sum(not _is_body(part) for part in root.leaves()),
+        plain_only=plain_only,
+        text_bytes=len(root.content()) if plain_only else 0,
+        size=len(raw),
+    )
+
+
+def read_parts(raw: bytes) -> Parts:
+    """Bodies and attachments of a message. Raises RemoteProtocolError."""
+    bodies: dict[str, list[str]] = {"text/plain": [], "text/html": []}
+    attachments: list[Attachment] = []
+    for part in read_structure(raw).leaves():
+        if _is_body(part):
+            bodies[part.kind].append(body_text(part))
+        else:
+            attachments.append(_attachment(part, len(attachments) + 1))
+    return Parts("\n".join(bodies["text/plain"]), "\n".join(bodies["text/html"]), tuple(attachments))
+
+
+def _is_body(part: Part) -> bool:
+    return part.kind in ("text/plain", "text/html") and part.disposition != "attachment" and not part.filename
+
+
+def body_text(part: Part) -> str:
+    """A body as it may be shown: any charset, declared truly or not."""
+    return clean_body(decode_charset(part.content(), part.parameters.get("charset", "utf-8")))
+
+
+def _attachment(part: Part, n: int) -> Attachment:
+    fallback = "message.eml" if part.media_type == "message/rfc822" else f"attachment-{n}"
+    return Attachment(
+        n=n,
+        filename=clean_filename(decode_words(part.filename), fallback),
+        media_type=clean_line(part.media_type, limits.MAX_NAME),
+        size=len(part.content()),
+    )
+
+
+def _addresses(root: Part, name: str) -> list[Address]:
+    """All of every field of that name: a second From is as much a claim as the first."""
+    return parse_addresses(",".join(root.texts.get(name, ())))
+
+
+def _recipients(root: Part) -> list[Address]:
+    found = _addresses(root, "to") + _addresses(root, "cc")
+    if len(found) > limits.MAX_ADDRESSES:
+        raise RemoteProtocolError(f"the message has more than {limits.MAX_ADDRESSES} addresses")
+    return found
+
+
+def summarize_all(raws: Sequence[bytes]) -> list[Summary | RemoteProtocolError]:
+    """The summary of each, or what is wrong with it."""
+    return [_summary_or_error(raw) for raw in raws]
+
+
+def _summary_or_error(raw: bytes) -> Summary | RemoteProtocolError:
+    try:
+        return summarize(raw)
+    except RemoteProtocolError as error:
+        return error

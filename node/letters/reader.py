@@ -1,0 +1,118 @@
+"""Hands messages to the worker process, several in one call where several wait: a call costs more than a
+message. What is read out of them is parse.py's.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+import trio
+
+from node.letters import parse
+from node.letters.limits import check_size
+from node.letters.parse import Parts, Summary
+from node.runtime.worker import Worker, WorkerError, WorkerTimeout
+from protocol.errors import RemoteProtocolError
+
+T = TypeVar("T")
+
+DEADLINE_S: Final = 4.0
+"""Seconds for one call. Under its limits no message takes one on the slowest machine we know; below five,
+so that one peer's rubbish does not hold up another's mail for longer."""
+
+MAX_TOGETHER: Final = 16
+"""Messages in one call."""
+
+MAX_TOGETHER_BYTES: Final = 2 * 1024 * 1024
+"""Bytes in one call (a single message may have more): they are copied to the worker."""
+
+_BLAMED: Final = frozenset({"worker-died", "worker-memory"})
+"""Faults of the worker that the message may have caused."""
+
+
+class Reader:
+    """Reads messages without trusting them. Belongs to trio's thread."""
+
+    def __init__(self, worker: Worker, deadline: float = DEADLINE_S) -> None:
+        self._worker = worker
+        self._deadline = deadline
+        self._waiting: deque[_Job] = deque()
+        self._turn = trio.Lock()
+
+    async def summary(self, raw: bytes) -> Summary:
+        """Its summary. Raises RemoteProtocolError, and WorkerError when no worker can be had."""
+        check_size(raw)
+        job = _Job(raw)
+        self._waiting.append(job)
+        try:
+            while job.outcome is None:
+                async with self._turn:  # who has the turn works for all who wait
+                    if job.outcome is None:
+                        await self._work()
+        finally:
+            if job.outcome is None:
+                self._waiting.remove(job)
+        if isinstance(job.outcome, RemoteProtocolError):
+            raise job.outcome
+        return job.outcome
+
+    async def parts(self, raw: bytes) -> Parts:
+        """Its bodies and attachments. Raises as `summary` does."""
+        check_size(raw)
+        return await self._alone(parse.read_parts, raw)
+
+    async def _work(self) -> None:
+        jobs = self._next_jobs()
+        try:
+            for job, outcome in zip(jobs, await self._summaries([job.raw for job in jobs]), strict=True):
+                job.outcome = outcome
+        except BaseException:  # cancelled, or no worker: the others' jobs go back to where they were
+            self._waiting.extendleft(reversed(jobs))
+            raise
+
+    def _next_jobs(self) -> list["_Job"]:
+        jobs, size = [self._waiting.popleft()], 0
+        while self._waiting and len(jobs) < MAX_TOGETHER:
+            size += len(jobs[-1].raw)
+            if size + len(self._waiting[0].raw) > MAX_TOGETHER_BYTES:
+                break
+            jobs.append(self._waiting.popleft())
+        return jobs
+
+    async def _summaries(self, raws: Sequence[bytes]) -> Sequence[Summary | RemoteProtocolError]:
+        if len(raws) > 1:
+            try:
+                return await self._worker.run(parse.summarize_all, raws, deadline=self._deadline)
+            except WorkerError as error:
+                if not _to_blame(error):
+                    raise
+        return [await self._single(raw) for raw in raws]
+
+    async def _single(self, raw: bytes) -> Summary | RemoteProtocolError:
+        try:
+            return await self._alone(parse.summarize, raw)
+        except RemoteProtocolError as error:
+            return error
+
+    async def _alone(self, job: Callable[[bytes], T], raw: bytes) -> T:
+        for _ in range(2):  # a worker may die for reasons of its own (out of memory), hardly twice
+            try:
+                return await self._worker.run(job, raw, deadline=self._deadline)
+            except WorkerTimeout:
+                break
+            except WorkerError as error:
+                if not _to_blame(error):
+                    raise
+        raise RemoteProtocolError("the message can't be read with reasonable effort")
+
+
+class _Job:
+    """One message that waits for its summary."""
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self.outcome: Summary | RemoteProtocolError | None = None
+
+
+def _to_blame(error: WorkerError) -> bool:
+    return isinstance(error, WorkerTimeout) or error.code in _BLAMED

@@ -1,0 +1,109 @@
+"""Writes RFC 5322: header fields folded and encoded, bodies in the transfer encoding that fits. Values are
+checked by who calls; nothing that is put in here can begin a field of its own.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Final
+
+LINE: Final = 76
+"""Characters of a line; RFC 5322 §2.1.1 recommends 78 at most, RFC 2047 §2 allows 76."""
+
+MAX_LINE: Final = 998
+"""Bytes of a line, without its end, that every program takes (RFC 5322 §2.1.1)."""
+
+WORD_BYTES: Final = 45
+"""Of text in an encoded word: 60 characters of base64 and 12 around them make 72 (RFC 2047 §2: 75)."""
+
+_PLAIN: Final = re.compile(r"[!-~]+(?: [!-~]+)*")
+_ATOMS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
+
+
+def field(name: str, tokens: Iterable[str]) -> bytes:
+    """A header field, folded between its tokens."""
+    lines, line = [], f"{name}:"
+    for token in tokens:
+        if len(line) + 1 + len(token) > LINE and line.strip() and line != f"{name}:":
+            lines.append(line)
+            line = ""
+        line += " " + token
+    return "\r\n".join([*lines, line]).encode("ascii") + b"\r\n"
+
+
+def text_tokens(text: str) -> list[str]:
+    """Free text (a subject): as it stands where it is plain, else as encoded words."""
+    if _PLAIN.fullmatch(text) and "=?" not in text and max(map(len, text.split(" "))) < MAX_LINE // 2:
+        return text.split(" ")
+    return encoded_words(text) if text else []
+
+
+def encoded_words(text: str) -> list[str]:
+    """RFC 2047 with base64, cut between characters; the space between two of them counts for nothing."""
+    chunks, chunk = [], b""
+    for char in text:
+        data = char.encode("utf-8", "replace")
+        if len(chunk) + len(data) > WORD_BYTES:
+            chunks.append(chunk)
+            chunk = b""
+        chunk += data
+    return [f"=?utf-8?B?{base64.b64encode(data).decode()}?=" for data in [*chunks, chunk]]
+
+
+def address_tokens(people: Iterable[tuple[str, str]]) -> list[str]:
+    """An address list of (name, mailbox); mailboxes are ASCII."""
+    tokens: list[str] = []
+    for name, mailbox in people:
+        if tokens:
+            tokens[-1] += ","
+        tokens += [*_phrase(name), f"<{mailbox}>"] if name else [mailbox]
+    return tokens
+
+
+def _phrase(name: str) -> list[str]:
+    if _ATOMS.fullmatch(name) and "=?" not in name:
+        return name.split(" ")
+    if _PLAIN.fullmatch(name) and "=?" not in name and len(name) < LINE - 2:
+        return ['"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"']
+    return encoded_words(name)
+
+
+def date_tokens(time_ms: int) -> list[str]:
+    """A Date field's value, in UTC: where its author is, is nobody's business."""
+    return format_datetime(datetime.fromtimestamp(time_ms // 1000, UTC)).split(" ")
+
+
+def text_part(text: str, media_type: str = "text/plain") -> bytes:
+    """Content fields, an empty line and the body, with CRLF, ending in one."""
+    lines = _LINE_END.split(text)
+    if lines[-1] == "":
+        lines.pop()
+    body = "".join(line + "\r\n" for line in lines).encode("utf-8", "replace")
+    encoding, body = _transfer(body)
+    return (
+        field("Content-Type", [f"{media_type};", "charset=utf-8"])
+        + field("Content-Transfer-Encoding", [encoding])
+        + b"\r\n"
+        + body
+    )
+
+
+def _transfer(body: bytes) -> tuple[str, bytes]:
+    longest = max(map(len, body.split(b"\r\n")))
+    control = body.translate(None, b"\t\r\n" + bytes(range(32, 127)))
+    if not control and longest <= MAX_LINE and b"\nFrom " not in b"\n" + body:
+        return "7bit", body
+    if len(control) * 3 < len(body):
+        return "quoted-printable", _quoted_printable(body)
+    return "base64", base64.encodebytes(body).replace(b"\n", b"\r\n")
+
+
+def _quoted_printable(body: bytes) -> bytes:
+    lines = (binascii.b2a_qp(line, istext=False) for line in body.split(b"\r\n"))
+    # mbox files mark a message's start by "From ", and some programs alter such a line on the way.
+    safe = (b"=46" + line[1:] if line.startswith(b"From ") else line for line in lines)
+    return b"\r\n".join(line.replace(b"=\n", b"=\r\n") for line in safe)
