@@ -1,0 +1,212 @@
+"""Listening, dialling, joining: real TCP on loopback."""
+
+import socket
+
+import pytest
+import trio
+
+from node.network import (
+    BadAddress,
+    ListenFailed,
+    MemoryPeerBook,
+    Network,
+    PeerAddress,
+    PeerUnreachable,
+    admission,
+    join,
+    limits,
+    parse_peer,
+)
+from node.network.addresses import Scope, scope_of
+from tests.kit.network import BOUND, a_network, until
+
+SEED = bytes(range(32))
+
+
+def port_of(network: Network) -> int:
+    return int(network.listen_addrs()[0].split("/")[4])
+
+
+async def test_the_real_port_is_told() -> None:
+    async with a_network() as network:
+        assert port_of(network) > 0
+        assert network.listen_addrs()[0].endswith(f"/p2p/{network.peer_id_text}")
+
+
+async def test_a_wildcard_is_told_as_addresses_of_this_machine() -> None:
+    async with a_network(listen=("/ip4/0.0.0.0/tcp/0",)) as network:
+        addrs = [addr.split("/p2p/")[0] for addr in network.listen_addrs()]
+        assert all("0.0.0.0" not in addr for addr in addrs)
+        assert min(map(scope_of, addrs)) is Scope.LOOPBACK
+        assert network.public_addrs() == [a for a in network.listen_addrs() if scope_of(a) is Scope.PUBLIC]
+
+
+async def test_the_peer_id_comes_from_the_key() -> None:
+    async with a_network(seed=SEED) as network:
+        first = network.peer_id
+    async with a_network(seed=SEED) as network:
+        assert network.peer_id == first
+
+
+async def test_a_port_in_use_is_told_with_a_way_out() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.RaisesGroup(
+            pytest.RaisesExc(ListenFailed, match="in use"), allow_unwrapped=True, flatten_subgroups=True
+        ):
+            async with a_network(listen=(f"/ip4/127.0.0.1/tcp/{taken.getsockname()[1]}",)):
+                pass
+
+
+async def test_two_nodes_cannot_share_a_port() -> None:
+    async with a_network() as network:
+        listen = (network.listen_addrs()[0].split("/p2p/")[0],)
+        with pytest.RaisesGroup(ListenFailed, allow_unwrapped=True, flatten_subgroups=True):
+            async with a_network(listen=listen):
+                pass
+
+
+@pytest.mark.parametrize(
+    "listen", ["nonsense", "/ip4/127.0.0.1/udp/1", "/dns4/localhost/tcp/0", "/ip4/192.0.2.1/tcp/0"]
+)
+async def test_what_cannot_be_listened_on_is_told(listen: str) -> None:
+    with pytest.RaisesGroup(ListenFailed, allow_unwrapped=True, flatten_subgroups=True):
+        async with a_network(listen=(listen,)):
+            pass
+
+
+async def test_connected_peers_are_shown_on_both_sides() -> None:
+    async with a_network() as alice, a_network() as bob:
+        came: list[bytes] = []
+        bob.on_connected(came.append)
+        assert await alice.connect(bob.listen_addrs()[0]) == bob.peer_id
+        await until(lambda: came == [alice.peer_id])
+        (of_alice,), (of_bob,) = alice.peers(), bob.peers()
+        assert (of_alice.peer_id, of_alice.via, of_alice.agent) == (bob.peer_id, "outbound", "mailio-node")
+        assert (of_bob.peer_id, of_bob.via, of_bob.agent) == (alice.peer_id, "inbound", "mailio-node")
+        assert alice.reachability == "private"
+
+
+async def test_over_ipv6_too() -> None:
+    try:
+        async with a_network(listen=("/ip6/::1/tcp/0",)) as bob, a_network() as alice:
+            await alice.connect(bob.listen_addrs()[0])
+            remote = bob._connections.get(alice.peer_id)
+            assert remote is not None
+            assert (remote.host, remote.block, remote.scope) == ("::1", "::/48", Scope.LOOPBACK)
+    except* ListenFailed:
+        pytest.skip("no IPv6 here")
+
+
+async def test_somebody_else_at_an_address_is_not_the_peer() -> None:
+    async with a_network() as alice, a_network() as bob, a_network() as carol:
+        wrong = PeerAddress(carol.peer_id, parse_peer(bob.listen_addrs()[0]).addrs)
+        with pytest.raises(PeerUnreachable):
+            await alice.reach(wrong)
+        assert not alice.is_connected(carol.peer_id)
+
+
+async def test_a_dead_address_does_not_hide_a_good_one() -> None:
+    async with a_network() as alice, a_network() as bob:
+        peer = parse_peer(bob.listen_addrs()[0])
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            dead = f"/ip4/127.0.0.1/tcp/{silent.getsockname()[1]}"
+            await alice.reach(PeerAddress(peer.peer_id, (dead, *peer.addrs)))
+        assert alice.is_connected(bob.peer_id)
+
+
+async def test_a_peer_that_came_back_is_reached_at_once() -> None:
+    async with a_network() as alice:
+        async with a_network(seed=SEED) as bob:
+            addr = bob.listen_addrs()[0]
+        with pytest.raises(PeerUnreachable):
+            await alice.connect(addr)
+        with trio.fail_after(BOUND):
+            async with a_network(seed=SEED, listen=(addr.split("/p2p/")[0],)) as bob:
+                await alice.connect(addr)
+                assert alice.is_connected(bob.peer_id)
+
+
+async def test_a_bad_address_is_told() -> None:
+    async with a_network() as alice:
+        with pytest.raises(BadAddress):
+            await alice.connect("/ip4/127.0.0.1/tcp/1")
+
+
+async def test_a_blamed_peer_is_sent_away_and_refused() -> None:
+    async with a_network() as alice, a_network() as bob:
+        await alice.connect(bob.listen_addrs()[0])
+        await until(lambda: bob.is_connected(alice.peer_id))
+        for _ in range(limits.FAULTS_PER_PEER):
+            bob.blame(alice.peer_id, "5.6.0")
+        await until(lambda: not bob.is_connected(alice.peer_id) and not alice.is_connected(bob.peer_id))
+        with pytest.raises(PeerUnreachable):
+            await bob.connect(alice.listen_addrs()[0])
+        with trio.move_on_after(1):
+            await alice.connect(bob.listen_addrs()[0])
+        await until(lambda: not bob.is_connected(alice.peer_id))
+
+
+async def test_the_slot_of_a_closed_connection_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "MAX_CONNECTIONS", 2)
+    async with a_network() as bob:
+        for _ in range(5):
+            async with a_network() as alice:
+                await alice.connect(bob.listen_addrs()[0])
+            await until(lambda: not bob.peers())
+        assert bob.counters["inbound-refused"] == 0
+        assert bob.counters["inbound"] == 5
+
+
+async def test_nothing_is_served_but_what_we_mean_to() -> None:
+    async with a_network(server=True) as bob:
+        served = {str(protocol) for protocol in bob._host.get_mux().get_protocols()}
+        assert served == {"/ipfs/ping/1.0.0", "/ipfs/id/1.0.0", "/mailio/kad/1.0.0"}
+    async with a_network(server=False) as bob:
+        served = {str(protocol) for protocol in bob._host.get_mux().get_protocols()}
+        assert served == {"/ipfs/ping/1.0.0", "/ipfs/id/1.0.0"}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "taken"), [("/plaintext/2.0.0", False), ("/tls/1.0.0", False), ("/noise", True)]
+)
+async def test_only_noise_is_offered(protocol: str, taken: bool) -> None:
+    async with a_network() as bob:
+        stream = await trio.open_tcp_stream("127.0.0.1", port_of(bob))
+        async with stream:
+            for line in ("/multistream/1.0.0", protocol):
+                await stream.send_all(bytes([len(line) + 1]) + line.encode() + b"\n")
+            got = b""
+            with trio.fail_after(BOUND):
+                while got.count(b"\n") < 2:
+                    got += await stream.receive_some(1024)
+        assert got.splitlines()[1][1:].decode() == (protocol if taken else "na")
+
+
+async def test_an_old_acquaintance_is_dialled_without_a_first_peer() -> None:
+    async with a_network() as bob:
+        book = MemoryPeerBook([parse_peer(bob.listen_addrs()[0])])
+        async with a_network(book=book) as alice:
+            await until(lambda: alice.is_connected(bob.peer_id))
+
+
+async def test_servers_that_were_good_are_remembered() -> None:
+    book = MemoryPeerBook()
+    async with a_network() as bob, a_network(bob, book=book):
+        await until(lambda: list(book.items()) == [parse_peer(bob.listen_addrs()[0])])
+
+
+async def test_a_node_joins_when_its_first_peer_comes_and_again_when_it_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(join, "JOIN_FIRST", 0.05)
+    async with a_network(seed=SEED) as boot:
+        listen = (boot.listen_addrs()[0].split("/p2p/")[0],)
+    book = MemoryPeerBook([PeerAddress(boot.peer_id, listen)])
+    async with a_network(book=book) as alice:
+        for _ in range(2):
+            async with a_network(seed=SEED, listen=listen):
+                await until(lambda: alice.is_connected(boot.peer_id))
+            await until(lambda: not alice.peers())
