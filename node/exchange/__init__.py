@@ -3,7 +3,8 @@
 Consent, storing and queueing are decided in the rooms below; here they meet on the wire.
 """
 
+from node.exchange.acquaintances import Acquaintances
 from node.exchange.receiver import Receiver
 from node.exchange.sender import SealedCarrier
 
-__all__ = ["Receiver", "SealedCarrier"]
+__all__ = ["Acquaintances", "Receiver", "SealedCarrier"]

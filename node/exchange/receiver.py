@@ -6,12 +6,14 @@ What may come in is consent's to say, where it goes the folder rule's, and how i
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import trio
 
 from node.consent import Consent, Verdict
+from node.exchange.acquaintances import Acquaintances
 from node.exchange.wire import DEADLINE, LETTER, MAX_FRAME, MAX_NOTE_BYTES
 from node.handshakes import Handshakes
 from node.identity import Identity
@@ -19,15 +21,18 @@ from node.letters import Arrival, Mailbox, Seen, Summary
 from node.names import Names
 from node.network import Busy, Channel, Network
 from node.runtime.clock import Clock
+from node.runtime.worker import WorkerError
 from node.storage import Batch, Store, StoreUnavailable
 from protocol import status as codes
 from protocol.errors import RemoteProtocolError
 from protocol.folder import Arrival as Facts
 from protocol.folder import Relation, folder_for
+from protocol.handshake import State, Type
 from protocol.letter import Inner, check_from, envelope_id, open_envelope, read_inner
 from protocol.offer import (
     MAX_FIRST_CONTACT_BYTES,
     Answer,
+    Challenge,
     GoAhead,
     KeyProof,
     Offer,
@@ -38,6 +43,8 @@ from protocol.offer import (
 from protocol.receipt import Receipt, sign_receipt
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 REMEMBER_AFTER_EXPIRY_MS = 30 * 86_400_000
 """How long after a letter's expiry its id is remembered, so that it is never shown twice (§6)."""
@@ -70,6 +77,7 @@ class Receiver:
         mailbox: Mailbox,
         handshakes: Handshakes,
         network: Network,
+        people: Acquaintances,
         clock: Clock,
         doubtful: Callable[[], bool],
     ) -> None:
@@ -80,8 +88,14 @@ class Receiver:
         self._mailbox = mailbox
         self._handshakes = handshakes
         self._network = network
+        self._people = people
         self._clock = clock
         self._doubtful = doubtful
+        self._counts = dict.fromkeys(("taken", "firstContacts", "refusedBeforeBody", "refusedAfterBody"), 0)
+
+    def counts(self) -> dict[str, int]:
+        """What came since the start, for `status`."""
+        return dict(self._counts)
 
     def serve(self) -> None:
         self._network.serve(LETTER, self.handle, max_frame=MAX_FRAME, deadline=DEADLINE)
@@ -94,15 +108,29 @@ class Receiver:
             await channel.send(encode_answer(answer))
 
     async def _answer(self, channel: Channel, offer: Offer) -> Answer:
+        """The last answer to an offer; a go-ahead was sent before it where the body was asked for."""
+        answer = await self._guard(channel, self._before_body(channel, offer))
+        if isinstance(answer, Verdict):
+            verdict = answer
+            answer = await self._guard(channel, self._with_body(channel, offer, verdict))
+            refused = "refusedAfterBody"
+        else:
+            refused = "refusedBeforeBody"
+        if isinstance(answer, Result) and answer.status.category != 2:
+            self._counts[refused] += 1
+        return answer
+
+    async def _guard(self, channel: Channel, work: Awaitable[T]) -> T | Result:
+        """Turn what can go wrong with one letter into its answer."""
         try:
-            return await self._judge(channel, offer)
+            return await work
         except RemoteProtocolError as fault:
             if fault.status not in BLAMELESS:
                 self._network.blame(channel.peer_id, f"letter {fault.status.code}")
             return self._refusal(fault)
         except StoreUnavailable as fault:
             return Result(fault.status)
-        except Busy:
+        except (Busy, WorkerError):
             return Result(codes.BUSY)
 
     def _refusal(self, fault: RemoteProtocolError) -> Result:
@@ -113,35 +141,39 @@ class Receiver:
 
     # ---- before the body
 
-    async def _judge(self, channel: Channel, offer: Offer) -> Answer:
+    async def _before_body(self, channel: Channel, offer: Offer) -> Verdict | Challenge | Result:
+        """A verdict that lets the body come, or the answer."""
         if seen := self._mailbox.seen_envelope(offer.envelope_id):
             return await self._again(seen)
-        if self._store.fault:
-            return Result(codes.STORE_BROKEN)
+        self._store.require_room(offer.size)
         verdict = await self._verdict(channel, offer)
         if isinstance(verdict, Verdict) and verdict.status != codes.OK:
             return Result(verdict.status, until=verdict.until)
-        if not isinstance(verdict, Verdict):
-            return verdict
+        return verdict
+
+    async def _with_body(self, channel: Channel, offer: Offer, verdict: Verdict) -> Result:
         blob = await self._body(channel)
         if len(blob) != offer.size or envelope_id(blob) != offer.envelope_id:
             raise RemoteProtocolError("the envelope is not the one that was offered")
         return await self._take(offer, verdict, blob)
 
-    async def _verdict(self, channel: Channel, offer: Offer) -> Verdict | Answer:
+    async def _verdict(self, channel: Channel, offer: Offer) -> Verdict | Challenge | Result:
         """Consent's word on the proof, or a challenge where there is none."""
         now = self._clock.now()
         if isinstance(offer.proof, KeyProof):
             if not offer.proof_holds():
                 raise RemoteProtocolError("the proof of an offer does not hold", codes.FAILED)
-            return self._consent.judge_key(offer.proof.key, offer.size, offer.service, now)
+            verdict = self._consent.judge_key(offer.proof.key, offer.size, offer.service, now)
+            if verdict.status == codes.OK:
+                self._people.accept(channel.peer_id)
+            return verdict
         if offer.size > MAX_FIRST_CONTACT_BYTES:
             return Result(codes.TOO_LARGE)
         if isinstance(offer.proof, Stamp):
             await self._consent.check_stamp(channel.peer_id, offer.proof, now)
-            return Verdict(codes.OK, "none")
-        weeks = self._identity.weeks(now)
-        return self._consent.challenge(channel.peer_id, now, weeks, MAX_FIRST_CONTACT_BYTES)
+            return Verdict()
+        first, weeks = self._identity.weeks(now)
+        return self._consent.challenge(channel.peer_id, now, range(first, first + weeks))
 
     async def _body(self, channel: Channel) -> bytes:
         async with self._network.body(channel):
@@ -157,7 +189,7 @@ class Receiver:
 
     # ---- with the body
 
-    async def _take(self, offer: Offer, verdict: Verdict, blob: bytes) -> Answer:
+    async def _take(self, offer: Offer, verdict: Verdict, blob: bytes) -> Result:
         signed = open_envelope(blob, self._identity.prekey_private)
         inner = read_inner(
             signed, to=self._identity.public_key, now=self._clock.now(), doubtful=self._doubtful()
@@ -179,6 +211,8 @@ class Receiver:
             await self._store.write(taken.batch)
             for effect in taken.effects:
                 effect()
+        self._counts["taken"] += 1
+        self._counts["firstContacts"] += not isinstance(offer.proof, KeyProof)
         return Result(codes.OK, receipt=taken.receipt)
 
     async def _check_content(self, offer: Offer, inner: Inner) -> Summary | None:
@@ -199,7 +233,7 @@ class Receiver:
     def _judge_again(self, offer: Offer, author: str) -> Result | None:
         """While the body came, a handshake may have changed or another letter been counted."""
         now = self._clock.now()
-        verdict = self._consent.judge_author(author, now)
+        verdict = self._consent.judge_author(author, now, service=offer.service)
         if verdict.status == codes.OK and isinstance(offer.proof, KeyProof):
             verdict = self._consent.judge_key(offer.proof.key, offer.size, offer.service, now)
         return None if verdict.status == codes.OK else Result(verdict.status, until=verdict.until)
@@ -212,12 +246,13 @@ class Receiver:
         if verdict.invitation is not None:
             effects += self._handshakes.invited(batch, verdict.invitation, inner.sender, now)
         effects += self._handshakes.take_records(batch, inner.sender, inner.records, now)
-        standing = self._consent.judge_author(author, now)
-        if standing.state != "accepted":
-            note = summary.subject if summary else ""
-            self._consent.request_arrived(batch, inner.sender, note, now)
-        self._consent.count(batch, author, offer.service, now)
-        receipt = None if standing.state != "accepted" else self._receipt(inner, now)
+        standing = self._consent.judge_author(author, now, service=offer.service, batch=batch)
+        accepted = standing.state is State.ACCEPTED
+        if accepted:
+            self._consent.count(batch, author, offer.service, now)
+        else:
+            self._consent.request_arrived(batch, inner.sender, summary.subject if summary else "", now)
+        receipt = self._receipt(inner, now) if accepted else None
         keep = self._keep(batch, offer, inner, summary, standing, receipt, now)
         return _Taken(batch, receipt, [*effects, keep])
 
@@ -258,12 +293,12 @@ class Receiver:
         return lambda: self._mailbox.announce(place)
 
     def _folder(self, author: str, standing: Verdict, summary: Summary) -> str:
-        accepted = standing.state == "accepted"
+        accepted = standing.state is State.ACCEPTED
         read, recent = self._mailbox.habit(author)
         return folder_for(
             Facts(
                 relation=Relation.ACCEPTED if accepted else Relation.NONE,
-                subscription=accepted and standing.type in ("signup", "server"),
+                subscription=accepted and standing.type in (Type.SIGNUP, Type.SERVER),
                 recent=recent,
                 recent_read=read,
                 bulk=summary.bulk,

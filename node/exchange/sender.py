@@ -8,8 +8,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from node.consent import Consent
+from node.exchange.acquaintances import Acquaintances
 from node.exchange.parcel import Parcel
 from node.exchange.wire import DEADLINE, LETTER, MAX_FRAME, MAX_NOTE_BYTES
 from node.identity import Identity
@@ -23,7 +25,7 @@ from node.storage import Batch, Store
 from node.storage import schema as spaces
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.identity import IdentityRecord
-from protocol.keys import SigningKey, address_bytes
+from protocol.keys import SigningKey
 from protocol.letter import Inner, envelope_id, payload_hash, sign_inner
 from protocol.offer import (
     MAX_FIRST_CONTACT_BYTES,
@@ -82,6 +84,7 @@ class SealedCarrier:
         consent: Consent,
         mailbox: Mailbox,
         network: Network,
+        people: Acquaintances,
         stamps: Worker,
         clock: Clock,
         ask: Callable[[str], Awaitable[object]],
@@ -93,6 +96,7 @@ class SealedCarrier:
         self._consent = consent
         self._mailbox = mailbox
         self._network = network
+        self._people = people
         self._stamps = stamps
         self._clock = clock
         self._ask = ask
@@ -140,8 +144,8 @@ class SealedCarrier:
     async def _seal(self, recipient: Recipient, consignment: Consignment, record: IdentityRecord) -> Parcel:
         """Sign and seal once; on disk before anything is sent, with the way back that rides in it."""
         batch, now, letter = Batch(), self._clock.now(), consignment.letter
-        place = (address_bytes(recipient.address),)
-        last = self._store.get(spaces.LAST_SENT, place)
+        place = (self._store.index("last-sent", recipient.address.encode()),)
+        last: Any = self._store.get(spaces.LAST_SENT, place)
         records = letter.records
         if letter.kind in ("letter", "request"):
             records += self._consent.way_back(batch, record, now)
@@ -175,6 +179,7 @@ class SealedCarrier:
         nodes = sorted(nodes, key=lambda peer: not self._network.is_connected(peer.peer_id))
         result = Result("later", NO_ANSWER, "no node of this owner is known yet", way=True)
         for peer in nodes[:MAX_NODES_TRIED]:
+            self._people.meet(peer.peer_id, trip.recipient.address)
             try:
                 return await self._deliver(trip, peer, consignment)
             except PeerUnreachable as fault:

@@ -13,10 +13,6 @@ from typing import Any
 from node.outbox.letter import ROUTES, Delivery, Letter, Outgoing, Recipient
 from node.storage import Batch, Store
 from node.storage import schema as spaces
-from protocol.keys import address_bytes
-
-PAGE = 256
-"""Rows read at once when all are wanted."""
 
 
 class Ledger:
@@ -44,7 +40,11 @@ class Ledger:
             batch.put(spaces.OUTBOX_BODY, (letter.id, ROUTES[route]), {"raw": body})
         for recipient in outgoing.to:
             if recipient.route == "mailio":
-                batch.put(spaces.BY_LETTER, _receipt_key(letter, recipient), {"id": letter.id})
+                batch.put(
+                    spaces.BY_LETTER,
+                    self._receipt_key(letter.letter_id, recipient.address),
+                    {"id": letter.id},
+                )
         self.put(batch, letter)
         return letter
 
@@ -64,42 +64,39 @@ class Ledger:
         batch.delete(spaces.OUTBOX_ENDED, (letter.id,))
         for delivery in letter.deliveries:
             if delivery.recipient.route == "mailio":
-                batch.delete(spaces.BY_LETTER, _receipt_key(letter, delivery.recipient))
+                batch.delete(
+                    spaces.BY_LETTER, self._receipt_key(letter.letter_id, delivery.recipient.address)
+                )
 
     def get(self, letter_id: bytes) -> Letter | None:
         for space in (spaces.OUTBOX, spaces.OUTBOX_ENDED):
-            row = self._store.get(space, (letter_id,))
+            row: Any = self._store.get(space, (letter_id,))
             if row is not None:
                 return _letter_of(letter_id, row)
         return None
 
     def waiting(self) -> Iterator[Letter]:
         """Every letter that still has something to do, oldest first."""
-        start: tuple[bytes, ...] | None = None
-        while page := self._store.scan(spaces.OUTBOX, start=start, limit=PAGE):
-            for key, row in page:
-                if key != start:
-                    yield _letter_of(key[0], row)
-            if len(page) < PAGE:
-                return
-            start = page[-1][0]
+        rows: Any = self._store.walk(spaces.OUTBOX)
+        for key, row in rows:
+            yield _letter_of(key[0], row)
 
     def ended(self, limit: int, *, oldest_first: bool = False) -> list[Letter]:
         """Letters with nothing left to do, newest first unless told otherwise."""
-        page = self._store.scan(spaces.OUTBOX_ENDED, reverse=not oldest_first, limit=limit)
+        page: Any = self._store.scan(spaces.OUTBOX_ENDED, reverse=not oldest_first, limit=limit)
         return [_letter_of(key[0], row) for key, row in page]
 
     def by_receipt(self, letter_id: bytes, author: str) -> Letter | None:
         """The letter that a receipt from this owner is about."""
-        row = self._store.get(spaces.BY_LETTER, (letter_id, address_bytes(author)))
+        row: Any = self._store.get(spaces.BY_LETTER, self._receipt_key(letter_id, author))
         return self.get(row["id"]) if row is not None else None
 
     def body(self, letter: Letter, route: str) -> bytes | None:
-        row = self._store.get(spaces.OUTBOX_BODY, (letter.id, ROUTES[route]))
+        row: Any = self._store.get(spaces.OUTBOX_BODY, (letter.id, ROUTES[route]))
         return row["raw"] if row is not None else None
 
     def parcel(self, letter: Letter, recipient: Recipient) -> bytes | None:
-        row = self._store.get(spaces.PARCEL, (letter.id, _number(letter, recipient)))
+        row: Any = self._store.get(spaces.PARCEL, (letter.id, _number(letter, recipient)))
         return row["parcel"] if row is not None else None
 
     def put_parcel(self, batch: Batch, letter: Letter, recipient: Recipient, parcel: bytes) -> None:
@@ -108,13 +105,12 @@ class Ledger:
     def drop_parcel(self, batch: Batch, letter: Letter, recipient: Recipient) -> None:
         batch.delete(spaces.PARCEL, (letter.id, _number(letter, recipient)))
 
+    def _receipt_key(self, letter_id: bytes, address: str) -> tuple[bytes, bytes]:
+        return letter_id, self._store.index("outbox", address.encode())
+
 
 def _number(letter: Letter, recipient: Recipient) -> int:
     return next(n for n, d in enumerate(letter.deliveries) if d.recipient == recipient)
-
-
-def _receipt_key(letter: Letter, recipient: Recipient) -> tuple[bytes, bytes]:
-    return letter.letter_id, address_bytes(recipient.address)
 
 
 def _row_of(letter: Letter) -> dict[str, Any]:

@@ -132,4 +132,4 @@ class Carrier(Protocol):
     async def send(
         self, recipients: Sequence[Recipient], consignment: Consignment
     ) -> Mapping[Recipient, Result]:
-        """Try once to deliver to recipients of one lane. Raises nothing but Cancelled and StoreUnavailable."""
+        """Try once to deliver to recipients of one lane. Raises only Cancelled and StoreUnavailable."""

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from node.letters.compose import Draft, new_message_id, render_draft
-from node.letters.mailbox import Mailbox
+from node.letters import Draft, Mailbox, new_message_id, render_draft
 from node.names import Names, Target
 from node.outbox.errors import no_recipient, not_yet, too_large
 from node.outbox.letter import Letter, Outgoing, Recipient
@@ -59,7 +58,7 @@ class Submission:
     async def send(self, message: Message) -> Letter:
         """Queue a letter; when this returns it is on disk. Raises NodeError for what can't be sent."""
         to, cc, bcc = (self._resolve(who) for who in (message.to, message.cc, message.bcc))
-        recipients = _once([*to, *cc, *bcc])
+        recipients = _once(zip((*message.to, *message.cc, *message.bcc), (*to, *cc, *bcc), strict=True))
         if not recipients:
             raise no_recipient()
         now = self._clock.now()
@@ -91,19 +90,25 @@ class Submission:
     def _resolve(self, who: Sequence[str]) -> list[Target]:
         targets = [self._names.resolve(text) for text in who]
         for target in targets:
-            if target.address is None:
-                raise not_yet(target.text)
+            if target.kind == "email":
+                raise not_yet(target.address)
         return targets
 
 
-def _once(targets: Iterable[Target]) -> tuple[Recipient, ...]:
+def _once(targets: Iterable[tuple[str, Target]]) -> tuple[Recipient, ...]:
     """One recipient for each address, named as it was typed first."""
     found: dict[str, Recipient] = {}
-    for target in targets:
-        if target.address is not None:
-            found.setdefault(target.address, Recipient(target.text, "mailio", target.address))
+    for text, target in targets:
+        found.setdefault(target.address, Recipient(_shown(text, target), "mailio", target.address))
     return tuple(found.values())
 
 
+def _shown(text: str, target: Target) -> str:
+    """What the outbox calls a recipient: as typed, but a link by the address in it, since a link may
+    hold an invitation's secret.
+    """
+    return target.address if target.link is not None else text
+
+
 def _mailboxes(targets: Iterable[Target]) -> tuple[tuple[str, str], ...]:
-    return tuple((target.name or "", mailbox_of(target.address)) for target in targets if target.address)
+    return tuple((target.name or "", mailbox_of(target.address)) for target in targets)

@@ -40,7 +40,9 @@ PARCEL: Final = Space(
 BY_LETTER: Final = Space(
     "by-letter", 53, ("bytes", "bytes"), "(letterId, keyed hash of its recipient) → outbox id, for receipts"
 )
-LAST_SENT: Final = Space("last-sent", 54, ("bytes",), "(keyed hash of an address) → the letterId last sealed for it")
+LAST_SENT: Final = Space(
+    "last-sent", 54, ("bytes",), "(keyed hash of an address) → the letterId last sealed for it"
+)
 OUTBOX_ENDED: Final = Space("outbox-ended", 55, ("bytes",), "(outbox id) → letter with nothing left to do")
 PIN: Final = Space("pin", 20, ("bytes",), "(keyed hash of an owner's address) → what we know of it")
 CONTACT: Final = Space(
@@ -51,24 +53,42 @@ CONTACT_INDEX: Final = Space(
 )
 OURS: Final = Space("ours", 30, ("bytes",), "(keyed hash of a sender's address) → what we let it do")
 THEIRS: Final = Space("theirs", 31, ("bytes",), "(keyed hash of an owner's address) → what it lets us do")
-INVITATION: Final = Space("invitation", 32, ("bytes",), "(its delivery key's first 16 bytes) → invitation of ours")
-ALLOWANCE: Final = Space("allowance", 33, ("bytes",), "(keyed hash of a sender's address) → what was taken lately")
+INVITATION: Final = Space(
+    "invitation", 32, ("bytes",), "(its delivery key's first 16 bytes) → invitation of ours"
+)
+ALLOWANCE: Final = Space(
+    "allowance", 33, ("bytes",), "(keyed hash of a sender's address) → what was taken lately"
+)
 DELIVERY: Final = Space("delivery", 34, ("bytes",), "(delivery key) → whose it is, and of which grant")
 CONSENT_DUE: Final = Space(
-    "consent-due", 35, ("int", "int", "bytes"), "(when, 0 ours or 1 invitation, its key) → nothing: what ends then"
+    "consent-due",
+    35,
+    ("int", "int", "bytes"),
+    "(when, 0 ours or 1 invitation, its key) → nothing: what ends then",
 )
 REQUEST: Final = Space("request", 36, ("int", "bytes"), "(when it ends, key in ours) → nothing: who asks")
 LETTER: Final = Space("letter", 40, ("bytes",), "(letter's id) → its message as it came, and its references")
 ENTRY: Final = Space("entry", 41, ("int", "bytes"), "(folder, letter's id) → what a list shows of it")
 FOLDER: Final = Space("folder", 42, ("int",), "(folder) → its name if it is the owner's, and its counters")
-SEEN: Final = Space("seen", 43, ("bytes", "bytes"), "(keyed hash of an author's address, letterId) → our answer")
+SEEN: Final = Space(
+    "seen", 43, ("bytes", "bytes"), "(keyed hash of an author's address, letterId) → our answer"
+)
 ENVELOPE: Final = Space("envelope", 44, ("bytes",), "(envelopeId) → key in seen")
-EXPIRY: Final = Space("expiry", 45, ("int", "bytes"), "(when, key in seen and envelopeId) → nothing: forget them then")
-HABIT: Final = Space("habit", 46, ("bytes",), "(keyed hash of an author's address) → which of its letters were read")
-THREAD: Final = Space("thread", 47, ("bytes", "bytes"), "(keyed hash of a thread's id, letter's id) → nothing")
+EXPIRY: Final = Space(
+    "expiry", 45, ("int", "bytes"), "(when, key in seen and envelopeId) → nothing: forget them then"
+)
+HABIT: Final = Space(
+    "habit", 46, ("bytes",), "(keyed hash of an author's address) → which of its letters were read"
+)
+THREAD: Final = Space(
+    "thread", 47, ("bytes", "bytes"), "(keyed hash of a thread's id, letter's id) → nothing"
+)
 PLACE: Final = Space("place", 48, ("bytes",), "(letter's id) → its folder")
 WAITING: Final = Space(
-    "waiting", 49, ("bytes", "bytes"), "(keyed hash of an author's address, letter's id) → letter in `handshake`"
+    "waiting",
+    49,
+    ("bytes", "bytes"),
+    "(keyed hash of an author's address, letter's id) → letter in `handshake`",
 )
 
 SPACES: Final[tuple[Space, ...]] = (

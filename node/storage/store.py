@@ -5,7 +5,7 @@ and what to do when the disk gives out. What the records mean is their rooms' bu
 import contextlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,6 +29,9 @@ disk is met here, in order, and not in the middle of its log."""
 PROBE: Final = 8 * 1024 * 1024
 """Bytes that must fit before a broken database is opened again, twice its write buffer: opening writes
 out what the log holds, and if that failed not even reading would be left."""
+
+PAGE: Final = 256
+"""Records read at once when all are wanted: some milliseconds of work, some 100 KB."""
 
 _VERSION: Final[Key] = (b"schema",)
 
@@ -102,6 +105,18 @@ class Store:
                 if len(found) >= limit:
                     break
         return found
+
+    def walk(self, space: Space, prefix: Key = ()) -> Iterator[tuple[Key, Value]]:
+        """Every record whose key begins with `prefix`, read in pages: what is written meanwhile may or may
+        not be seen. Raises StoreUnavailable.
+        """
+        start: Key | None = None
+        while True:
+            page = self.scan(space, prefix, start=start, limit=PAGE)
+            yield from (record for record in page if record[0] != start)
+            if len(page) < PAGE:
+                return
+            start = page[-1][0]
 
     async def write(self, batch: Batch, *, sync: bool = True) -> None:
         """Carry the batch out, wholly or not at all. Reads see it from the call on; when this returns

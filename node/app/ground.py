@@ -1,0 +1,66 @@
+"""What every node stands on: the database key, the open store, clock, events, workers. No room above it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib import resources
+from typing import Final
+
+from node.runtime.clock import Clock, ClockWatch, SystemClock
+from node.runtime.config import Config
+from node.runtime.events import Events
+from node.runtime.home import Home
+from node.runtime.worker import Worker, open_worker
+from node.storage import DatabaseKey, Store, open_store, unlock
+
+BUILD_DATE_MS: Final = 1_795_305_600_000
+"""22 November 2026: a clock before it is wrong (protocol §3). Moved with each release."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Opened by `open_ground`. `reader` parses hostile mail; `searcher` finds stamps, which takes long
+    and must not hold up the reader.
+    """
+
+    home: Home
+    config: Config
+    key: DatabaseKey
+    store: Store
+    reader: Worker
+    searcher: Worker
+    clock: Clock
+    watch: ClockWatch
+    events: Events
+
+    def doubtful(self) -> bool:
+        return self.watch.doubtful is not None
+
+
+@asynccontextmanager
+async def open_ground(
+    home: Home, config: Config, passphrase: str | None, *, inline: bool = False
+) -> AsyncIterator[Ground]:
+    """Unlock and open what lies in the home; `inline` for a command, which needs no writer thread.
+    Raises NodeError: locked by another process, wrong passphrase, damaged.
+    """
+    key = await unlock(home, passphrase)
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        opened = open_store(home.database, key, reserve=config.limits.free_disk, inline=inline)
+        store = await stack.enter_async_context(opened)
+        reader = await stack.enter_async_context(open_worker())
+        searcher = await stack.enter_async_context(open_worker())
+        watch = ClockWatch(clock, BUILD_DATE_MS)
+        yield Ground(home, config, key, store, reader, searcher, clock, watch, Events())
+
+
+def first_peers(config: Config) -> tuple[str, ...]:
+    """The peers to join through: those of the settings, else the shipped list."""
+    if config.network.bootstrap is not None:
+        return config.network.bootstrap
+    shipped = json.loads(resources.files("bootstrap").joinpath("peers.json").read_text())
+    return tuple(shipped)

@@ -1,0 +1,138 @@
+"""An owner's rooms between network and API, made and fitted to each other. Nothing runs here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from node.app.errors import NoIdentity
+from node.app.ground import Ground
+from node.app.offline import Offline, Parked
+from node.consent import Consent, Limits
+from node.handshakes import Handshakes
+from node.identity import Identity, Profile, ask_identity, exists, load, load_peer_key, node_of
+from node.letters import Failure, Mailbox, failure_notice, new_message_id
+from node.names import Names
+from node.outbox import Carrier, Delivery, Letter, Outbox
+from node.outbox.submission import Submission
+from node.storage import Batch
+from protocol.exchange_identity import PROTOCOL_ID as IDENTITY
+from protocol.identity import Capabilities, Peer
+from protocol.keys import SigningKey, mailbox_of
+from protocol.letter import MAX_ENVELOPE
+from protocol.offer import PROTOCOL_ID as LETTER
+from protocol.status import FAILED, Status
+
+if TYPE_CHECKING:
+    from node.network import Network
+
+PROTOCOLS: Final = (IDENTITY, LETTER)
+"""What our nodes speak, as our IdentityRecord says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The open rooms. `carriers` is the outbox's table of routes; who opens the exchange puts its own in."""
+
+    ground: Ground
+    peer_id: bytes
+    identity: Identity
+    names: Names
+    consent: Consent
+    mailbox: Mailbox
+    outbox: Outbox
+    submission: Submission
+    handshakes: Handshakes
+    carriers: dict[str, Carrier]
+
+
+@asynccontextmanager
+async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[Owner]:
+    """The owner's rooms; without a network for a command on a closed store. Raises NodeError."""
+    if not exists(ground.home):
+        raise NoIdentity(ground.home.path)
+    identity, peer_id = load(ground.home, ground.key), own_peer_id(ground)
+    identity.attach(ground.store, _profile(ground, network))
+    offline = Offline()
+    names = Names(
+        ground.store,
+        network or offline,
+        partial(ask_identity, network) if network else offline.ask,
+        ground.clock,
+        ground.doubtful,
+    )
+    limits = ground.config.limits
+    mailbox = Mailbox(
+        ground.store,
+        ground.reader,
+        ground.events,
+        ground.store.index,
+        waiting_letters=limits.handshake_letters,
+        waiting_bytes=limits.handshake_bytes,
+    )
+    consent = Consent(
+        ground.store,
+        identity.secrets,
+        peer_id,
+        ground.clock,
+        ground.searcher,
+        limits=Limits(letter_bytes=min(limits.letter_size, MAX_ENVELOPE)),
+        doubtful=ground.doubtful,
+        fullness=mailbox.room,
+    )
+    await consent.start()
+    carriers: dict[str, Carrier] = {"mailio": Parked()}
+    notices = Notices(mailbox, identity)
+    outbox = Outbox(ground.store, ground.clock, ground.events, carriers, notices, ground.doubtful)
+    submission = Submission(ground.store, names, mailbox, outbox, lambda: identity.address, ground.clock)
+    handshakes = Handshakes(
+        ground.store,
+        consent,
+        names,
+        mailbox,
+        outbox,
+        identity,
+        ground.clock,
+        ground.events,
+        network.listen_addrs if network else tuple,
+    )
+    yield Owner(ground, peer_id, identity, names, consent, mailbox, outbox, submission, handshakes, carriers)
+
+
+def own_peer_id(ground: Ground) -> bytes:
+    """This node's peer id: libp2p's identity multihash of its Ed25519 key, known without libp2p."""
+    public = SigningKey.from_seed(load_peer_key(ground.home, ground.key)).public
+    return b"\x00\x24\x08\x01\x12\x20" + public
+
+
+def _profile(ground: Ground, network: Network | None) -> Profile:
+    limits = ground.config.limits
+
+    def nodes() -> list[Peer]:
+        announced = network is not None and ground.config.network.announce == "all"
+        return [node_of(network.peer_id, network.public_addrs())] if announced and network else []
+
+    capabilities = Capabilities(max_letter=limits.letter_size, protocols=PROTOCOLS)
+    return Profile(nodes=nodes, capabilities=capabilities, price=limits.price)
+
+
+class Notices:
+    """Puts a failure notice into the inbox, in the batch that ends the letter (outbox.Notices)."""
+
+    def __init__(self, mailbox: Mailbox, identity: Identity) -> None:
+        self._mailbox = mailbox
+        self._identity = identity
+
+    def __call__(
+        self, batch: Batch, letter: Letter, delivery: Delivery, body: bytes | None, now: int
+    ) -> None:
+        status = Status(delivery.code or FAILED.code)
+        failure = Failure(delivery.recipient.to, status, delivery.detail or status.text)
+        owner = ("", mailbox_of(self._identity.address))
+        raw = failure_notice(
+            owner, letter.subject, letter.created, [failure], body or b"", now, new_message_id()
+        )
+        self._mailbox.put_notice(batch, raw, now, letter.letter_id.hex())

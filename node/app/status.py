@@ -1,0 +1,38 @@
+"""How the node stands, for `status`: what no single room can say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from node.app.ground import Ground
+from node.runtime.rooms import Warning_
+
+if TYPE_CHECKING:
+    from node.app.owner import Owner
+    from node.network import Network
+
+
+def status_of(ground: Ground, network: Network) -> dict[str, object]:
+    """The fields that every running node has."""
+    disk = ground.store.disk()
+    return {
+        "reachability": network.reachability,
+        "disk": {"used": disk.used, "free": disk.free},
+        "warnings": warnings_of(ground),
+        "network": dict(network.counters),
+    }
+
+
+def warnings_of(ground: Ground) -> list[Warning_]:
+    """What is wrong with the ground that the node stands on."""
+    if fault := ground.store.fault:
+        return [Warning_("store", fault, "make room on the disk, or look at the log")]
+    return []
+
+
+def owner_warnings(owner: Owner) -> Iterable[Warning_]:
+    """What the owner's rooms have to say."""
+    warnings = owner.mailbox.status()["warnings"]
+    assert isinstance(warnings, list)
+    return [*owner.identity.warnings(), *owner.names.warnings(), *warnings]
