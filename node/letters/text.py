@@ -121,7 +121,7 @@ def clean_body(text: str) -> str:
 
 def clean_filename(text: str, fallback: str) -> str:
     """A name that is safe to show and to create: no directories, no leading dot, 255 bytes, never empty."""
-    text = unicodedata.normalize("NFC", clean_line(text, MAX_FILENAME_BYTES))
+    text = unicodedata.normalize("NFC", clean_line(text, 4 * MAX_FILENAME_BYTES))
     text = re.split(r"[/\\]", text)[-1].translate({ord(char): "_" for char in '<>:"|?*'}).strip(" .")
     stem, dot, ending = text.rpartition(".")
     ending = dot + ending if dot and len(ending.encode()) <= 16 else ""
