@@ -7,6 +7,7 @@ from pathlib import Path
 
 from node.consent import Consent, Counterpart, Limits
 from node.storage import Batch, Store, open_store
+from node.storage.database import Database
 from protocol.identity import IdentityRecord
 from tests.kit.owners import NOW, Owner, owner
 from tests.kit.stores import KEY
@@ -74,10 +75,11 @@ async def open_party(
     limits: Limits | None = None,
     peer_id: bytes | None = None,
     clock: Hand | None = None,
+    opener: Callable[[Path], Database] = Database,
 ) -> AsyncIterator[Party]:
     """The owner of this name at a gate whose store lies under `path`."""
     clock = clock or Hand()
-    async with open_store(path / name, KEY, inline=True) as store:
+    async with open_store(path / name, KEY, inline=True, opener=opener) as store:
         fullness = [0.0]
         who = owner(name)
         node = peer_id or PEER + name.encode()
