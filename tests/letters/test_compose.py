@@ -46,7 +46,9 @@ def test_a_plain_letter_is_readable_as_it_stands() -> None:
 @given(name=LINE, subject=LINE, text=TEXT, other=LINE)
 def test_what_is_written_is_read_back(name: str, subject: str, text: str, other: str) -> None:
     raw = render_draft(
-        draft(from_name=name, subject=subject, text=text, cc=((other, "carol@example.org"),)), NOW, "one@mailio.alt"
+        draft(from_name=name, subject=subject, text=text, cc=((other, "carol@example.org"),)),
+        NOW,
+        "one@mailio.alt",
     )
     summary = summarize(raw)
     assert summary.from_mailboxes == (ALICE,)

@@ -136,7 +136,9 @@ def test_what_is_not_plain_text_alone(fields: tuple[bytes, ...]) -> None:
         (b"((((((a@b.c))))))", ("",)),
     ],
 )
-def test_an_author_is_one_address_that_all_would_read_alike(header: bytes, mailboxes: tuple[str, ...]) -> None:
+def test_an_author_is_one_address_that_all_would_read_alike(
+    header: bytes, mailboxes: tuple[str, ...]
+) -> None:
     assert mailboxes == summarize(message(b"From: " + header)).from_mailboxes
 
 
@@ -152,12 +154,15 @@ def test_shown_text_has_nothing_that_deceives() -> None:
 
 
 def test_encoded_words_bring_no_line_ends_and_no_second_decoding() -> None:
-    summary = summarize(message(b"Subject: =?utf-8?q?a=0D=0AFrom:_x@y.z?= =?utf-8?q?=3D=3Futf-8=3Fq=3Fb=3F=3D?="))
+    summary = summarize(
+        message(b"Subject: =?utf-8?q?a=0D=0AFrom:_x@y.z?= =?utf-8?q?=3D=3Futf-8=3Fq=3Fb=3F=3D?=")
+    )
     assert summary.subject == "a From: x@y.z=?utf-8?q?b?="
 
 
 @pytest.mark.parametrize(
-    "charset", [b"us-ascii", b"utf-8", b"punycode", b"zlib", b"unicode_escape", b"no-such", b"x" * 900, b"\xff"]
+    "charset",
+    [b"us-ascii", b"utf-8", b"punycode", b"zlib", b"unicode_escape", b"no-such", b"x" * 900, b"\xff"],
 )
 def test_a_lie_about_the_charset_shows_as_replacement(charset: bytes) -> None:
     raw = message(b"Content-Type: text/plain; charset=" + charset, body=b"a\xffb\x00c\x1b\r\nd\n")
@@ -186,7 +191,9 @@ def test_filenames_are_safe_to_create(name: bytes, safe: str) -> None:
 
 
 BOMBS: dict[str, bytes] = {
-    "RFC 2231 segments": message(b"Content-Type: text/plain;" + b"".join(b" a*%d=x;" % i for i in range(9000))),
+    "RFC 2231 segments": message(
+        b"Content-Type: text/plain;" + b"".join(b" a*%d=x;" % i for i in range(9000))
+    ),
     "addresses": message(b"To: " + b"a@b.c, " * 16_000),
     "parentheses": message(b"From: " + b"(" * 100_000),
     "angles": message(b"From: " + b"<" * 100_000),
@@ -229,7 +236,8 @@ def test_bombs_cost_no_more_than_their_length(name: str, read: Callable[[bytes],
 
 
 @pytest.mark.parametrize(
-    "name", ["RFC 2231 segments", "addresses", "fields", "lines", "parts", "nesting", "long header", "long boundary"]
+    "name",
+    ["RFC 2231 segments", "addresses", "fields", "lines", "parts", "nesting", "long header", "long boundary"],
 )
 def test_what_is_beyond_a_limit_is_refused(name: str) -> None:
     with pytest.raises(RemoteProtocolError) as fault:
@@ -253,10 +261,49 @@ def test_any_bytes_parse_or_are_refused(raw: bytes) -> None:
 
 FRAGMENTS = st.sampled_from(
     [
-        *(b"From: ", b"To: ", b"Subject: ", b"Content-Type: ", b"multipart/mixed; boundary=x", b"--x", b"--x--"),
-        *(b"\r\n", b"\n", b"\r", b"\r\n\r\n", b" ", b"\t", b"=?utf-8?q?", b"?=", b"=?big5?b?", b"a*0*=", b"a*1="),
-        *(b'"', b"\\", b"<", b">", b"(", b")", b",", b";", b":", b"@", b"a@b.c", b"\x00", b"\xff", b"\xc3\xa9"),
-        *(b"Content-Transfer-Encoding: base64", b"Content-Disposition: attachment; filename=", b"message/rfc822"),
+        *(
+            b"From: ",
+            b"To: ",
+            b"Subject: ",
+            b"Content-Type: ",
+            b"multipart/mixed; boundary=x",
+            b"--x",
+            b"--x--",
+        ),
+        *(
+            b"\r\n",
+            b"\n",
+            b"\r",
+            b"\r\n\r\n",
+            b" ",
+            b"\t",
+            b"=?utf-8?q?",
+            b"?=",
+            b"=?big5?b?",
+            b"a*0*=",
+            b"a*1=",
+        ),
+        *(
+            b'"',
+            b"\\",
+            b"<",
+            b">",
+            b"(",
+            b")",
+            b",",
+            b";",
+            b":",
+            b"@",
+            b"a@b.c",
+            b"\x00",
+            b"\xff",
+            b"\xc3\xa9",
+        ),
+        *(
+            b"Content-Transfer-Encoding: base64",
+            b"Content-Disposition: attachment; filename=",
+            b"message/rfc822",
+        ),
         *(b"charset=utf-16", b"charset=iso2022_jp", b"\x1b$B", b"From x", b"Date: ", b"Sun, 31 Feb -1 25:61"),
     ]
 )
@@ -279,7 +326,9 @@ def test_a_damaged_message_parses_or_is_refused(raw: bytes) -> None:
 def corpus() -> list[bytes]:
     """The mails that CPython tests its own parser with, where this interpreter has them; else ours alone."""
     spec = importlib.util.find_spec("test")
-    folders = [Path(place) / "test_email" / "data" for place in (spec.submodule_search_locations if spec else [])]
+    folders = [
+        Path(place) / "test_email" / "data" for place in (spec.submodule_search_locations if spec else [])
+    ]
     files = [file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.txt"))]
     return [MIXED, *(file.read_bytes() for file in files)]
 

@@ -1,0 +1,34 @@
+"""A mailbox on a real store, with a real worker behind it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from node.letters import Mailbox
+from node.runtime.events import Events
+from node.runtime.worker import Worker, open_worker
+from node.storage import Store, open_store
+from tests.kit.stores import KEY
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with open_store(tmp_path / "database", KEY) as store:
+        yield store
+
+
+@pytest.fixture
+async def worker() -> AsyncIterator[Worker]:
+    async with open_worker() as worker:
+        yield worker
+
+
+@pytest.fixture
+def events() -> Events:
+    return Events()
+
+
+@pytest.fixture
+async def mailbox(store: Store, worker: Worker, events: Events) -> Mailbox:
+    return Mailbox(store, worker, events, KEY.index, waiting_letters=20, waiting_bytes=100_000)
