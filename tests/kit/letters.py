@@ -22,7 +22,7 @@ def written(
     return render_draft(draft, NOW, message_id)
 
 
-def arrival(number: int = 0, *, author: str = ALICE, raw: bytes | None = None, **changes: Any) -> Arrival:  # noqa: ANN401
+def arrival(number: int = 0, *, author: str = ALICE, raw: bytes | None = None, **changes: Any) -> Arrival:
     """Letter `number` of `author`, which came `number` seconds after NOW."""
     raw = written(f"Letter {number}", author=author) if raw is None else raw
     name = f"{author} {number}".encode()

@@ -19,7 +19,7 @@ DAY = 86_400_000
 
 
 @pytest.fixture(name="take")
-def make_take(store: Store, mailbox: Mailbox) -> Any:  # noqa: ANN401
+def make_take(store: Store, mailbox: Mailbox) -> Any:
     async def take(*arrivals: Arrival) -> list[bytes]:
         letters = []
         for one in arrivals:

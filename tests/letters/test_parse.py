@@ -327,7 +327,7 @@ def corpus() -> list[bytes]:
     """The mails that CPython tests its own parser with, where this interpreter has them; else ours alone."""
     spec = importlib.util.find_spec("test")
     folders = [
-        Path(place) / "test_email" / "data" for place in (spec.submodule_search_locations if spec else [])
+        Path(place) / "test_email" / "data" for place in ((spec and spec.submodule_search_locations) or [])
     ]
     files = [file for folder in folders if folder.is_dir() for file in sorted(folder.glob("*.txt"))]
     return [MIXED, *(file.read_bytes() for file in files)]
