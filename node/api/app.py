@@ -1,0 +1,53 @@
+"""Puts the routes together into one application, for the socket or for a call in the same process."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+import node
+from node.api import contacts, folders, handshakes, letters, local, outbox, status
+from node.api.desk import Base, Desk
+from node.api.problem import Guard, on_bad_request, on_http_error, on_node_error, on_protocol_error
+from node.runtime.errors import NodeError
+from protocol.errors import ProtocolError
+
+PREFIX: Final = "/api/v1"
+
+
+def make_api(desk: Desk) -> ASGIApp:
+    """The API of an owner's node."""
+    app = _application(desk)
+    for routes in (folders.routes, letters.routes, handshakes.routes, contacts.routes, outbox.routes):
+        app.include_router(routes(desk), prefix=PREFIX)
+    app.include_router(local.owner_routes(desk), prefix="/local")
+    return Guard(app)
+
+
+def make_public_api(base: Base) -> ASGIApp:
+    """The API of a node that serves others and has no owner."""
+    return Guard(_application(base))
+
+
+def _application(base: Base) -> FastAPI:
+    handlers: dict[int | type[Exception], Any] = {
+        NodeError: on_node_error,
+        ProtocolError: on_protocol_error,
+        RequestValidationError: on_bad_request,
+        HTTPException: on_http_error,
+    }
+    app = FastAPI(
+        title="Mailio node",
+        version=node.__version__,
+        openapi_url="/api/openapi.json",
+        docs_url="/api/docs",
+        redoc_url=None,
+        exception_handlers=handlers,
+    )
+    app.include_router(status.routes(base), prefix=PREFIX)
+    app.include_router(local.routes(base), prefix="/local")
+    return app

@@ -1,0 +1,62 @@
+"""What the API may use: the opened rooms, handed in by `app`. No request is handled here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from node.handshakes import Handshakes
+    from node.identity import Identity
+    from node.letters import Mailbox
+    from node.names import Names
+    from node.outbox import Outbox
+    from node.outbox.submission import Submission
+    from node.runtime.clock import Clock
+    from node.runtime.events import Events
+    from node.runtime.home import Home
+    from node.storage import Store
+
+
+class Network(Protocol):
+    """The part of the network that can be looked at."""
+
+    @property
+    def peer_id_text(self) -> str: ...
+
+    def listen_addrs(self) -> Sequence[str]: ...
+
+    def peers(self) -> Sequence[Any]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """What every node has, one that is only a public node too.
+
+    `network` is None on a closed store. `status` gives what only `app` knows, in the fields of
+    `status --json`; `stop` ends the node (None where there is nothing to end); `owner_of` names the
+    owner whom a connected peer is known to belong to.
+    """
+
+    home: Home
+    peer_id: str
+    network: Network | None = None
+    status: Callable[[], Mapping[str, object]] = dict
+    stop: Callable[[], None] | None = None
+    owner_of: Callable[[bytes], str | None] = field(default=lambda _: None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk(Base):
+    """An owner's node: all that commands can reach."""
+
+    clock: Clock
+    events: Events
+    store: Store
+    identity: Identity
+    names: Names
+    mailbox: Mailbox
+    outbox: Outbox
+    submission: Submission
+    handshakes: Handshakes

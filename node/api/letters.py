@@ -1,0 +1,81 @@
+"""`/message`: listing, reading, sorting and writing letters."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+from starlette.responses import Response
+
+from node.api.desk import Desk
+from node.api.fields import MAX_PAGE, MAX_PEOPLE, Body, LetterId, Name, Subject, Text, Who
+from node.api.outbox import letter_json
+from node.outbox.submission import Message
+from node.storage import Batch
+
+People = Annotated[list[Who], Field(max_length=MAX_PEOPLE)]
+
+
+class New(Body):
+    """A letter to be sent; recipients as a person types them."""
+
+    to: Annotated[list[Who], Field(min_length=1, max_length=MAX_PEOPLE)]
+    cc: People = Field(default_factory=list)
+    bcc: People = Field(default_factory=list)
+    subject: Subject = ""
+    text: Text = ""
+
+
+class Change(Body):
+    """What is to change of a letter."""
+
+    folder: Name | None = None
+    read: bool | None = None
+
+
+def routes(desk: Desk) -> APIRouter:
+    router = APIRouter(prefix="/message")
+    mailbox, store = desk.mailbox, desk.store
+
+    @router.get("")
+    async def listing(
+        folder: Annotated[str | None, Query(max_length=400)] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
+        before: Annotated[str | None, Query(max_length=64)] = None,
+    ) -> list[dict[str, Any]]:
+        return mailbox.list(folder, limit, None if before is None else mailbox.find_id(before))
+
+    @router.post("", status_code=202)
+    async def send(body: New) -> dict[str, Any]:
+        message = Message(tuple(body.to), tuple(body.cc), tuple(body.bcc), body.subject, body.text)
+        return letter_json(await desk.submission.send(message))
+
+    @router.get("/{letter}")
+    async def read(letter: LetterId) -> dict[str, Any]:
+        return await mailbox.read(mailbox.find_id(letter))
+
+    @router.get("/{letter}/mime", response_class=Response)
+    async def mime(letter: LetterId) -> Response:
+        return Response(mailbox.raw(mailbox.find_id(letter)), media_type="message/rfc822")
+
+    @router.patch("/{letter}")
+    async def change(letter: LetterId, body: Change) -> dict[str, Any]:
+        found = mailbox.find_id(letter)
+        batch = Batch()
+        if body.read is not None:
+            mailbox.mark_read(batch, found, read=body.read)
+        if body.folder is not None:
+            mailbox.move(batch, found, body.folder)
+        await store.write(batch)
+        return {"id": found.hex()} | body.model_dump(exclude_none=True)
+
+    @router.delete("/{letter}")
+    async def delete(letter: LetterId) -> dict[str, Any]:
+        found = mailbox.find_id(letter)
+        batch = Batch()
+        erased = mailbox.delete(batch, found)
+        await store.write(batch)
+        return {"id": found.hex(), "erased": erased}
+
+    return router

@@ -1,0 +1,98 @@
+"""Routes that only commands need: who we are, our peers, the words, stopping."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from node.api.desk import Base, Desk
+from node.api.fields import Body, Word
+from node.api.problem import needs_network
+from node.runtime.errors import NodeError
+from node.storage import Batch
+from protocol.keys import did_of
+
+WORDS: Final = 24
+
+
+class Words(Body):
+    """The owner's recovery words. They are compared and forgotten; no log and no error repeats them."""
+
+    words: Annotated[list[Word], Field(min_length=1, max_length=2 * WORDS)] = Field(repr=False)
+
+
+def routes(base: Base) -> APIRouter:
+    """What every node answers."""
+    router = APIRouter()
+
+    @router.get("/id")
+    async def identity() -> dict[str, Any]:
+        return id_of(base)
+
+    @router.get("/peers")
+    async def peers() -> list[dict[str, Any]]:
+        return peers_of(base)
+
+    @router.post("/stop", status_code=202)
+    async def stop() -> dict[str, Any]:
+        if base.stop is None:
+            raise needs_network()
+        base.stop()
+        return {"stopping": True}
+
+    return router
+
+
+def owner_routes(desk: Desk) -> APIRouter:
+    """What a node with an owner answers besides."""
+    router = APIRouter()
+
+    @router.post("/words")
+    async def confirm(body: Words) -> dict[str, Any]:
+        if not desk.identity.matches(body.words):
+            raise NodeError(
+                "words-differ", "these are not the words of this identity", "check each word and their order"
+            )
+        batch = Batch()
+        desk.identity.confirm(batch)
+        await desk.store.write(batch)
+        return {"confirmed": True}
+
+    return router
+
+
+def id_of(base: Base) -> dict[str, Any]:
+    """The whole of `id --json`. The link names our addresses only while the node listens on them."""
+    addrs = list(base.network.listen_addrs()) if base.network else []
+    if not isinstance(base, Desk):
+        return {"address": None, "did": None, "peerId": base.peer_id, "addrs": addrs, "link": None}
+    owner = base.identity
+    return {
+        "address": owner.address,
+        "did": did_of(owner.address),
+        "peerId": base.peer_id,
+        "addrs": addrs,
+        "link": owner.link(addrs),
+    }
+
+
+def peers_of(base: Base) -> list[dict[str, Any]]:
+    """The whole of `peers --json`."""
+    if base.network is None:
+        raise needs_network()
+    from node.network import peer_id_text  # libp2p comes with it, which a closed store does without
+
+    return [
+        {
+            "peerId": peer_id_text(peer.peer_id),
+            "address": base.owner_of(peer.peer_id),
+            "via": "direct",  # relays do not exist yet
+            "direction": peer.via,
+            "rtt": peer.rtt,
+            "agent": peer.agent,
+            "since": peer.since,
+        }
+        for peer in base.network.peers()
+    ]

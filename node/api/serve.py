@@ -1,0 +1,68 @@
+"""The API on the home's Unix socket, which only its owner can open. What is answered is app.py's."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Final
+
+import trio
+from hypercorn.config import Config
+from hypercorn.trio import serve
+from starlette.types import ASGIApp
+
+from node.runtime.errors import NodeError
+from node.runtime.home import Home
+
+log = logging.getLogger(__name__)
+
+BACKLOG: Final = 64
+"""Commands that may wait to be let in."""
+
+GRACE_S: Final = 3.0
+"""Seconds that answers under way get at the end."""
+
+
+async def serve_api(
+    app: ASGIApp,
+    home: Home,
+    *,
+    shutdown: Callable[[], Awaitable[None]] | None = None,
+    task_status: Any = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Answer on the home's socket until cancelled, or until `shutdown` returns. Raises NodeError when
+    the socket can't be made. The caller holds the store's lock, so a socket found there is a dead one.
+    """
+    listener = _listen(home)
+    config = Config()
+    config.bind = [f"fd://{listener.detach()}"]
+    config.accesslog = None
+    config.errorlog = logging.getLogger("node.api.http")
+    config.errorlog.setLevel(logging.WARNING)
+    config.graceful_timeout = GRACE_S
+    config.include_server_header = False
+    try:
+        await serve(app, config, shutdown_trigger=shutdown, task_status=task_status)  # type: ignore[arg-type]
+    finally:
+        with suppress(OSError):
+            home.socket_path.unlink()
+
+
+def _listen(home: Home) -> socket.socket:
+    """A listening socket with mode 0600 that appears under its name complete."""
+    path = home.socket_path
+    fresh = path.with_name(path.name[:-1] + "~")  # as long, so that it fits too
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        home.socket_dir()
+        fresh.unlink(missing_ok=True)
+        listener.bind(str(fresh))
+        fresh.chmod(0o600)
+        listener.listen(BACKLOG)
+        fresh.rename(path)
+    except OSError as error:
+        listener.close()
+        raise NodeError("socket", f"can't listen on {path}: {error.strerror or error}") from error
+    return listener

@@ -1,0 +1,167 @@
+"""`mailio list`, `read`, `move`, `delete` and `folder`: the mailbox."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from node.cli.client import Question
+from node.cli.output import note, table, text, write_json, write_line, write_raw
+from node.cli.session import Session, command, group
+from node.cli.text import ago, clean, date, short_ids, size
+
+LetterId = Annotated[
+    str, typer.Argument(metavar="ID", help="A letter's id, or how it begins; see: mailio list.")
+]
+Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="A folder; see: mailio folder list.")]
+OptionalFolder = Annotated[str, typer.Argument(metavar="FOLDER", help="A folder; see: mailio folder list.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many letters at most.")]
+Before = Annotated[
+    str | None,
+    typer.Option("--before", metavar="ID", help="Letters older than this one.", show_default=False),
+]
+Raw = Annotated[bool, typer.Option("--raw", help="The message itself, byte for byte.")]
+NewName = Annotated[str, typer.Argument(metavar="NEW", help="The new name.")]
+
+_STATES = {"missing": "not here", "fetching": "on its way", "expired": "no longer to be had"}
+
+
+def register(app: typer.Typer) -> None:
+    command(app, "list")(listing)
+    command(app, "read")(read)
+    command(app, "move")(move)
+    command(app, "delete")(delete)
+    inner = group("folder", "Folders of the mailbox.", app)
+    command(inner, "list")(folders)
+    command(inner, "add")(add_folder)
+    command(inner, "rename")(rename_folder)
+    command(inner, "remove")(remove_folder)
+
+
+def listing(
+    session: Session, folder: OptionalFolder = "inbox", limit: Limit = 50, before: Before = None
+) -> None:
+    """Letters in a folder, newest first."""
+    found = session.get("/api/v1/message", folder=folder, limit=limit, before=before)
+    if session.json:
+        write_json(found)
+        return
+    if not found:
+        note(f"nothing in {folder}" if before is None else "nothing older")
+        return
+    _show_list(found, sent=folder.lower() == "sent")
+    if len(found) == limit:
+        note(f"there may be more: mailio list {folder} --before {found[-1]['id']}")
+
+
+def read(session: Session, letter: LetterId, raw: Raw = False) -> None:
+    """Read a letter."""
+    path = f"/api/v1/message/{_part(letter)}"
+    if raw and not session.json:
+        answer = session.answer(Question("GET", f"{path}/mime"))
+        if answer.status >= 400:
+            raise answer.fault()
+        write_raw(answer.content)
+        return
+    found = session.get(path)
+    if not found["read"]:
+        session.call(Question("PATCH", f"/api/v1/message/{found['id']}", body={"read": True}))
+    if session.json:
+        write_json(found)
+    else:
+        _show_letter(found)
+
+
+def move(session: Session, letter: LetterId, folder: Folder) -> None:
+    """Move a letter to another folder."""
+    question = Question("PATCH", f"/api/v1/message/{_part(letter)}", body={"folder": folder})
+    _done(session, session.call(question), f"moved to {folder}")
+
+
+def delete(session: Session, letter: LetterId) -> None:
+    """Put a letter into trash; from there erase it."""
+    found = session.call(Question("DELETE", f"/api/v1/message/{_part(letter)}"))
+    _done(session, found, "erased" if found["erased"] else "moved to trash")
+
+
+def folders(session: Session) -> None:
+    """All folders, and how many letters are in each."""
+    found = session.get("/api/v1/folder")
+    if session.json:
+        write_json(found)
+        return
+    rows = [[one["name"], one["totalMessages"], one["unreadMessages"] or ""] for one in found]
+    table(["folder", "letters", "unread"], rows, flexible=[0])
+
+
+def add_folder(session: Session, folder: Folder) -> None:
+    """Make a folder."""
+    _done(session, session.post("/api/v1/folder", name=folder), f"there is a folder {folder} now")
+
+
+def rename_folder(session: Session, folder: Folder, new: NewName) -> None:
+    """Give a folder of yours another name."""
+    question = Question("PUT", f"/api/v1/folder/{_part(folder)}", body={"name": new})
+    _done(session, session.call(question), f"{folder} is called {new} now")
+
+
+def remove_folder(session: Session, folder: Folder) -> None:
+    """Remove a folder of yours; its letters go to archive."""
+    found = session.call(Question("DELETE", f"/api/v1/folder/{_part(folder)}"))
+    moved = f"; {found['moved']} letters went to archive" if found["moved"] else ""
+    _done(session, found, f"{folder} is gone{moved}")
+
+
+def _part(text_: str) -> str:
+    return quote(text_, safe="")
+
+
+def _done(session: Session, result: dict[str, Any], sentence: str) -> None:
+    write_json(result) if session.json else note(sentence)
+
+
+def _show_list(letters: list[dict[str, Any]], *, sent: bool) -> None:
+    now = int(time.time() * 1000)
+    ids = short_ids([one["id"] for one in letters])
+    if not sys.stdout.isatty():
+        ids = {one: one for one in ids}
+    rows = []
+    for one in letters:
+        who = ", ".join(one["to"]) if sent else one["from"]
+        style = "" if one["read"] or sent else "bold"
+        mark = "" if one["read"] or sent else "new"
+        clip = f"+{one['attachments']}" if one["attachments"] else ""
+        cells = [ids[one["id"]], ago(one["arrived"], now), mark, _person(who), one["subject"], clip]
+        rows.append([text(cell, style) for cell in cells] if sys.stdout.isatty() else cells)
+    table(["id", "came", "", "to" if sent else "from", "subject", ""], rows, flexible=[3, 4])
+
+
+def _person(mailbox: str) -> str:
+    """A Mailio mailbox is long and says the address twice over: enough of it to tell people apart."""
+    name, at, domain = mailbox.rpartition("@")
+    if at and domain.rstrip(">") == "mailio.alt" and sys.stdout.isatty():
+        return name.replace("<", "").strip()
+    return mailbox
+
+
+def _show_letter(letter: dict[str, Any]) -> None:
+    width = 9
+    heads = [("From", letter["from"]), ("To", ", ".join(letter["to"])), ("Subject", letter["subject"])]
+    heads.append(("Written", date(letter["created"])))
+    if abs(letter["arrived"] - letter["created"]) >= 60_000:
+        heads.append(("Came", date(letter["arrived"])))
+    for name, value in heads:
+        write_line(f"{name + ':':<{width}}{clean(value)}")
+    for one in letter["attachments"]:
+        state = _STATES.get(one["state"], "")
+        known = f"{clean(one['filename'])} ({size(one['size'])}{', ' + state if state else ''})"
+        write_line(f"{'File:':<{width}}{known}")
+    write_line()
+    shown = letter["text"]
+    if not shown and letter["html"]:
+        shown = "(This letter is HTML only; `mailio read --raw` shows its source.)"
+    write_line(clean(shown, lines=True).rstrip("\n"))

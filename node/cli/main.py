@@ -1,0 +1,113 @@
+"""The `mailio` command: its commands, and what becomes of their faults.
+
+Exit 0 done, 1 refused or failed, 2 usage.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import typer
+
+import node
+from node.cli import contacts, handshakes, mailbox, nodes, send, settings, state, words
+from node.cli.output import note, write_json, write_line
+from node.cli.session import HomeOption, JsonOption, settle
+from node.runtime.errors import NodeError, UsageError
+from protocol.errors import ProtocolError
+
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+DEBUG_VARIABLE: Final = "MAILIO_DEBUG"
+"""In the environment, shows where an unforeseen fault happened."""
+
+Version = Annotated[bool, typer.Option("--version", help="Say which version this is.", is_eager=True)]
+
+
+def build() -> typer.Typer:
+    """The whole command."""
+    app = typer.Typer(
+        name="mailio",
+        help="Your Mailio node: sealed mail between people who have accepted each other.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+
+    app.callback(invoke_without_command=True)(_start)
+    for room in (words, nodes, state, handshakes, send, mailbox, contacts, settings):
+        room.register(app)
+    return app
+
+
+def _start(
+    context: typer.Context, home: HomeOption = None, json: JsonOption = False, version: Version = False
+) -> None:
+    session = settle(context, home, json=json)
+    if version:
+        found = node.__version__
+        write_json({"version": found}) if session.json else write_line(f"mailio {found}")
+    elif context.invoked_subcommand is None:
+        write_line(context.get_help())
+
+
+def main() -> None:
+    """The entry point."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; its exit code."""
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr] # a stream of ours
+    sys.stderr.reconfigure(errors="replace")  # type: ignore[union-attr] # likewise
+    command = typer.main.get_command(build())
+    try:
+        code = command.main(list(arguments), prog_name="mailio", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read us has enough; nothing may be flushed to it at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except BaseException as fault:  # noqa: BLE001 - the last one who can say it in words
+        return _failed(fault, json="--json" in arguments)
+    return code if isinstance(code, int) else 0
+
+
+def _failed(fault: BaseException, *, json: bool) -> int:
+    """One line for the person, the same as JSON for a program; the exit code."""
+    fault = _first(fault)
+    if isinstance(fault, KeyboardInterrupt | typer.Abort):
+        return INTERRUPTED
+    if isinstance(fault, NodeError):
+        told = fault
+    elif isinstance(fault, ProtocolError):
+        told = NodeError("not-understood", str(fault))
+    elif isinstance(fault, typer.TyperException):
+        told = UsageError("usage", _sentence(fault), "see: mailio --help")
+    else:
+        if DEBUG_VARIABLE in os.environ:
+            raise fault
+        remedy = f"{DEBUG_VARIABLE}=1 shows where; please report it"
+        told = NodeError("internal", f"something went wrong in this command ({type(fault).__name__})", remedy)
+    if json:
+        write_json({"error": {"code": told.code, "text": told.text, "remedy": told.remedy}})
+    note(f"mailio: {told.text}; {told.remedy}" if told.remedy else f"mailio: {told.text}")
+    return told.exit_code
+
+
+def _first(fault: BaseException) -> BaseException:
+    """Of faults that came together, one that a person can do something about."""
+    while isinstance(fault, BaseExceptionGroup):
+        known = fault.subgroup((NodeError, ProtocolError, KeyboardInterrupt))
+        fault = (known or fault).exceptions[0]
+    return fault
+
+
+def _sentence(fault: typer.TyperException) -> str:
+    shown = getattr(fault, "format_message", fault.__str__)()
+    return " ".join(str(shown).split()).rstrip(".")

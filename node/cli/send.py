@@ -1,0 +1,214 @@
+"""`mailio send` and `mailio outbox`: letters on their way out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+import typer
+
+from node.cli.client import Question
+from node.cli.output import note, table, write_json, write_line
+from node.cli.session import HomeOption, JsonOption, Session, command, group, settle
+from node.cli.text import ago, duration_ms, short_ids
+from node.runtime.errors import NodeError
+
+DEFAULT_WAIT: Final = "30s"
+MAX_WAIT_MS: Final = 3_600_000
+"""An hour: who wants to wait longer looks into the outbox."""
+
+STEP_S: Final = 5.0
+"""Seconds of one question to the node while a letter is followed."""
+
+MAX_TEXT: Final = 1_100_000
+"""Bytes read from standard input; a letter is smaller."""
+
+LOST: Final = frozenset({"refused", "failed", "cancelled", "not-collected"})
+WATCHED: Final = frozenset({"refused", "failed"})
+"""States that make `send` exit with 1."""
+
+Recipients = Annotated[
+    list[str], typer.Argument(metavar="TO...", help="A contact's name, Mailio address, DID or contact link.")
+]
+Subject = Annotated[str, typer.Option("--subject", "-s", metavar="S", help="What it is about.")]
+Copies = Annotated[
+    list[str] | None,
+    typer.Option("--cc", metavar="WHO", help="Gets a copy, and all see it.", show_default=False),
+]
+Hidden = Annotated[
+    list[str] | None, typer.Option("--bcc", metavar="WHO", help="Gets a copy, unseen.", show_default=False)
+]
+Text = Annotated[
+    str | None,
+    typer.Option("--body", metavar="T", help="The text; without it standard input.", show_default=False),
+]
+Wait = Annotated[str, typer.Option("--wait", metavar="D", help="How long to follow it, such as 30s or 5m.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Only put it into the outbox.")]
+LetterId = Annotated[
+    str, typer.Argument(metavar="ID", help="A letter's id, or how it begins; see: mailio outbox.")
+]
+All = Annotated[bool, typer.Option("--all", help="All that are remembered, not only the last day's.")]
+
+
+def register(app: typer.Typer) -> None:
+    command(app, "send")(send)
+
+    def alone(
+        context: typer.Context, everything: All = False, home: HomeOption = None, json: JsonOption = False
+    ) -> None:
+        session = settle(context, home, json=json)
+        if context.invoked_subcommand is None:
+            listing(session, everything)
+
+    inner = group("outbox", "What is on its way, and why it waits.", app, alone)
+    command(inner, "retry")(retry)
+    command(inner, "cancel")(cancel)
+    command(inner, "approve")(approve)
+
+
+def send(
+    session: Session,
+    to: Recipients,
+    subject: Subject = "",
+    cc: Copies = None,
+    bcc: Hidden = None,
+    body: Text = None,
+    wait: Wait = DEFAULT_WAIT,
+    no_wait: NoWait = False,
+) -> None:
+    """Send a letter, and follow it until it has arrived or the time is over."""
+    patience = 0 if no_wait else min(duration_ms(wait), MAX_WAIT_MS)
+    text = body if body is not None else _read_text()
+    letter = session.post("/api/v1/message", to=to, cc=cc or [], bcc=bcc or [], subject=subject, text=text)
+    finish(session, letter, patience)
+
+
+def finish(session: Session, letter: dict[str, Any], patience_ms: int) -> None:
+    """Follow a letter that was just queued, say what became of it, and exit 1 if it was refused."""
+    if not session.json:
+        write_line(letter["id"])
+    letter = follow(session, letter, patience_ms)
+    if session.json:
+        write_json(letter)
+    else:
+        for line in outcome(letter, int(time.time() * 1000)):
+            note(line)
+    if any(one["state"] in WATCHED for one in letter["recipients"]):
+        raise typer.Exit(1)
+
+
+def follow(session: Session, letter: dict[str, Any], patience_ms: int) -> dict[str, Any]:
+    """The letter once nothing of it is under way any more, or as it stands when the time is over."""
+    if not _runs(session):
+        note("it goes when the node runs: mailio run")
+        return letter
+    end = time.monotonic() + patience_ms / 1000
+    if patience_ms and any(one["state"] == "queued" for one in letter["recipients"]):
+        if not session.json and sys.stderr.isatty():
+            note("on its way …")
+    while any(one["state"] == "queued" for one in letter["recipients"]):
+        left = end - time.monotonic()
+        if left <= 0:
+            break
+        step = min(left, STEP_S)
+        path = f"/api/v1/outbox/{letter['id']}"
+        letter = session.call(Question("GET", path, {"wait": round(step, 3)}, patience=step))
+    return letter
+
+
+def outcome(letter: dict[str, Any], now: int) -> list[str]:
+    """One line for each recipient: what became of it, and what can be done."""
+    return [f"{one['to']}: {in_words(one, now)}" for one in letter["recipients"]]
+
+
+def in_words(one: dict[str, Any], now: int) -> str:
+    """A recipient's state for a person."""
+    why = one["detail"] or _meaning(one["code"])
+    why = f": {why}" if why else ""
+    code = f" [{one['code']}]" if one["code"] and not one["code"].startswith("2") else ""
+    match one["state"]:
+        case "delivered":
+            return "delivered"
+        case "queued":
+            return f"waits, next try {ago(one['next'], now) if one['next'] else 'soon'}{why}{code}"
+        case "held" if one.get("cause") == "handshake":
+            return f"held until they accept you{why}{code}"
+        case "held":
+            return f"held until you decide{why}{code} (mailio outbox approve ID, or cancel ID)"
+        case "at-host":
+            return "waits at one of their hosts"
+        case state:
+            return f"{state.replace('-', ' ')}{why}{code}"
+
+
+def listing(session: Session, everything: bool) -> None:
+    """Letters on their way, and those of the last day."""
+    found = session.get("/api/v1/outbox", all=everything)
+    if session.json:
+        write_json(found)
+        return
+    if not found:
+        note("nothing is on its way")
+        return
+    now = int(time.time() * 1000)
+    ids = short_ids([one["id"] for one in found])
+    rows = [
+        [
+            ids[one["id"]] if sys.stdout.isatty() else one["id"],
+            ago(one["created"], now),
+            one["subject"] or f"({one.get('kind', 'letter')})",
+            recipient["to"],
+            in_words(recipient, now),
+        ]
+        for one in found
+        for recipient in one["recipients"]
+    ]
+    table(["id", "written", "subject", "to", "state"], rows, flexible=[2, 3, 4])
+
+
+def retry(session: Session, letter: LetterId) -> None:
+    """Try again now."""
+    _act(session, letter, "retry", "is tried again now")
+
+
+def cancel(session: Session, letter: LetterId) -> None:
+    """Stop what has not arrived yet."""
+    _act(session, letter, "cancel", "is cancelled where it has not arrived")
+
+
+def approve(session: Session, letter: LetterId) -> None:
+    """Let a letter go that waits for your word."""
+    _act(session, letter, "approve", "is on its way")
+
+
+def _act(session: Session, letter: str, verb: str, sentence: str) -> None:
+    found = session.post(f"/api/v1/outbox/{quote(letter, safe='')}/{verb}")
+    write_json(found) if session.json else note(f"{found['id']} {sentence}")
+
+
+def _read_text() -> str:
+    if sys.stdin.isatty():
+        note("Type the letter; end it with Ctrl-D on a line of its own.")
+    data = sys.stdin.buffer.read(MAX_TEXT + 1)
+    if len(data) > MAX_TEXT:
+        raise NodeError("letter-too-large", "the text is larger than a letter may be", "shorten it")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise NodeError(
+            "letter-text", "the text is not UTF-8", "convert it, for example with iconv"
+        ) from None
+
+
+def _runs(session: Session) -> bool:
+    return session.home.socket_path.exists()
+
+
+def _meaning(code: str) -> str:
+    if not code or code.startswith("2"):
+        return ""
+    from protocol.status import Status
+
+    return Status(code).text

@@ -1,0 +1,167 @@
+"""`mailio init` and `mailio words`: the identity and the 24 words that it comes from.
+
+Words are read from standard input and shown once; they never stand in an argument or a log.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+import typer
+
+from node.cli.output import note, pairs, write_json, write_line
+from node.cli.session import (
+    PassphraseOption,
+    Session,
+    command,
+    group,
+    on_terminal,
+    passphrase_from_file,
+)
+from node.runtime.errors import NodeError, UsageError
+from node.runtime.home import Home
+
+WORDS: Final = 24
+COLUMNS: Final = 4
+"""Words in a row: four numbered words of at most eight letters fit 60 columns."""
+
+MAX_LINE: Final = 4_096
+"""Characters read at once where words are expected."""
+
+MAX_LINES: Final = 200
+
+_ED25519_PEER: Final = b"\x00\x24\x08\x01\x12\x20"
+"""What libp2p puts before an Ed25519 public key to make it a peer id (its peer-ids text); importing libp2p
+itself takes most of a second."""
+
+Recover = Annotated[bool, typer.Option("--recover", help="Make it from the 24 words that you have.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A new identity; `words` is empty where the owner gave them."""
+
+    address: str
+    did: str
+    peer_id: str
+    words: tuple[str, ...]
+
+
+def register(app: typer.Typer) -> None:
+    command(app, "init")(init)
+    inner = group("words", "Your 24 words.", app)
+    command(inner, "confirm")(confirm)
+
+
+def init(session: Session, recover: Recover = False, passphrase_file: PassphraseOption = None) -> None:
+    """Make your identity. Shows 24 words once: the only way back to it."""
+    home = session.home
+    require_none(home)
+    if not session.json and not sys.stdout.isatty():
+        raise NodeError(
+            "no-terminal",
+            "the words are shown once, and nobody would see them here",
+            "run it on a terminal or with --json",
+        )
+    passphrase = passphrase_from_file(passphrase_file)
+    given = read_words() if recover else None
+    made = make_identity(home, passphrase, given)
+    if session.json:
+        found = {"address": made.address, "did": made.did, "peerId": made.peer_id, "words": list(made.words)}
+        write_json(found)
+        return
+    show_made(made)
+    note("start your node with: mailio run")
+
+
+def confirm(session: Session) -> None:
+    """Check that you have the words: type all of them. Nothing of them is kept."""
+    session.get("/local/id")  # says early where there is no node to ask
+    found = session.post("/local/words", words=read_words())
+    write_json(found) if session.json else note("these are your words; keep them safe")
+
+
+def require_none(home: Home) -> None:
+    """Raises NodeError where there is an identity already."""
+    if home.identity_file.exists():
+        raise NodeError(
+            "identity-exists",
+            f"there is an identity in {home.path} already",
+            "choose another --home for a second one",
+        )
+
+
+def make_identity(home: Home, passphrase: str | None, given: Sequence[str] | None) -> Made:
+    """Make an identity, new or from its words, and the key of its database. Raises NodeError."""
+    import trio
+
+    return trio.run(_make, home, passphrase, given)
+
+
+async def _make(home: Home, passphrase: str | None, given: Sequence[str] | None) -> Made:
+    import secrets
+
+    import base58
+
+    from node.identity import create, load_peer_key
+    from node.storage import create_key, unlock
+    from protocol.errors import LocalProtocolError
+    from protocol.keys import Secrets, SigningKey, did_of, root_of, words_of
+
+    try:
+        root = secrets.token_bytes(32) if given is None else root_of(given)
+    except LocalProtocolError as fault:
+        raise UsageError("words", str(fault), "type all 24 words in their order") from None
+    home.create()
+    # A database key may be there from an attempt that was interrupted.
+    key = await (unlock(home, passphrase) if home.key_file.exists() else create_key(home, passphrase))
+    create(home, key, root, time.time_ns() // 1_000_000)
+    address = Secrets.derive(root).address
+    peer_id = _ED25519_PEER + SigningKey.from_seed(load_peer_key(home, key)).public
+    words = words_of(root) if given is None else ()
+    return Made(address, did_of(address), base58.b58encode(peer_id).decode(), tuple(words))
+
+
+def read_words() -> list[str]:
+    """24 words from standard input, on one line or several. Raises UsageError for fewer."""
+    if on_terminal():
+        note("Type your 24 words in their order, on one line or several:")
+    found: list[str] = []
+    for _ in range(MAX_LINES):
+        line = sys.stdin.readline(MAX_LINE)
+        found += [word.strip(",.;").lower() for word in line.split() if not word.rstrip(".").isdigit()]
+        if len(found) >= WORDS or not line:
+            break
+        if on_terminal() and line.strip():
+            note(f"{len(found)} so far")
+    if len(found) != WORDS:
+        raise UsageError(
+            "words", f"these are {len(found)} words, not {WORDS}", "type all 24 words in their order"
+        )
+    return found
+
+
+def show_made(made: Made) -> None:
+    """The new identity for a person, and its words where they are new."""
+    write_line("Your identity is made." if made.words else "Your identity is back.")
+    pairs([("Address", made.address), ("DID", made.did)])
+    if not made.words:
+        return
+    write_line()
+    write_line("These 24 words are the only way back to it. Write them down now; they are")
+    write_line("not shown again. Whoever has them has everything.")
+    write_line()
+    for line in grid(made.words):
+        write_line(line)
+    write_line()
+    write_line("Check what you wrote at any time with: mailio words confirm")
+
+
+def grid(words: Sequence[str], columns: int = COLUMNS) -> list[str]:
+    """The words numbered, in reading order."""
+    cells = [f"{n:2d} {word:<10}" for n, word in enumerate(words, 1)]
+    return ["  " + "".join(cells[n : n + columns]).rstrip() for n in range(0, len(cells), columns)]
