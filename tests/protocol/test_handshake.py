@@ -12,6 +12,7 @@ from protocol.cbor import decode, encode
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.handshake import (
     KIND,
+    MAX_PAYLOAD_BYTES,
     TRANSITIONS,
     Event,
     Handshake,
@@ -188,6 +189,18 @@ def test_foreign_numbers(change: dict[str, object], created: int, seq: int) -> N
     assert (created, seq) == (read.created, read.seq)
 
 
+def test_the_largest_payload_is_read_and_one_byte_more_is_not() -> None:
+    room = MAX_PAYLOAD_BYTES - len(foreign_cbor({**_foreign(), "filler": ""}))
+    assert parse_handshake(_signed(foreign_cbor({**_foreign(), "filler": "x" * room})))
+    with pytest.raises(RemoteProtocolError):
+        parse_handshake(_signed(foreign_cbor({**_foreign(), "filler": "x" * (room + 1)})))
+
+
+def test_a_foreign_revocation_never_expires() -> None:
+    read = parse_handshake(_signed(foreign_cbor({**_foreign(), "status": "revoked", "expires": float(NOW)})))
+    assert (State.REVOKED, None) == (read.state(NOW + DAY), read.terms.expires)
+
+
 def test_a_foreign_request_is_read() -> None:
     assert Q is parse_handshake(_signed(foreign_cbor({**_foreign(), "status": "request"}))).status
 
@@ -199,11 +212,13 @@ def test_a_foreign_request_is_read() -> None:
         {"ownerPublicKey": base64.b64encode(ALICE.public).decode().rstrip("=")},
         {"ownerPublicKey": ALICE.public.hex()},
         {"ownerAddress": BOB.address},
+        {"ownerAddress": BOB.address, "ownerPublicKey": base64.b64encode(BOB.public).decode()},
         {"ownerAddress": "0x12"},
         {"senderMetadata": {}},
         {"senderMetadata": None},
         {"senderMetadata": {"emailHash": EMAIL_HASH, "address": BOB.address}},
         {"senderMetadata": {"emailHash": "AAAA"}},
+        {"senderMetadata": {"emailHash": "A" * 42 + "B="}},  # another spelling of the same bytes
         {"senderMetadata": {"address": "bob"}},
         {"status": "none"},
         {"status": "friend"},
@@ -218,7 +233,6 @@ def test_a_foreign_request_is_read() -> None:
         {"expires": b"1"},
         {"grant": bytes(15)},
         {"signupRules": {"frequencyMinutes": "daily"}},
-        {"padding": "x" * 4_096},
     ],
 )
 def test_what_is_refused(change: dict[str, object]) -> None:

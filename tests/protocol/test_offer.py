@@ -177,6 +177,11 @@ def test_an_identity_answer_is_read(answer: IdentityAnswer) -> None:
     assert answer == IdentityAnswer.parse(answer.encode())
 
 
+def test_an_identity_answer_over_16_kib_is_refused() -> None:
+    with pytest.raises(RemoteProtocolError):
+        IdentityAnswer.parse(encode({**_map(IdentityAnswer(NOW, OK).encode()), "x": bytes(16_384)}))
+
+
 def _map(data: bytes) -> Mapping[str, Value]:
     value = decode(data)
     assert isinstance(value, Mapping)

@@ -5,6 +5,7 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_encrypt as encrypt
 
 from protocol.cbor import Value
 from protocol.errors import LocalProtocolError, RemoteProtocolError
@@ -82,6 +83,13 @@ def test_chunks_cannot_be_moved_cut_lengthened_or_relabelled() -> None:
     for key, index, total, sealed in wrong:
         with pytest.raises(RemoteProtocolError):
             decrypt_chunk(key, index, total, sealed)
+
+
+def test_a_chunk_that_its_author_cut_is_refused() -> None:
+    total = 4_096
+    sealed = encrypt(bytes(4_000), total.to_bytes(8, "big"), bytes(23) + b"\x01", KEY)
+    with pytest.raises(RemoteProtocolError, match="length"):
+        decrypt_chunk(KEY, 0, total, sealed)
 
 
 def test_a_chunk_of_the_wrong_length_or_place_is_our_mistake() -> None:
