@@ -66,8 +66,6 @@ def parse_held(data: bytes) -> Held:
 
 def open_held(held: Held, pair: Pair) -> Handshake:
     """The owner-signed handshake inside; RemoteProtocolError if it is not this pair's or of this seq."""
-    if held.tag != pair.tag:
-        raise RemoteProtocolError("a held handshake of another pair")
     nonce, sealed = held.ciphertext[:NONCE_BYTES], held.ciphertext[NONCE_BYTES:]
     if len(sealed) < AEAD_TAG_BYTES:
         raise RemoteProtocolError("a held handshake is cut short")
