@@ -13,6 +13,7 @@ from node.letters.limits import check_size
 from node.letters.parse import Parts, Summary
 from node.runtime.worker import Worker, WorkerError, WorkerTimeout
 from protocol.errors import RemoteProtocolError
+from protocol.status import BUSY
 
 T = TypeVar("T")
 
@@ -50,7 +51,8 @@ class Reader:
                     if job.outcome is None:
                         await self._work()
         finally:
-            if job.outcome is None:
+            job.left = True
+            if job in self._waiting:  # else it is done, or with another who has the turn
                 self._waiting.remove(job)
         if isinstance(job.outcome, RemoteProtocolError):
             raise job.outcome
@@ -67,7 +69,7 @@ class Reader:
             for job, outcome in zip(jobs, await self._summaries([job.raw for job in jobs]), strict=True):
                 job.outcome = outcome
         except BaseException:  # cancelled, or no worker: the others' jobs go back to where they were
-            self._waiting.extendleft(reversed(jobs))
+            self._waiting.extendleft(job for job in reversed(jobs) if not job.left)
             raise
 
     def _next_jobs(self) -> list["_Job"]:
@@ -95,15 +97,20 @@ class Reader:
             return error
 
     async def _alone(self, job: Callable[[bytes], T], raw: bytes) -> T:
-        for _ in range(2):  # a worker may die for reasons of its own (out of memory), hardly twice
-            try:
-                return await self._worker.run(job, raw, deadline=self._deadline)
-            except WorkerTimeout:
-                break
-            except WorkerError as error:
-                if not _to_blame(error):
-                    raise
-        raise RemoteProtocolError("the message can't be read with reasonable effort")
+        try:
+            return await self._worker.run(job, raw, deadline=self._deadline)
+        except WorkerTimeout:
+            # Under its limits no message takes so long: rather the machine was held up, so it may come again.
+            raise RemoteProtocolError("the message could not be read in time", BUSY) from None
+        except WorkerError as error:
+            if not _to_blame(error):
+                raise
+        # It may have died of something else. A worker that can't even start is no message's fault.
+        await self._worker.run(bool, deadline=self._deadline)
+        try:
+            return await self._worker.run(job, raw, deadline=self._deadline)
+        except WorkerError as error:
+            raise RemoteProtocolError("the message can't be read with reasonable effort") from error
 
 
 class _Job:
@@ -112,6 +119,7 @@ class _Job:
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
         self.outcome: Summary | RemoteProtocolError | None = None
+        self.left = False
 
 
 def _to_blame(error: WorkerError) -> bool:
