@@ -4,6 +4,7 @@ The first fault stops it. From then on every write fails, also those queued behi
 on reads of what was lost; only `mend()` lets it go on. What a change means is none of its business.
 """
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -14,6 +15,8 @@ import trio
 
 from node.storage.database import Change
 from node.storage.errors import StoreUnavailable
+
+_log = logging.getLogger(__name__)
 
 MAX_GROUP: Final = 256
 """Writes in one commit; more no longer saves syncs worth having and makes the first ones wait."""
@@ -65,6 +68,9 @@ class InlineWriter:
                 self._commit(changes, any(write.sync for write in group))
             except StoreUnavailable as error:
                 self.fault = error
+            except Exception as error:  # noqa: BLE001 - else all would wait for ever for a thread that is gone
+                _log.exception("the store's writer failed")
+                self.fault = StoreUnavailable("store-broken", f"the database can't be written ({error!r})")
         if self.fault is not None:
             for write in group:
                 write.fault = StoreUnavailable(*self.fault.args)

@@ -25,6 +25,7 @@ class Trouble:
         self.release = self._free.set
         self.wait = self._free.wait
         self.full = False
+        self.synced: list[bool] = []
         self.gone = False
         self.opened = 0
 
@@ -44,6 +45,7 @@ class _Flaky(Database):
     def write(self, changes: Sequence[Change], *, sync: bool) -> None:
         # As with LevelDB, what failed once must not be written again before it is opened anew.
         assert not self._torn, "written after a fault"
+        self._trouble.synced.append(sync)
         self._trouble.wait()
         if self._trouble.full:
             self._torn = True

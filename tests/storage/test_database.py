@@ -1,6 +1,7 @@
 """What LevelDB and plyvel do that we rely on, or work around."""
 
 from pathlib import Path
+from typing import Any
 
 import plyvel
 import pytest
@@ -39,3 +40,24 @@ def test_a_range_is_as_it_was_when_it_was_begun(tmp_path: Path) -> None:
     database.write([(b"b", b"2"), (b"c", None)], sync=True)
     assert list(entries) == [(b"c", b"1")]
     database.close()
+
+
+@pytest.mark.parametrize("sync", [True, False])
+def test_what_must_be_on_disk_is_synced(tmp_path: Path, sync: bool) -> None:
+    """A kill can't show it, only a power cut could: so see that LevelDB is asked."""
+
+    class Listener:
+        def __init__(self, real: Any) -> None:
+            self.real = real
+            self.asked: list[object] = []
+
+        def write_batch(self, **options: object) -> Any:
+            self.asked.append(options)
+            return self.real.write_batch(**options)
+
+    database = Database(tmp_path)
+    listener = Listener(database._db)
+    database._db = listener
+    database.write([(b"a", b"1")], sync=sync)
+    assert listener.asked == [{"sync": sync}]
+    listener.real.close()

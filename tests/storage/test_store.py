@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -106,9 +107,20 @@ async def test_a_write_is_seen_before_it_is_done(store: Store) -> None:
 async def test_a_cancelled_caller_does_not_stop_a_submitted_write(store: Store, trouble: Trouble) -> None:
     trouble.hold()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(store.write, put(1))
+        finished = trio.Event()
+
+        async def write() -> None:
+            try:
+                await store.write(put(1))
+            finally:
+                finished.set()
+
+        nursery.start_soon(write)
         await wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await wait_all_tasks_blocked()
+        assert not finished.is_set()
         trouble.release()
     assert store.get(PLAY, (b"x", 1)) == {"value": 1}
     with trio.CancelScope() as scope:
@@ -181,6 +193,61 @@ async def test_a_failed_write_takes_those_behind_it_along(store: Store, trouble:
     assert outcomes == ["4.3.1"] * 8
     assert [key[1] for key, _ in store.scan(PLAY, limit=99)] == [0]
     assert store.fault == "the disk is full: no mail is taken"
+
+
+async def test_nothing_is_opened_again_while_failing_writes_are_under_way(
+    store: Store, trouble: Trouble
+) -> None:
+    """They would then be carried out, on top of what was lost."""
+
+    async def fail() -> None:
+        with pytest.raises(StoreUnavailable):
+            await store.write(put(1))
+
+    trouble.hold()
+    trouble.full = True
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fail)
+        await wait_all_tasks_blocked()
+        trouble.release()
+        while store.fault is None:  # without giving way, so that the report can't come in between
+            pass
+        trouble.full = False
+        with pytest.raises(StoreUnavailable):
+            await store.write(put(2))
+        assert trouble.opened == 1
+    await store.write(put(2))
+    assert trouble.opened == 2
+    assert [key[1] for key, _ in store.scan(PLAY, limit=9)] == [2]
+
+
+async def test_a_fault_that_nobody_foresaw_is_a_fault_of_the_store(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_self: DatabaseKey, _key: bytes, _data: bytes) -> bytes:
+        raise MemoryError("none left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DatabaseKey, "seal_value", fail)
+        with pytest.raises(StoreUnavailable, match="none left"):
+            await store.write(put(1))
+    assert "writer failed" in caplog.text
+    await store.write(put(1))
+    assert store.get(PLAY, (b"x", 1)) == {"value": 1}
+
+
+async def test_a_group_is_synced_if_one_of_its_writes_is(store: Store, trouble: Trouble) -> None:
+    trouble.synced.clear()
+    trouble.hold()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(store.write, put(1), sync=False))
+        while not trouble.synced:  # on its way; the next two wait and become a group
+            await trio.lowlevel.checkpoint()
+        nursery.start_soon(partial(store.write, put(2), sync=False))
+        nursery.start_soon(partial(store.write, put(3), sync=True))
+        await wait_all_tasks_blocked()
+        trouble.release()
+    assert trouble.synced == [False, True]
 
 
 async def test_it_works_again_when_room_is_back(store: Store, trouble: Trouble) -> None:
