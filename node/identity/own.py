@@ -192,8 +192,8 @@ class Identity:
     def birth_progress(self, batch: Batch, tried: int, found: bytes | None, now: int) -> None:
         """Remember how far the search came; a stamp found becomes part of the record."""
         self._state = replace(self._state, birth_tried=tried, birth=found)
-        self.save(batch)
         self.content_changed(now)
+        self.save(batch)
 
     # The words
 

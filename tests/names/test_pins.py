@@ -11,6 +11,7 @@ from protocol.identity import IdentityRecord, Peer, build_identity
 from protocol.link import ContactLink
 from protocol.status import HELD_KEY
 from tests.kit.owners import NOW, PEER_ID, owner
+from tests.names.conftest import World
 
 BOB = owner("bob")
 DAY = 86_400_000
@@ -118,9 +119,9 @@ async def test_nodes_are_those_of_the_record_and_of_the_links(store: Store, name
     ]
 
 
-async def test_pins_outlive_the_room(store: Store, names: Names, world: "object") -> None:
+async def test_pins_outlive_the_room(store: Store, names: Names, world: World) -> None:
     await learn(store, names, BOB.identity)
-    again = Names(store, world, world.ask, world, world.doubtful)  # type: ignore[attr-defined, arg-type]
+    again = Names(store, world, world.ask, world, world.doubtful)
     assert again.pinned(BOB.address) == names.pinned(BOB.address)
 
 
