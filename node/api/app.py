@@ -44,10 +44,11 @@ def _application(base: Base) -> FastAPI:
         title="Mailio node",
         version=node.__version__,
         openapi_url="/api/openapi.json",
-        docs_url="/api/docs",
+        docs_url=None,  # the usual page loads its scripts from elsewhere
         redoc_url=None,
         exception_handlers=handlers,
     )
+    app.state.public = not isinstance(base, Desk)
     app.include_router(status.routes(base), prefix=PREFIX)
     app.include_router(local.routes(base), prefix="/local")
     return app

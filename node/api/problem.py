@@ -84,8 +84,10 @@ async def on_bad_request(_: Request, fault: Exception) -> JSONResponse:
     return problem(400, "bad-request", f"{name or 'request'}: {text[:1].lower()}{text[1:]}")
 
 
-async def on_http_error(_: Request, fault: Exception) -> JSONResponse:
+async def on_http_error(request: Request, fault: Exception) -> JSONResponse:
     assert isinstance(fault, HTTPException)
+    if fault.status_code == 404 and request.app.state.public:
+        return problem(404, "public-node", "this is a public node: it has no owner and no mailbox")
     code = {404: "no-such-route", 405: "no-such-method"}.get(fault.status_code, "bad-request")
     return problem(fault.status_code, code, _WORDS.get(fault.status_code, "not understood"))
 

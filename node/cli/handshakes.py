@@ -8,11 +8,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from node.cli.output import note, table, write_json, write_line
+from node.cli.output import note, table, when, write_json, write_line
 from node.cli.send import DEFAULT_WAIT, MAX_WAIT_MS, NoWait, Wait, finish
 from node.cli.session import Session, command, group
 from node.cli.state import Qr, show_qr
-from node.cli.text import MINUTE_MS, ago, clean, date, duration_ms, short_ids
+from node.cli.text import MINUTE_MS, clean, date, duration_ms, short_ids
 
 Who = Annotated[
     str,
@@ -92,7 +92,6 @@ def listing(session: Session) -> None:
     if not found:
         note("nobody yet; invite someone with: mailio handshake link")
         return
-    now = int(time.time() * 1000)
     ids = short_ids([one["handshakeId"] for one in found], 8)
     rows = [
         [
@@ -100,7 +99,7 @@ def listing(session: Session) -> None:
             one["who"],
             _STATES.get(one["status"], one["status"]),
             one["type"] if one["status"] == "accepted" else "",
-            ago(one["created"], now) if one["created"] else "",
+            when(one["created"]),
             date(one["expires"]) if one["expires"] else "",
             one["waiting"] or "",
             one["note"] or "",

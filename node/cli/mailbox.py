@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
 from node.cli.client import Question
-from node.cli.output import note, table, text, write_json, write_line, write_raw
+from node.cli.output import note, table, text, when, write_json, write_line, write_raw
 from node.cli.session import Session, command, group
-from node.cli.text import ago, clean, date, short_ids, size
+from node.cli.text import clean, date, short_ids, size
 
 LetterId = Annotated[
     str, typer.Argument(metavar="ID", help="A letter's id, or how it begins; see: mailio list.")
@@ -125,7 +124,6 @@ def _done(session: Session, result: dict[str, Any], sentence: str) -> None:
 
 
 def _show_list(letters: list[dict[str, Any]], *, sent: bool) -> None:
-    now = int(time.time() * 1000)
     ids = short_ids([one["id"] for one in letters])
     if not sys.stdout.isatty():
         ids = {one: one for one in ids}
@@ -135,7 +133,7 @@ def _show_list(letters: list[dict[str, Any]], *, sent: bool) -> None:
         style = "" if one["read"] or sent else "bold"
         mark = "" if one["read"] or sent else "new"
         clip = f"+{one['attachments']}" if one["attachments"] else ""
-        cells = [ids[one["id"]], ago(one["arrived"], now), mark, _person(who), one["subject"], clip]
+        cells = [ids[one["id"]], when(one["arrived"]), mark, _person(who), one["subject"], clip]
         rows.append([text(cell, style) for cell in cells] if sys.stdout.isatty() else cells)
     table(["id", "came", "", "to" if sent else "from", "subject", ""], rows, flexible=[3, 4])
 

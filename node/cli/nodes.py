@@ -111,6 +111,8 @@ def _run(session: Session, config: Config, runner: Runner) -> None:
     import trio
 
     start_log(config.log.level)
+    if sys.stderr.isatty():
+        note("starting …")
     trio.run(_serve, runner, partial(_ready, config, json=session.json))
 
 

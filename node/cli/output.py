@@ -5,10 +5,11 @@ from __future__ import annotations
 import json as codec
 import os
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from node.cli.text import clean
+from node.cli.text import ago, clean, date
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -40,6 +41,13 @@ def write_raw(data: bytes) -> None:
 def note(text: str) -> None:
     """A line for the person, beside the result."""
     sys.stderr.write(clean(text) + "\n")
+
+
+def when(then: int) -> str:
+    """A time (Unix ms) for the reader: as one says it on a terminal, elsewhere as a date."""
+    if not then:
+        return ""
+    return ago(then, int(time.time() * 1000)) if sys.stdout.isatty() else date(then)
 
 
 def console(*, error: bool = False) -> Console:

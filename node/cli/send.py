@@ -10,7 +10,7 @@ from urllib.parse import quote
 import typer
 
 from node.cli.client import Question
-from node.cli.output import note, table, write_json, write_line
+from node.cli.output import note, table, when, write_json, write_line
 from node.cli.session import HomeOption, JsonOption, Session, command, group, settle
 from node.cli.text import ago, duration_ms, short_ids
 from node.runtime.errors import NodeError
@@ -89,7 +89,11 @@ def finish(session: Session, letter: dict[str, Any], patience_ms: int) -> None:
     """Follow a letter that was just queued, say what became of it, and exit 1 if it was refused."""
     if not session.json:
         write_line(letter["id"])
-    letter = follow(session, letter, patience_ms)
+    try:
+        letter = follow(session, letter, patience_ms)
+    except KeyboardInterrupt:
+        note("no longer followed; it stays in the outbox: mailio outbox")
+        raise
     if session.json:
         write_json(letter)
     else:
@@ -157,7 +161,7 @@ def listing(session: Session, everything: bool) -> None:
     rows = [
         [
             ids[one["id"]] if sys.stdout.isatty() else one["id"],
-            ago(one["created"], now),
+            when(one["created"]),
             one["subject"] or f"({one.get('kind', 'letter')})",
             recipient["to"],
             in_words(recipient, now),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import Annotated, Any
 
 import typer
 
-from node.cli.output import note, pairs, table, write_json, write_line
+from node.cli.output import note, pairs, table, when, write_json, write_line
 from node.cli.session import Session, command
-from node.cli.text import ago, clean, size
+from node.cli.text import clean, size
 
 Qr = Annotated[bool, typer.Option("--qr", help="Show the contact link as a QR code too.")]
 
@@ -74,7 +73,6 @@ def peers(session: Session) -> None:
     if not found:
         note("nobody yet; mailio status says more")
         return
-    now = int(time.time() * 1000)
     rows = [
         [
             one["peerId"],
@@ -82,7 +80,7 @@ def peers(session: Session) -> None:
             _way(one),
             _rtt(one["rtt"]),
             one["agent"],
-            ago(one["since"], now),
+            when(one["since"]),
         ]
         for one in found
     ]
