@@ -1,0 +1,42 @@
+"""The public-node role: first peer to dial and DHT server. Its rooms stand here; opening them is app's."""
+
+from __future__ import annotations
+
+import trio
+
+from node.app.public import PublicNode, Ready, make_home, run_public
+from node.identity import PeerClocks, serve_identity
+from node.runtime.config import Config
+from node.runtime.home import Home
+from protocol.identity import dht_key
+
+NOBODY = "0x" + "00" * 20
+"""An address that no key has: asked for when only the answerer's time is wanted."""
+
+
+async def run_bootstrap(
+    home: Home, config: Config, passphrase: str | None, *, stop: trio.Event, ready: Ready | None = None
+) -> None:
+    """Run a public node until `stop` is set; its keys are made at the first start. Raises NodeError."""
+    await make_home(home, passphrase)
+    await run_public(home, config, passphrase, rooms=ROOMS, stop=stop, ready=ready)
+
+
+async def answer_identities(public: PublicNode) -> None:
+    """Tell the records that our part of the DHT holds, and the time (protocol.md §8)."""
+
+    def lookup(address: str) -> bytes | None:
+        return public.network.kad.records.get(dht_key(address))
+
+    serve_identity(public.network, lookup, public.ground.clock)
+    await trio.sleep_forever()
+
+
+async def watch_clock(public: PublicNode) -> None:
+    """Compare our clock with those of the peers that come (protocol.md §3)."""
+    clocks = PeerClocks(public.network, NOBODY, public.ground.watch)
+    public.network.on_connected(clocks.connected)
+    await clocks.run()
+
+
+ROOMS = (answer_identities, watch_clock)
