@@ -16,8 +16,8 @@ LINE: Final = 76
 MAX_LINE: Final = 998
 """Bytes of a line, without its end, that every program takes (RFC 5322 §2.1.1)."""
 
-WORD_BYTES: Final = 45
-"""Of text in an encoded word: 60 characters of base64 and 12 around them make 72 (RFC 2047 §2: 75)."""
+WORD_BYTES: Final = 39
+"""Of text in an encoded word: 52 characters of base64 and 12 around them fit a line behind "Subject: "."""
 
 _PLAIN: Final = re.compile(r"[!-~]+(?: [!-~]+)*")
 _ATOMS: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")

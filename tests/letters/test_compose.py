@@ -81,6 +81,28 @@ def test_other_programs_read_it_too(name: str, subject: str, text: str) -> None:
     assert lines in (expected, expected + "\n")
 
 
+@pytest.mark.parametrize(
+    "subject", ["é" * 900, "word " * 150 + "end", "x" * 999, "=?utf-8?q?no?=", "😀" * 200, "a" * 400 + " b"]
+)
+def test_long_and_odd_subjects_are_folded_and_come_back(subject: str) -> None:
+    raw = render_draft(draft(subject=subject), NOW, "one@mailio.alt")
+    assert summarize(raw).subject == clean_line(subject, 500)
+    header = raw.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    assert max(map(len, header)) <= (998 if subject.startswith("a") else 76)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x" * 2_000, "From me\nFrom you\n", "é\nFrom you\nFrom me", "From é", "é" * 2_000, "\x00\x1b"],
+)
+def test_bodies_that_need_an_encoding_get_one(text: str) -> None:
+    raw = render_draft(draft(text=text), NOW, "one@mailio.alt")
+    raw.decode("ascii")
+    assert max(map(len, raw.split(b"\r\n"))) <= 998
+    assert b"\nFrom " not in raw
+    assert read_parts(raw).text.rstrip("\n") == clean_body(text).rstrip("\n")
+
+
 def test_an_answer_refers_to_what_it_answers() -> None:
     references = tuple(f"{n}@x" for n in range(60))
     raw = render_draft(draft(in_reply_to="59@x", references=references), NOW, new_message_id())

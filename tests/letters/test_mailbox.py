@@ -10,6 +10,7 @@ from node.letters import Arrival, Due, FolderError, Mailbox, NoSuchLetter, Seen
 from node.runtime.events import Events
 from node.runtime.worker import Worker, open_worker
 from node.storage import Batch, Store, open_store
+from node.storage.schema import ENTRY, LETTER, PLACE, THREAD, WAITING
 from protocol.status import FAILED, OK
 from protocol.stream import ContentRef, Encoding, Place
 from tests.kit.letters import ALICE, BOB, NOW, arrival, written
@@ -123,6 +124,19 @@ async def test_memory_ends_when_it_may(mailbox: Mailbox, store: Store, take: Any
     assert len(mailbox.list()) == 2
 
 
+async def test_memory_lasts_as_long_as_the_last_word_on_it(mailbox: Mailbox, store: Store) -> None:
+    batch = Batch()
+    mailbox.remember(batch, ALICE, b"l" * 32, b"e" * 32, OK, None, NOW + 10)
+    mailbox.remember(batch, ALICE, b"l" * 32, b"f" * 32, OK, None, NOW + 20)
+    await store.write(batch)
+    batch = Batch()
+    assert mailbox.expire(batch, NOW + 10) == 1
+    await store.write(batch)
+    assert mailbox.seen_envelope(b"e" * 32) is None
+    assert mailbox.seen_envelope(b"f" * 32) == Seen(OK, None)
+    assert mailbox.seen(ALICE, b"l" * 32) == Seen(OK, None)
+
+
 async def test_reading_marks_counts_and_is_remembered_of_the_sender(
     mailbox: Mailbox, store: Store, take: Any
 ) -> None:
@@ -180,6 +194,21 @@ async def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, worker: Work
         mailbox.take_in(batch, one)
         await store.write(batch)
         assert counted(mailbox) == {"inbox": (1, 1)}
+
+
+async def test_an_erased_letter_leaves_no_record_but_that_it_was_taken(
+    mailbox: Mailbox, store: Store, take: Any
+) -> None:
+    (letter,) = await take(arrival())
+    batch = Batch()
+    mailbox.mark_read(batch, letter)
+    mailbox.delete(batch, letter)
+    mailbox.delete(batch, letter)
+    await store.write(batch)
+    assert counted(mailbox) == {}
+    assert all(one["unreadMessages"] == 0 for one in mailbox.folders())
+    for space in (ENTRY, LETTER, PLACE, THREAD, WAITING):
+        assert store.scan(space, limit=1) == []
 
 
 async def test_delete_goes_to_trash_and_from_there_for_good(
@@ -393,6 +422,7 @@ ACTS = st.lists(
         st.integers(0, 9),
         st.sampled_from(["inbox", "archive", "trash", "Mine"]),
     ),
+    min_size=8,
     max_size=40,
 )
 

@@ -2,6 +2,8 @@
 
 import importlib.util
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -195,6 +197,7 @@ BOMBS: dict[str, bytes] = {
         b"Content-Type: text/plain;" + b"".join(b" a*%d=x;" % i for i in range(9000))
     ),
     "addresses": message(b"To: " + b"a@b.c, " * 16_000),
+    "authors": message(b"From: " + b"a@b.c, " * 1_001),
     "parentheses": message(b"From: " + b"(" * 100_000),
     "angles": message(b"From: " + b"<" * 100_000),
     "quotes": message(b"From: " + b'"\\' * 50_000),
@@ -344,3 +347,12 @@ def test_known_mails_parse_whole_cut_and_mutated(number: int) -> None:
             bad[chance.randrange(len(bad))] = chance.randrange(256)
         outcome(summarize, bytes(bad))
         outcome(read_parts, bytes(bad))
+
+
+def test_the_worker_loads_the_parser_alone() -> None:
+    """Each module more is memory and time of every worker, and within reach of hostile input."""
+    heavy = "{'trio', 'plyvel', 'nacl', 'cbor2', 'fastapi'}"
+    check = f"import sys, node.letters.parse; print(*{heavy} & set(sys.modules))"
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", check], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

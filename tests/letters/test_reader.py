@@ -20,7 +20,7 @@ class Troubled:
     """A worker that a message with SLOW in it holds up, one with FATAL kills, and that can be held."""
 
     def __init__(self) -> None:
-        self.calls: list[int] = []
+        self.calls: list[Sequence[bytes]] = []
         self.gate = trio.Event()
         self.gate.set()
         self.fault: WorkerError | None = None
@@ -29,7 +29,7 @@ class Troubled:
 
     async def run(self, job: Callable[..., T], what: bytes | Sequence[bytes] = (), *, deadline: float) -> T:
         raws = [what] if isinstance(what, bytes) else what
-        self.calls.append(len(raws))
+        self.calls.append(raws)
         if self.absent:
             raise WorkerError("worker-died", "died while it started")
         await self.gate.wait()
@@ -82,7 +82,7 @@ async def test_who_waits_is_read_in_one_call(reader: Reader, troubled: Troubled)
         nursery.start_soon(together, reader, raws)
         await wait_all_tasks_blocked()
         troubled.gate.set()
-    assert troubled.calls == [MAX_TOGETHER, MAX_TOGETHER, 1]
+    assert [len(raws) for raws in troubled.calls] == [MAX_TOGETHER, MAX_TOGETHER, 1]
 
 
 async def test_one_that_is_too_slow_is_put_off_alone(reader: Reader, troubled: Troubled) -> None:
@@ -121,24 +121,28 @@ async def test_no_worker_is_no_verdict_on_the_message(reader: Reader, troubled: 
 
 
 async def test_who_leaves_takes_nobody_along(reader: Reader, troubled: Troubled) -> None:
-    troubled.gate = trio.Event()
-    got: list[Summary] = []
+    first_gate = troubled.gate = trio.Event()
+    messages = [written(name) for name in ("first", "leaves", "stays", "stays too", "leaves while waiting")]
+    got: list[str] = []
 
-    async def ask(raw: bytes) -> None:
-        got.append(await reader.summary(raw))
+    async def ask(raw: bytes, scope: trio.CancelScope) -> None:
+        with scope:
+            got.append((await reader.summary(raw)).subject)
 
     async with trio.open_nursery() as nursery:
-        with trio.CancelScope() as first, trio.CancelScope() as waiting:
-            async with trio.open_nursery() as leavers:
-                leavers.start_soon(ask, written("leads"))
-                leavers.start_soon(ask, written("waits"))
-                await wait_all_tasks_blocked()
-                nursery.start_soon(ask, written("stays"))
-                await wait_all_tasks_blocked()
-                first.cancel()
-                waiting.cancel()
+        scopes = [trio.CancelScope() for _ in messages]
+        for raw, scope in zip(messages, scopes, strict=True):
+            nursery.start_soon(ask, raw, scope)
+            await wait_all_tasks_blocked()
+        troubled.gate = trio.Event()
+        first_gate.set()
+        await wait_all_tasks_blocked()
+        for scope in (scopes[4], scopes[1]):  # the second works for all who are left
+            scope.cancel()
+            await wait_all_tasks_blocked()
         troubled.gate.set()
-    assert got == [summarize(written("stays"))]
+    assert sorted(got) == ["first", "stays", "stays too"]
+    assert troubled.calls == [messages[:1], messages[1:], messages[2:4]]
 
 
 async def test_a_message_beyond_its_size_never_reaches_the_worker(reader: Reader, troubled: Troubled) -> None:
