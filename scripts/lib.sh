@@ -131,6 +131,12 @@ install_run() {
     pip_locked "$VENV/bin/python" build run
 }
 
+install_dev() {
+    pip_locked "$VENV/bin/python" dev
+    # libp2p brings trio-typing, whose stubs of an old trio hide trio's own types from mypy.
+    rm -rf "$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/trio-stubs"
+}
+
 install_project() {
     (cd "$ROOT" && "$VENV/bin/python" -m pip install -qq --disable-pip-version-check --no-input --no-deps \
         --no-build-isolation --no-index --editable . >&2) || die "The project itself could not be installed."
@@ -151,7 +157,7 @@ environment() { # environment run|dev: makes or mends $VENV; quick when nothing 
     step run "requirements/build.txt requirements/run.txt" "Installing the packages a node needs (a minute or two)" \
         install_run
     if [ "$1" = dev ]; then
-        step dev "requirements/dev.txt" "Installing the packages the tests need" pip_locked "$VENV/bin/python" dev
+        step dev "requirements/dev.txt" "Installing the packages the tests need" install_dev
     fi
     step project "setup.cfg pyproject.toml node/__init__.py" "Installing the project" install_project
 }

@@ -93,8 +93,7 @@ class Worker:
             call,
             *args,
             limiter=self._threads,
-            # trio-typing's stubs of an old trio hide trio's own types wherever both are installed.
-            abandon_on_cancel=abandon_on_cancel,  # type: ignore[call-arg, unused-ignore]
+            abandon_on_cancel=abandon_on_cancel,
         )
 
 
