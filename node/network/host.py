@@ -57,7 +57,7 @@ from node.network.limits import (
 )
 from node.network.muxer import Buffers, Muxer
 
-_HOST: Final = "mailio_remote_host"
+_RAW: Final = "mailio_raw_stream"
 
 BACKLOG: Final = 128
 """Connections that the kernel may hold for us; more come again."""
@@ -116,13 +116,14 @@ class Upgrader(TransportUpgrader):
         self, raw_conn: IRawConnection, is_initiator: bool, peer_id: ID | None = None
     ) -> ISecureConn:
         secured = await super().upgrade_security(raw_conn, is_initiator, peer_id)
-        setattr(secured, _HOST, remote_host(getattr(raw_conn, "stream", None)))
+        setattr(secured, _RAW, getattr(raw_conn, "stream", None))
         return secured
 
     async def upgrade_connection(self, conn: ISecureConn, peer_id: ID) -> IMuxedConn:
         await self.muxer_multistream.select_transport(conn)
-        remote = getattr(conn, _HOST, "")
-        return Muxer(conn, peer_id, initiator=conn.is_initiator, remote_host=remote, buffers=self._buffers)
+        raw = getattr(conn, _RAW)
+        assert isinstance(raw, TrioTCPStream)
+        return Muxer(conn, peer_id, raw=raw.stream, remote_host=remote_host(raw), buffers=self._buffers)
 
 
 class NoDials(AutoConnector):

@@ -72,10 +72,11 @@ class Muxer(Yamux):
     """One connection. `probe` asks whether the peer is there; `kill` ends it without ceremony."""
 
     def __init__(
-        self, secured: ISecureConn, peer_id: ID, *, initiator: bool, remote_host: str, buffers: Buffers
+        self, secured: ISecureConn, peer_id: ID, *, raw: trio.SocketStream, remote_host: str, buffers: Buffers
     ) -> None:
-        super().__init__(secured, peer_id, is_initiator=initiator, on_close=_nothing)
+        super().__init__(secured, peer_id, is_initiator=secured.is_initiator, on_close=_nothing)
         self.remote_host = remote_host
+        self._raw = raw
         self._buffers = buffers
         self._frames: deque[tuple[bytes, trio.Event]] = deque()
         self._frames_waiting = trio.Event()
@@ -97,6 +98,7 @@ class Muxer(Yamux):
             log.debug("a connection failed", exc_info=True)
         finally:
             self._tasks = None
+            self._raw.socket.close()  # upstream's closing may have been cancelled on its way
             self._buffers.note(id(self), 0)
             self._fail_writes()
 

@@ -294,12 +294,27 @@ async def open_network(
     host, swarm = build_host(key_seed, admission)
     held = Records(host.get_id().to_bytes(), validator, records, clock)
     network = Network(settings, host, swarm, admission, held, Bodies(is_accepted), clock)
-    async with host.run([]), trio.open_nursery() as nursery:
-        try:
-            await network.start(nursery, book)
-            yield network
-        finally:
-            with trio.CancelScope() as scope:
-                scope.shield = True
-                await network.stop()
-            nursery.cancel_scope.cancel()
+    try:
+        async with host.run([]), trio.open_nursery() as nursery:
+            try:
+                await network.start(nursery, book)
+                yield network
+            finally:
+                with trio.CancelScope() as scope:
+                    scope.shield = True
+                    await network.stop()
+                nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        only = _only(group)
+        if only is None:
+            raise
+        raise only from only.__cause__
+
+
+def _only(error: BaseException) -> BaseException | None:
+    """The one exception in nested groups: nurseries wrap what their caller wants to catch by type."""
+    while isinstance(error, BaseExceptionGroup):
+        if len(error.exceptions) != 1:
+            return None
+        error = error.exceptions[0]
+    return error

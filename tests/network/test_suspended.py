@@ -1,0 +1,128 @@
+"""A third peer suspended and a fourth sending rubbish: two others are not held up (issue: at most 5 s)."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from node.network import (
+    Channel,
+    Network,
+    PeerAddress,
+    PeerUnreachable,
+    connections,
+    limits,
+    muxer,
+    parse_peer,
+)
+from tests.kit.network import BOUND, a_network, until
+
+PROTOCOL = "/mailio/test/1"
+ADDRESS = "0x" + "ab" * 20
+HELD_UP = 5.0
+"""Seconds that the issue allows."""
+
+
+@asynccontextmanager
+async def another_process(boot: Network) -> AsyncIterator[tuple[PeerAddress, int]]:
+    """A DHT server that joined by `boot`; its address and process id."""
+    command = [sys.executable, "-m", "tests.kit.network_node", boot.listen_addrs()[0]]
+    process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        line = b""
+        with trio.fail_after(2 * BOUND):
+            while not line.endswith(b"\n"):
+                line += await process.stdout.receive_some(4096)
+        yield parse_peer(line.decode().strip()), process.pid
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        with trio.CancelScope() as scope:
+            scope.shield = True
+            await process.wait()
+        await process.stdout.aclose()
+
+
+async def echo(channel: Channel) -> None:
+    while True:
+        await channel.send(await channel.receive())
+
+
+async def rubbish(network: Network) -> None:
+    port = int(network.listen_addrs()[0].split("/")[4])
+    while True:
+        try:
+            stream = await trio.open_tcp_stream("127.0.0.1", port)
+            async with stream:
+                await stream.send_all(os.urandom(5_000))
+        except OSError:
+            pass
+        except trio.BrokenResourceError:
+            pass
+
+
+async def exchange(alice: Network, bob: Network) -> None:
+    """What mail needs of the network, once."""
+    assert await alice.put_record(ADDRESS, b"1:a") >= 1
+    assert await bob.find_records(ADDRESS) == [b"1:a"]
+    peer = await alice.find_peer(bob.peer_id)
+    assert peer is not None
+    async with alice.channel(peer, PROTOCOL, max_frame=1024, deadline=BOUND) as channel:
+        await channel.send(b"hello")
+        assert await channel.receive() == b"hello"
+
+
+async def test_two_peers_are_not_held_up_by_a_suspended_third_and_a_noisy_fourth() -> None:
+    async with (
+        a_network() as boot,
+        a_network(boot) as alice,
+        a_network(boot) as bob,
+        another_process(boot) as third,
+    ):
+        bob.serve(PROTOCOL, echo, max_frame=1024, deadline=5)
+        third_peer, pid = third
+        for network in (alice, bob):
+            await network.reach(third_peer)
+            await until(lambda network=network: third_peer.peer_id in network.kad.table)  # type: ignore[misc]
+        os.kill(pid, signal.SIGSTOP)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(rubbish, boot)
+            nursery.start_soon(rubbish, bob)
+            with trio.fail_after(2 * HELD_UP):  # put, find and exchange: three ways to be held up
+                await exchange(alice, bob)
+            assert third_peer.peer_id not in alice.kad.table
+            with trio.fail_after(HELD_UP):
+                await exchange(alice, bob)
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_suspended_peer_is_noticed_before_its_connection_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connections, "PROBE_AFTER", 0.0)
+    async with a_network() as alice, another_process(alice) as (peer, pid):
+        await until(lambda: alice.is_connected(peer.peer_id))
+        await alice.reach(peer)
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(PeerUnreachable), trio.fail_after(BOUND):
+            await alice.reach(peer)
+        assert not alice.is_connected(peer.peer_id)
+        assert alice.counters["probe-failed"] >= 1
+        os.kill(pid, signal.SIGCONT)
+        with trio.fail_after(BOUND):
+            await alice.reach(peer)
+
+
+async def test_an_idle_connection_to_a_suspended_peer_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(muxer, "KEEPALIVE", 0.1)
+    monkeypatch.setattr(muxer, "KEEPALIVE_TIMEOUT", 0.3)
+    async with a_network() as alice, another_process(alice) as (peer, pid):
+        await until(lambda: alice.is_connected(peer.peer_id))
+        os.kill(pid, signal.SIGSTOP)
+        await until(lambda: not alice.is_connected(peer.peer_id))
+    assert limits.KEEPALIVE > limits.KEEPALIVE_TIMEOUT
