@@ -14,6 +14,7 @@ from node.runtime.clock import Clock
 from node.runtime.errors import NodeError
 from node.runtime.rooms import Warning_
 from node.storage import Batch, Store
+from protocol.errors import RemoteProtocolError
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ class Directory(Protocol):
     """Where records are put."""
 
     async def put_record(self, address: str, record: bytes) -> int:
-        """At how many peers it is now stored. Raises NodeError."""
+        """At how many peers it is now stored. Raises NodeError, RemoteProtocolError if it is not valid."""
         ...
 
 
@@ -118,8 +119,8 @@ class Publisher:
     async def _publish_always(self) -> None:
         while True:
             self._wake = trio.Event()
-            content = await self._publish()
-            with trio.move_on_after(EVERY_S if content else AGAIN_S):
+            done = await self._publish()
+            with trio.move_on_after(EVERY_S if done else AGAIN_S):
                 await self._wake.wait()
             await trio.sleep(SETTLE_S)
 
@@ -132,9 +133,10 @@ class Publisher:
             self._identity.mend_time(now)
             await self._identity.destroy_links(now)
             record = self._identity.record(now)
+            self._wake = trio.Event()  # what was a reason until here is in this record
             await self._save(self._identity.save)
             self.stored = await self._directory.put_record(self._identity.address, record.record)
-        except NodeError as fault:
+        except (NodeError, RemoteProtocolError) as fault:
             log.warning("our identity record was not published: %s", fault)
             self.stored = 0
             return False
@@ -165,4 +167,4 @@ class Publisher:
         batch = Batch()
         change(batch)
         if not batch.is_empty:
-            await self._store.write(batch)
+            await self._store.write(batch, sync=False)  # what a crash takes is found again
