@@ -240,7 +240,10 @@ def test_bombs_cost_no_more_than_their_length(name: str, read: Callable[[bytes],
 
 @pytest.mark.parametrize(
     "name",
-    ["RFC 2231 segments", "addresses", "fields", "lines", "parts", "nesting", "long header", "long boundary"],
+    [
+        *("RFC 2231 segments", "addresses", "authors", "fields", "lines", "parts", "nesting"),
+        *("long header", "long boundary"),
+    ],
 )
 def test_what_is_beyond_a_limit_is_refused(name: str) -> None:
     with pytest.raises(RemoteProtocolError) as fault:
