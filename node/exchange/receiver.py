@@ -50,7 +50,15 @@ REMEMBER_AFTER_EXPIRY_MS = 30 * 86_400_000
 """How long after a letter's expiry its id is remembered, so that it is never shown twice (§6)."""
 
 BLAMELESS = frozenset(
-    {codes.PREKEY_GONE, codes.TIME, codes.EXPIRED, codes.REVOKED, codes.UNKNOWN_SENDER, codes.TOO_OFTEN}
+    {
+        codes.BUSY,
+        codes.PREKEY_GONE,
+        codes.TIME,
+        codes.EXPIRED,
+        codes.REVOKED,
+        codes.UNKNOWN_SENDER,
+        codes.TOO_OFTEN,
+    }
 )
 """Refusals that an honest peer meets too; they do not count against it."""
 

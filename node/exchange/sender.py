@@ -68,7 +68,7 @@ class _Trip:
     recipient: Recipient
     record: IdentityRecord
     parcel: Parcel
-    fits_first_contact: bool
+    body: bytes | None
     approved: bool
 
 
@@ -130,14 +130,12 @@ class SealedCarrier:
     async def _trip(self, recipient: Recipient, consignment: Consignment, record: IdentityRecord) -> _Trip:
         kept = consignment.parcel(recipient)
         parcel = Parcel.decode(kept) if kept else await self._seal(recipient, consignment, record)
-        body = consignment.body("mailio")
-        small = len(parcel.inner) <= MAX_FIRST_CONTACT_BYTES
         return _Trip(
             letter=consignment.letter,
             recipient=recipient,
             record=record,
             parcel=parcel,
-            fits_first_contact=small and (body is None or await self._is_note(body)),
+            body=consignment.body("mailio"),
             approved=consignment.letter.delivery(recipient).approved,
         )
 
@@ -165,9 +163,14 @@ class SealedCarrier:
         await consignment.keep(batch, recipient, parcel.encode())
         return parcel
 
-    async def _is_note(self, body: bytes) -> bool:
+    async def _fits_first_contact(self, trip: _Trip) -> bool:
+        """Whether a stranger may send this (§6): small, and plain text if there is a message at all."""
+        if len(trip.parcel.envelope()) > MAX_FIRST_CONTACT_BYTES:
+            return False
+        if trip.body is None:
+            return True
         try:
-            summary = await self._mailbox.summary(body)
+            summary = await self._mailbox.summary(trip.body)
         except RemoteProtocolError:
             return False
         return summary.plain_only and summary.text_bytes <= MAX_NOTE_BYTES
@@ -193,7 +196,7 @@ class SealedCarrier:
 
     async def _deliver(self, trip: _Trip, peer: PeerAddress, consignment: Consignment) -> Result:
         key = self._consent.delivery_key(trip.recipient.address, peer.peer_id)
-        if key is None and not trip.fits_first_contact:
+        if key is None and not await self._fits_first_contact(trip):
             return await self._hold(trip)
         async with self._network.channel(peer, LETTER, max_frame=MAX_FRAME, deadline=DEADLINE) as channel:
             answer = await self._offer(channel, trip, key)
@@ -201,7 +204,7 @@ class SealedCarrier:
                 trip = await self._seal_anew(trip, answer.identity, consignment)
                 answer = await self._offer(channel, trip, key)
             if isinstance(answer, Answered) and answer.status == UNKNOWN_SENDER and key is not None:
-                if not trip.fits_first_contact:
+                if not await self._fits_first_contact(trip):
                     return await self._hold(trip)
                 key = None
                 answer = await self._offer(channel, trip, None)
