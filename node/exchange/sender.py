@@ -20,7 +20,7 @@ from node.names import KeyChanged, Names, NotFoundYet
 from node.network import Channel, Network, PeerAddress, PeerUnreachable
 from node.outbox import Consignment, Letter, Recipient, Result
 from node.runtime.clock import Clock
-from node.runtime.worker import Worker
+from node.runtime.worker import Worker, WorkerError
 from node.storage import Batch, Store
 from node.storage import schema as spaces
 from protocol.errors import LocalProtocolError, RemoteProtocolError
@@ -123,7 +123,7 @@ class SealedCarrier:
             return Result("held", HELD_KEY, str(fault), cause="approval")
         except LocalProtocolError as fault:
             return Result("refused", TOO_LARGE, str(fault))
-        return await self._try_nodes(trip, consignment)
+        return await self._try_everywhere(trip, consignment)
 
     # ---- sealing
 
@@ -177,8 +177,21 @@ class SealedCarrier:
 
     # ---- on the wire
 
-    async def _try_nodes(self, trip: _Trip, consignment: Consignment) -> Result:
-        nodes = self._names.nodes_of(trip.recipient.address)
+    async def _try_everywhere(self, trip: _Trip, consignment: Consignment) -> Result:
+        """Try the nodes that are known, and if none answers those that a fresh look-up gives."""
+        address = trip.recipient.address
+        tried = self._names.nodes_of(address)
+        result = await self._try_nodes(trip, tried, consignment)
+        if not result.way or result.status != NO_ANSWER:
+            return result
+        try:
+            await self._names.find(address, self._clock.now(), fresh=True)
+        except (NotFoundYet, KeyChanged):
+            return result
+        others = [peer for peer in self._names.nodes_of(address) if peer not in tried]
+        return await self._try_nodes(trip, others, consignment) if others else result
+
+    async def _try_nodes(self, trip: _Trip, nodes: Sequence[PeerAddress], consignment: Consignment) -> Result:
         nodes = sorted(nodes, key=lambda peer: not self._network.is_connected(peer.peer_id))
         result = Result("later", NO_ANSWER, "no node of this owner is known yet", way=True)
         for peer in nodes[:MAX_NODES_TRIED]:
@@ -236,11 +249,14 @@ class SealedCarrier:
         if challenge.price > ASK_ABOVE_PRICE and not trip.approved:
             text = f"a first letter to this owner costs {challenge.price} bits of work now"
             return Result("held", UNKNOWN_SENDER, text, cause="approval")
-        nonce = await self._stamps.run(
-            search_stamp, challenge.challenge, challenge.price, deadline=STAMP_DEADLINE
-        )
+        try:
+            nonce = await self._stamps.run(
+                search_stamp, challenge.challenge, challenge.price, deadline=STAMP_DEADLINE
+            )
+        except WorkerError as fault:
+            return Result("later", UNKNOWN_SENDER, f"no stamp was found: {fault.text}")
         if nonce is None:
-            return Result("later", UNKNOWN_SENDER, "no stamp was found in time")
+            raise AssertionError("a search that nobody stops ends with a stamp")
         answer = await self._offer(channel, trip, None, Stamp(challenge.challenge, nonce))
         return self._result(trip, answer, stranger=True)
 
