@@ -86,6 +86,8 @@ async def on_bad_request(_: Request, fault: Exception) -> JSONResponse:
 
 async def on_http_error(request: Request, fault: Exception) -> JSONResponse:
     assert isinstance(fault, HTTPException)
+    if fault.status_code == 413:
+        return _too_large()
     if fault.status_code == 404 and request.app.state.public:
         return problem(404, "public-node", "this is a public node: it has no owner and no mailbox")
     code = {404: "no-such-route", 405: "no-such-method"}.get(fault.status_code, "bad-request")
@@ -101,6 +103,9 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if _announced(scope) > MAX_BODY:
+            await _too_large()(scope, receive, send)
             return
         taken, answered = 0, False
 
@@ -126,6 +131,16 @@ class Guard:
             await response(scope, receive, send)
 
 
+def _announced(scope: Scope) -> int:
+    """How many bytes the request says that it has; 0 where it does not say."""
+    length = dict(scope["headers"]).get(b"content-length", b"")
+    return int(length) if length.isdigit() and len(length) < 20 else 0
+
+
+def _too_large() -> JSONResponse:
+    return problem(413, "too-large", "the request is too large")
+
+
 class _TooLarge(HTTPException):
     """More bytes than a request may have."""
 
@@ -138,8 +153,6 @@ class _Broken(Exception):  # noqa: N818 - what happened
 
 
 def _unforeseen(scope: Scope, fault: Exception) -> JSONResponse:
-    if isinstance(fault, _TooLarge):
-        return problem(413, "too-large", "the request is too large")
     # Where it happened, and not what it says: an exception's text may quote a letter.
     places = "".join(traceback.format_tb(fault.__traceback__))
     log.error("%s %s failed: %s at\n%s", scope["method"], scope["path"], type(fault).__name__, places)

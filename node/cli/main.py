@@ -15,7 +15,7 @@ import typer
 import node
 from node.cli import contacts, handshakes, mailbox, nodes, send, settings, state, words
 from node.cli.output import note, write_json, write_line
-from node.cli.session import HomeOption, JsonOption, settle
+from node.cli.session import HomeOption, JsonOption, Session, settle
 from node.runtime.errors import NodeError, UsageError
 from protocol.errors import ProtocolError
 
@@ -33,7 +33,6 @@ def build() -> typer.Typer:
     app = typer.Typer(
         name="mailio",
         help="Your Mailio node: sealed mail between people who have accepted each other.",
-        no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
@@ -65,16 +64,19 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command; its exit code."""
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr] # a stream of ours
     sys.stderr.reconfigure(errors="replace")  # type: ignore[union-attr] # likewise
-    command = typer.main.get_command(build())
+    command, session = typer.main.get_command(build()), Session()
     try:
-        code = command.main(list(arguments), prog_name="mailio", standalone_mode=False)
+        code = command.main(list(arguments), prog_name="mailio", standalone_mode=False, obj=session)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read us has enough; nothing may be flushed to it at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except SystemExit as end:  # typer's own answer to a reader that went away
+        return end.code if isinstance(end.code, int) else 1
     except BaseException as fault:  # noqa: BLE001 - the last one who can say it in words
-        return _failed(fault, json="--json" in arguments)
+        unread = isinstance(fault, typer.TyperException)  # of which only a part may have been understood
+        return _failed(fault, json=session.json or (unread and "--json" in arguments))
     return code if isinstance(code, int) else 0
 
 

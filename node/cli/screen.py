@@ -54,7 +54,7 @@ def first_screen(
     wide = max(LEAST_WIDTH, min(width, MOST_WIDTH))
     lines = [Line("Your Mailio node is running.", "title"), Line("")]
     lines += [Line("Your address"), Line(clean(identity["address"]), "copy"), Line("")]
-    lines += [Line("Your contact link: who has it knows who and where you are")]
+    lines += _wrapped("Your contact link: who has it knows who and where you are", wide)
     lines += [Line(clean(identity["link"]), "copy"), Line("")]
     lines += _block("Next", wide, _next(status))
     lines += _block("Network", wide, _network(status, choices))
