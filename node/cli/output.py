@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
+COLUMN_GAP: Final = 2
+"""Spaces between two columns of a table."""
+
+LEAST_COLUMN: Final = 8
+"""Characters that a column keeps however narrow the terminal is."""
+
 PLAIN_WIDTH: Final = 1_000
 """Characters of a line where nobody's terminal bounds it: columns are not cut for a pipe."""
 
@@ -81,18 +87,31 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, flexible:
         for row in rows:
             write_line("\t".join(clean(cell) for cell in row))
         return
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
+    cells = [[one if isinstance(one, Text) else text(one) for one in row] for row in rows]
+    needs = [max(cell_len(str(one)) for one in column) for column in zip(columns, *cells, strict=True)]
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for n, name in enumerate(columns):
-        if n in flexible:
-            shown.add_column(name, overflow="ellipsis", no_wrap=True, ratio=1, min_width=8)
-        else:
-            shown.add_column(name, no_wrap=True, overflow="fold")
-    for row in rows:
-        shown.add_row(*(cell if isinstance(cell, Text) else text(cell) for cell in row))
+    for name, width in zip(columns, widths(needs, flexible, console().width), strict=True):
+        shown.add_column(name, width=width, overflow="ellipsis", no_wrap=True)
+    for row in cells:
+        shown.add_row(*row)
     show(shown)
+
+
+def widths(needs: Sequence[int], flexible: Sequence[int], width: int) -> list[int]:
+    """Columns' widths: all that they need where there is room, else the widest flexible ones give way."""
+    found = list(needs)
+    over = sum(found) + COLUMN_GAP * (len(found) - 1) - width
+    while over > 0:
+        widest = max(flexible, key=lambda n: found[n], default=None)
+        if widest is None or found[widest] <= LEAST_COLUMN:
+            break
+        found[widest] -= 1
+        over -= 1
+    return found
 
 
 def pairs(rows: Iterable[tuple[str, object]]) -> None:
