@@ -4,8 +4,8 @@ Nothing here knows what letters are.
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 import trio
 from libp2p.host.basic_host import BasicHost
@@ -24,6 +24,7 @@ from node.network.limits import MAX_ADDRS, MAX_KAD_FRAME, QUERY_TIMEOUT, SERVED_
 from node.network.records import Records, RecordStore, Validator
 from node.network.settings import NetworkSettings, PeerBook
 from node.runtime.clock import Clock
+from node.runtime.rooms import Check, Warning_
 from protocol.errors import RemoteProtocolError
 
 log = logging.getLogger(__name__)
@@ -145,10 +146,6 @@ class Network:
         """Close the streams to a peer that rest in the pool."""
         await self._channels.drop(peer_id)
 
-    def body(self, channel: Channel) -> AbstractAsyncContextManager[None]:
-        """Room for one letter body from this channel's peer (protocol §8). Raises Busy on entering."""
-        return self.bodies.slot(channel)
-
     # The DHT
 
     async def put_record(self, address: str, value: bytes) -> int:
@@ -164,6 +161,36 @@ class Network:
     async def find_peer(self, peer_id: bytes) -> PeerAddress | None:
         """Where a peer may be reached: what we know, else what the DHT knows."""
         return self._known(peer_id) or self.kad.table.get(peer_id) or await self.kad.find_peer(peer_id)
+
+    # For doctor and status
+
+    async def checks(self) -> Sequence[Check]:
+        """Whether anybody is connected, and who can reach us."""
+        count = len(self._connections.all())
+        if count:
+            met = Check("peers", "ok", f"{count} nodes are connected; reachability: {self.reachability}")
+        elif self.settings.bootstrap:
+            remedy = "look at the internet connection, and at network.bootstrap with `mailio config`"
+            met = Check("peers", "fail", "no node is connected", remedy)
+        else:
+            met = Check("peers", "skip", "no first peer is set and nobody has connected")
+        return [Check("listening", "ok", ", ".join(self.listen_addrs()) or "nowhere"), met]
+
+    def status(self) -> Mapping[str, object]:
+        """How things stand, for `status`."""
+        warnings = []
+        if self.settings.bootstrap and not self._connections.all():
+            warnings.append(Warning_("no-peers", "no node is connected", "it is tried again by itself"))
+        return {
+            "peer_id": self.peer_id_text,
+            "listen": self.listen_addrs(),
+            "reachability": self.reachability,
+            "peers": len(self._connections.all()),
+            "dht_servers": len(self.kad.table),
+            "records_held": len(self.kad.records),
+            "counters": dict(self.counters),
+            "warnings": warnings,
+        }
 
     # Within
 

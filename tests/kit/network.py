@@ -52,6 +52,7 @@ async def a_network(
     *bootstrap: Network,
     server: bool = True,
     listen: tuple[str, ...] = (LISTEN,),
+    settings: NetworkSettings | None = None,
     seed: bytes | None = None,
     validator: Validator | None = None,
     records: RecordStore | None = None,
@@ -61,7 +62,7 @@ async def a_network(
 ) -> AsyncIterator[Network]:
     """A network that knows `bootstrap` as its first peers."""
     first = tuple(addr for network in bootstrap for addr in network.listen_addrs())
-    settings = NetworkSettings(listen=listen, bootstrap=first, dht_server=server)
+    settings = settings or NetworkSettings(listen=listen, bootstrap=first, dht_server=server)
     async with open_network(
         settings,
         seed or secrets.token_bytes(32),

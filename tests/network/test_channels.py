@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import trio
+from libp2p.peer.id import ID
 
 from node.network import (
     Channel,
@@ -14,10 +15,12 @@ from node.network import (
     PeerAddress,
     PeerFault,
     PeerUnreachable,
+    channels,
     limits,
     parse_peer,
 )
 from node.network.channels import Handler
+from node.network.muxer import Muxer
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from tests.kit.network import BOUND, a_network, until
 
@@ -226,15 +229,28 @@ async def test_a_protocol_that_a_peer_does_not_speak_is_told() -> None:
                 pass
 
 
-async def test_a_cancelled_exchange_does_not_break_the_connection() -> None:
-    async with pair(echo, max_frame=limits.MIB) as (alice, bob, peer):
-        for _ in range(20):
-            async with trio.open_nursery() as nursery:
-                for _ in range(4):
-                    nursery.start_soon(lambda: exchange(alice, peer, bytes(limits.MIB), max_frame=limits.MIB))
-                for _ in range(30):
-                    await trio.lowlevel.checkpoint()
-                nursery.cancel_scope.cancel()
+async def test_an_exchange_cancelled_half_way_through_a_write_does_not_break_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with pair(echo) as (alice, bob, peer):
+        await exchange(alice, peer)
+        connection = alice._swarm.get_connections(ID(peer.peer_id))[0]
+        assert isinstance(connection.muxed_conn, Muxer)
+        raw, half_way, go_on = connection.muxed_conn._raw, trio.Event(), trio.Event()
+        send_all = raw.send_all
+
+        async def stall(data: bytes) -> None:
+            await send_all(data[: len(data) // 2])
+            half_way.set()
+            await go_on.wait()
+            await send_all(data[len(data) // 2 :])
+
+        monkeypatch.setattr(raw, "send_all", stall)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(exchange, alice, peer)
+            await half_way.wait()
+            nursery.cancel_scope.cancel()
+            go_on.set()
         assert await exchange(alice, peer) == b"hello"
         assert bob.counters["inbound"] == 1
 
@@ -259,3 +275,21 @@ async def test_a_peer_without_any_address_is_unreachable() -> None:
     async with pair(echo) as (alice, _, _peer):
         with pytest.raises(PeerUnreachable):
             await exchange(alice, PeerAddress(b"\x00\x02xx"))
+
+
+async def test_streams_that_rest_for_long_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[bytes] = []
+
+    async def note_end(channel: Channel) -> None:
+        try:
+            await echo(channel)
+        finally:
+            ended.append(channel.peer_id)
+
+    async with pair(note_end) as (alice, _, peer):
+        await exchange(alice, peer)
+        await alice._channels.sweep()
+        assert ended == []
+        monkeypatch.setattr(channels, "POOL_IDLE", 0.0)
+        await alice._channels.sweep()
+        await until(lambda: ended == [alice.peer_id])

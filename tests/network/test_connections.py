@@ -10,6 +10,7 @@ from node.network import (
     ListenFailed,
     MemoryPeerBook,
     Network,
+    NetworkSettings,
     PeerAddress,
     PeerUnreachable,
     admission,
@@ -18,7 +19,8 @@ from node.network import (
     parse_peer,
 )
 from node.network.addresses import Scope, scope_of
-from tests.kit.network import BOUND, a_network, until
+from node.runtime.rooms import Warning_
+from tests.kit.network import BOUND, LISTEN, a_network, until
 
 SEED = bytes(range(32))
 
@@ -84,6 +86,8 @@ async def test_connected_peers_are_shown_on_both_sides() -> None:
         assert (of_alice.peer_id, of_alice.via, of_alice.agent) == (bob.peer_id, "outbound", "mailio-node")
         assert (of_bob.peer_id, of_bob.via, of_bob.agent) == (alice.peer_id, "inbound", "mailio-node")
         assert alice.reachability == "private"
+        assert [check.state for check in await alice.checks()] == ["ok", "ok"]
+        assert (alice.status()["peers"], alice.status()["warnings"]) == (1, [])
 
 
 async def test_over_ipv6_too() -> None:
@@ -208,3 +212,14 @@ async def test_a_node_joins_when_its_first_peer_comes_and_again_when_it_comes_ba
             async with a_network(seed=SEED, listen=listen):
                 await until(lambda: alice.is_connected(boot.peer_id))
             await until(lambda: not alice.peers())
+
+
+async def test_a_node_that_reaches_nobody_says_so() -> None:
+    async with a_network(seed=SEED) as gone:
+        pass
+    settings = NetworkSettings(listen=(LISTEN,), bootstrap=(f"/ip4/127.0.0.1/tcp/9/p2p/{gone.peer_id_text}",))
+    async with a_network(settings=settings) as alice:
+        assert [check.state for check in await alice.checks()] == ["ok", "fail"]
+        assert alice.status()["warnings"] == [
+            Warning_("no-peers", "no node is connected", "it is tried again by itself")
+        ]
