@@ -14,7 +14,8 @@ from node.network.errors import (
     PeerFault,
     PeerUnreachable,
 )
-from node.network.network import Network, open_network
+from node.network.network import Network
+from node.network.opening import open_network
 from node.network.records import MemoryRecords, RecordStore, Validator
 from node.network.settings import MemoryPeerBook, NetworkSettings, PeerBook
 

@@ -17,11 +17,11 @@ from node.network.channel import Channel
 from node.network.channels import Channels, Handler
 from node.network.connections import Connections, PeerStatus, Remote
 from node.network.errors import NetworkError, PeerUnreachable
-from node.network.host import NodeSwarm, Watcher, build_host
+from node.network.host import NodeSwarm, Watcher
 from node.network.interfaces import expand
 from node.network.join import Joiner
 from node.network.limits import MAX_ADDRS, MAX_KAD_FRAME, QUERY_TIMEOUT, SERVED_IDLE
-from node.network.records import Records, RecordStore, Validator
+from node.network.records import Records
 from node.network.settings import NetworkSettings, PeerBook
 from node.runtime.clock import Clock
 from node.runtime.rooms import Check, Warning_
@@ -301,47 +301,3 @@ class Network:
         except trio.TooSlowError:
             self._connections.doubt(peer.peer_id)
             raise PeerUnreachable("the node did not answer in time") from None
-
-
-@asynccontextmanager
-async def open_network(
-    settings: NetworkSettings,
-    key_seed: bytes,
-    validator: Validator,
-    records: RecordStore,
-    clock: Clock,
-    *,
-    book: PeerBook,
-    is_accepted: Callable[[bytes], bool] = lambda _: False,
-) -> AsyncIterator[Network]:
-    """A running network. `key_seed` is the 32-byte Ed25519 seed of the peer key; `is_accepted` says
-    which peers may use the reserve for accepted senders. Raises ListenFailed.
-    """
-    admission = Admission()
-    host, swarm = build_host(key_seed, admission)
-    held = Records(host.get_id().to_bytes(), validator, records, clock)
-    network = Network(settings, host, swarm, admission, held, Bodies(is_accepted), clock)
-    try:
-        async with host.run([]), trio.open_nursery() as nursery:
-            try:
-                await network.start(nursery, book)
-                yield network
-            finally:
-                with trio.CancelScope() as scope:
-                    scope.shield = True
-                    await network.stop()
-                nursery.cancel_scope.cancel()
-    except BaseExceptionGroup as group:
-        only = _only(group)
-        if only is None:
-            raise
-        raise only from only.__cause__
-
-
-def _only(error: BaseException) -> BaseException | None:
-    """The one exception in nested groups: nurseries wrap what their caller wants to catch by type."""
-    while isinstance(error, BaseExceptionGroup):
-        if len(error.exceptions) != 1:
-            return None
-        error = error.exceptions[0]
-    return error

@@ -1,0 +1,57 @@
+"""Building a network from its parts, running it and ending it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import trio
+
+from node.network.admission import Admission, Bodies
+from node.network.host import build_host
+from node.network.network import Network
+from node.network.records import Records, RecordStore, Validator
+from node.network.settings import NetworkSettings, PeerBook
+from node.runtime.clock import Clock
+
+
+@asynccontextmanager
+async def open_network(
+    settings: NetworkSettings,
+    key_seed: bytes,
+    validator: Validator,
+    records: RecordStore,
+    clock: Clock,
+    *,
+    book: PeerBook,
+    is_accepted: Callable[[bytes], bool] = lambda _: False,
+) -> AsyncIterator[Network]:
+    """A running network. `key_seed` is the 32-byte Ed25519 seed of the peer key; `is_accepted` says
+    which peers may use the reserve for accepted senders. Raises ListenFailed.
+    """
+    admission = Admission()
+    host, swarm = build_host(key_seed, admission)
+    held = Records(host.get_id().to_bytes(), validator, records, clock)
+    network = Network(settings, host, swarm, admission, held, Bodies(is_accepted), clock)
+    try:
+        async with host.run([]), trio.open_nursery() as nursery:
+            try:
+                await network.start(nursery, book)
+                yield network
+            finally:
+                with trio.CancelScope() as scope:
+                    scope.shield = True
+                    await network.stop()
+                nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        only = _only(group)
+        if only is None:
+            raise
+        raise only from only.__cause__
+
+
+def _only(error: BaseException) -> BaseException | None:
+    """The one exception in nested groups: nurseries wrap what their caller wants to catch by type."""
+    while isinstance(error, BaseExceptionGroup):
+        if len(error.exceptions) != 1:
+            return None
+        error = error.exceptions[0]
+    return error
