@@ -70,7 +70,9 @@ class Permits:
         entry = self._book.theirs(address)
         if entry is None:
             return None
-        if self._holds(entry) and entry.grant:
+        # After a revocation the last grant still names us: its owner answers 5.8.2 before the body, and
+        # that is a clearer word to the author than a letter that waits for ever.
+        if entry.grant and (entry.status is State.REVOKED or self._holds(entry)):
             return self._derived(entry.pair_key, address, entry.grant, peer_id)
         if entry.invitation and entry.status is not State.REVOKED and self._before(entry.invited_until):
             return invitation_delivery_key(entry.invitation, address)

@@ -234,7 +234,7 @@ class Consent:
         self._permits.asked(batch, address, now)
 
     def delivery_key(self, address: str, peer_id: bytes) -> SigningKey | None:
-        """The key that proves us to a node of theirs, if they accept us."""
+        """The key that names us to a node of theirs, if they accept us or have revoked us."""
         return self._permits.delivery_key(address, peer_id)
 
     def accepted_by(self, address: str) -> bool:

@@ -184,7 +184,7 @@ class Receiver:
         return self._consent.challenge(channel.peer_id, now, range(first, first + weeks))
 
     async def _body(self, channel: Channel) -> bytes:
-        async with self._network.body(channel):
+        async with self._network.bodies.slot(channel):
             await channel.send(encode_answer(GoAhead()))
             with trio.move_on_after(DEADLINE):
                 return await channel.receive()

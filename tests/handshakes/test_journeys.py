@@ -55,10 +55,10 @@ async def test_revocation_is_told_and_holds(alice: House, bob: House) -> None:
     assert "revoked" == row["status"]
     assert ("bob", "alice", "revocation", "key", "2.0.0") == alice.post.log[-1]
     assert "revoked" == alice.handshakes.list()[0]["theirs"]
-    # What alice asks now goes by a stamp, and is refused once opened.
+    # What alice asks now goes under the last grant, which the revocation repeats: refused before its body.
     await alice.handshakes.request(bob.address, "please")
     await settle()
-    assert ("alice", "bob", "request", "stamp", "5.8.2") == alice.post.log[-1]
+    assert ("alice", "bob", "request", "key", "5.8.2") == alice.post.log[-1]
     assert [] == bob.folder("handshake")
 
 
