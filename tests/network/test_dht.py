@@ -91,16 +91,14 @@ async def test_we_do_not_put_what_is_not_valid() -> None:
     ],
 )
 async def test_what_no_honest_peer_sends_is_refused_and_counted(question: Question) -> None:
-    async with networks(servers=1, clients=1) as (boot, alice):
-        await alice.drop_idle_streams(boot.peer_id)  # or it is said twice: a pooled stream is replaced once
+    async with a_network() as boot, a_network(server=False) as alice:  # no pooled stream: that is tried twice
         assert await alice.kad.try_ask(where(boot), question) is None
         assert boot.counters["fault:5.6.0"] == 1
         assert len(boot.kad.records) == 0
 
 
 async def test_rubbish_on_the_dht_protocol_is_counted() -> None:
-    async with networks(servers=1, clients=1) as (boot, alice):
-        await alice.drop_idle_streams(boot.peer_id)
+    async with a_network() as boot, a_network(server=False) as alice:
         with pytest.raises(PeerUnreachable):
             await say_rubbish(alice, where(boot))
         assert boot.counters["fault:5.6.0"] == 1
