@@ -30,7 +30,7 @@ async def serve_api(
     home: Home,
     *,
     shutdown: Callable[[], Awaitable[None]] | None = None,
-    task_status: Any = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Answer on the home's socket until cancelled, or until `shutdown` returns. Raises NodeError when
     the socket can't be made. The caller holds the store's lock, so a socket found there is a dead one.

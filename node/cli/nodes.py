@@ -127,7 +127,7 @@ async def _serve(runner: Runner, ready: Callable[[Base], Awaitable[None]]) -> No
         nursery.cancel_scope.cancel()
 
 
-async def _watch_signals(stop: trio.Event, task_status: Any) -> None:
+async def _watch_signals(stop: trio.Event, task_status: trio.TaskStatus[None]) -> None:
     import trio
 
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
