@@ -182,6 +182,20 @@ class Process:
         return {**kept, **self.environment}
 
 
+def cpu_seconds(pid: int) -> float:
+    """Seconds of processor time that a process, and its living children, have used (Linux). Nodes that were
+    started here are no children in this sense: each has a session of its own.
+    """
+    found: dict[int, tuple[int, int, int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            found[int(path.parent.name)] = int(fields[1]), int(fields[3]), int(fields[11]) + int(fields[12])
+    session = found[pid][1]
+    ticks = sum(used for one, (parent, its, used) in found.items() if its == session and pid in (one, parent))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 class Village:
     """Nodes that live in one directory and know one bootstrap node."""
 

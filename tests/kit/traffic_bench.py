@@ -7,6 +7,7 @@ what is measured; the receiving one is a process of its own.
 import os
 import secrets
 import signal
+import textwrap
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -28,7 +29,7 @@ from protocol.errors import ProtocolError
 from protocol.keys import mailbox_of
 from tests.kit.client import open_client
 from tests.kit.people import counted, require
-from tests.kit.processes import Process, Village, a_village, until
+from tests.kit.processes import Process, Village, a_village, cpu_seconds, until
 
 TEXT_BYTES: Final = 10_000
 """Of a letter's text; 12.5 KB sealed."""
@@ -53,7 +54,7 @@ Figures = dict[str, Any]
 
 def text() -> str:
     """The text of a letter, in lines."""
-    return "\n".join(secrets.token_hex(36) for _ in range(TEXT_BYTES // 73))
+    return textwrap.fill(secrets.token_hex(TEXT_BYTES // 2), 72)
 
 
 async def friends(asks: Callable[[str, str, Any], Awaitable[Any]], one: str, other: Process) -> None:
@@ -115,7 +116,9 @@ async def letters(directory: Path, count: int) -> list[Figures]:
     async with a_sender(directory) as (desk, bob):
         await _submit(desk, bob, 50)  # warms worker, streams and caches
         before = await counted(bob)
+        cpu = await _cpu(bob)
         submitted = await _submit(desk, bob, count)
+        spent = [after - before for after, before in zip(await _cpu(bob), cpu, strict=True)]
         queued = await _drain(desk, bob, count)
         after = await counted(bob)
         require("letters that bob's node took", after["taken"] - before["taken"], 2 * count)
@@ -123,8 +126,20 @@ async def letters(directory: Path, count: int) -> list[Figures]:
     context = {"letters": count, "text_bytes": TEXT_BYTES}
     return [
         {"name": "letters", "value": round(count / submitted, 1), "unit": "1/s", **context},
+        *(
+            {"name": f"letters_cpu_{end}", "value": round(seconds / count * 1000, 2), "unit": "ms", **context}
+            for end, seconds in zip(("sender", "receiver"), spent, strict=True)
+        ),
         {"name": "letters_queued", "value": round(count / queued, 1), "unit": "1/s", **context},
     ]
+
+
+async def _cpu(bob: Process) -> list[float]:
+    """Seconds of processor time that this process and bob's have used, their workers included."""
+    assert bob.running is not None
+    return await trio.to_thread.run_sync(
+        lambda pids: [cpu_seconds(pid) for pid in pids], [os.getpid(), bob.running.pid]
+    )
 
 
 async def _submit(desk: Desk, bob: Process, count: int) -> float:
