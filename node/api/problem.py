@@ -32,7 +32,8 @@ _WORDS: Final = {400: "bad request", 404: "not found", 405: "not allowed", 409: 
 
 
 def problem(status: int, code: str, text: str, remedy: str = "") -> JSONResponse:
-    """Problem details (RFC 9457) with our own `error` in it, which is what commands print."""
+    """Problem details (RFC 9457) with our own `error` in it, which is what commands print; one line each."""
+    text, remedy = (" ".join(said.split()) for said in (text, remedy))
     return JSONResponse(
         {
             "title": _WORDS.get(status, "error"),
