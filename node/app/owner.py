@@ -79,7 +79,7 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         peer_id,
         ground.clock,
         ground.searcher,
-        limits=Limits(letter_bytes=min(limits.letter_size, MAX_ENVELOPE)),
+        limits=Limits(letter_bytes=min(limits.letter_size, MAX_ENVELOPE), price=limits.price),
         doubtful=ground.doubtful,
         fullness=mailbox.room,
     )

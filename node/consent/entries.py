@@ -5,6 +5,7 @@ from typing import Final
 
 from protocol.handshake import Handshake, Level, Sender, State, Terms, Type, handshake_id, parse_handshake
 from protocol.letter import MAX_ENVELOPE
+from protocol.stamps import DEFAULT_PRICE
 from protocol.status import OK, Status
 
 DAY_MS: Final = 86_400_000
@@ -12,9 +13,12 @@ DAY_MS: Final = 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an operator may move. `letter_bytes`: largest sealed letter of an accepted sender."""
+    """What an operator may move. `letter_bytes`: largest sealed letter of an accepted sender; `price`:
+    bits of a stranger's stamp while there is room.
+    """
 
     letter_bytes: int = MAX_ENVELOPE
+    price: int = DEFAULT_PRICE
     service_daily: int = 24  # Service letters a day a sender (protocol.md §6).
     requests: int = 2_000  # Requests waiting for the owner: as many as letters in the folder `handshake`.
     invitations: int = 1_000  # Open at once: far more than one hands out in 72 hours.

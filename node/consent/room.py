@@ -68,7 +68,7 @@ class Consent:
         self._book = Book(store, secrets, own_peer_id)
         self._gate = Gate(store, self._book, limits, doubtful)
         self._permits = Permits(self._book, clock, doubtful)
-        self._challenges = Challenges(threads, fullness)
+        self._challenges = Challenges(threads, fullness, limits.price)
         self._most_requests: int | None = None  # Never fewer than there are; None until counted.
 
     @property

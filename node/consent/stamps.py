@@ -50,8 +50,9 @@ class Challenges:
     first letters wait.
     """
 
-    def __init__(self, threads: Threads, fullness: Callable[[], float]) -> None:
+    def __init__(self, threads: Threads, fullness: Callable[[], float], least: int = DEFAULT_PRICE) -> None:
         self._threads = threads
+        self._least = least
         self._fullness = fullness
         self._open: OrderedDict[bytes, Open] = OrderedDict()
         self._of_peer: dict[bytes, list[bytes]] = {}
@@ -61,7 +62,7 @@ class Challenges:
     def price(self) -> int:
         """Leading zero bits asked of a stranger now (§6)."""
         over = min(max(self._fullness() - RAISE_FROM, 0.0) / (1 - RAISE_FROM), 1.0)
-        return DEFAULT_PRICE + round(over * (RAISED_PRICE - DEFAULT_PRICE))
+        return self._least + round(over * max(RAISED_PRICE - self._least, 0))
 
     def give(self, peer_id: bytes, now: int, first_week: int, weeks: int) -> Challenge:
         """A new challenge for this peer alone."""
