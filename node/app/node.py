@@ -77,7 +77,7 @@ async def _work(
     ready: Ready | None,
 ) -> None:
     """Start everything that runs, in order, until `stop`; then let it end in the reverse one."""
-    receiver = _fit_exchange(ground, network, owner, people)
+    receiver = fit_exchange(ground, network, owner, people)
     clocks = PeerClocks(network, owner.identity.address, ground.watch)
     publisher = Publisher(owner.identity, network, ground.store, ground.clock, ground.watch, ground.searcher)
 
@@ -105,7 +105,7 @@ async def _work(
         api.cancel_scope.deadline = trio.current_time() + DRAIN_S / 2
 
 
-def _fit_exchange(ground: Ground, network: Network, owner: Owner, people: Acquaintances) -> Receiver:
+def fit_exchange(ground: Ground, network: Network, owner: Owner, people: Acquaintances) -> Receiver:
     to_self = SelfDelivery(ground.store, owner.identity, owner.mailbox, ground.clock)
     owner.carriers["mailio"] = SealedCarrier(
         store=ground.store,

@@ -19,7 +19,7 @@ from node.handshakes import Handshakes
 from node.identity import Identity
 from node.letters import Arrival, Mailbox, Seen, Summary
 from node.names import Names
-from node.network import Busy, Channel, Network
+from node.network import Busy, Channel, Network, PeerFault
 from node.runtime.clock import Clock
 from node.runtime.worker import WorkerError
 from node.storage import Batch, Store, StoreUnavailable
@@ -110,31 +110,46 @@ class Receiver:
 
     async def handle(self, channel: Channel) -> None:
         """Answer offers on one stream until it ends."""
-        while True:
-            offer = Offer.parse(await channel.receive())
-            answer = await self._answer(channel, offer)
-            await channel.send(encode_answer(answer))
+        try:
+            while True:
+                answer = await self._answer(channel, await channel.receive())
+                await channel.send(encode_answer(answer))
+        except PeerFault as fault:  # what follows in the stream can't be told apart any more
+            self._blame(channel, fault)
+            await channel.send(encode_answer(Result(fault.status)))
 
-    async def _answer(self, channel: Channel, offer: Offer) -> Answer:
+    async def _answer(self, channel: Channel, data: bytes) -> Answer:
         """The last answer to an offer; a go-ahead was sent before it where the body was asked for."""
+        try:
+            offer = Offer.parse(data)
+        except RemoteProtocolError as fault:
+            self._blame(channel, fault)
+            return self._refused("refusedBeforeBody", Result(fault.status))
         answer = await self._guard(channel, self._before_body(channel, offer))
-        if isinstance(answer, Verdict):
-            verdict = answer
-            answer = await self._guard(channel, self._with_body(channel, offer, verdict))
-            refused = "refusedAfterBody"
-        else:
-            refused = "refusedBeforeBody"
+        if not isinstance(answer, Verdict):
+            return self._refused("refusedBeforeBody", answer)
+        return self._refused(
+            "refusedAfterBody", await self._guard(channel, self._with_body(channel, offer, answer))
+        )
+
+    def _refused(self, count: str, answer: Answer) -> Answer:
+        """Count the answer if it is a refusal."""
         if isinstance(answer, Result) and answer.status.category != 2:
-            self._counts[refused] += 1
+            self._counts[count] += 1
         return answer
+
+    def _blame(self, channel: Channel, fault: RemoteProtocolError) -> None:
+        if fault.status not in BLAMELESS:
+            self._network.blame(channel.peer_id, f"letter {fault.status.code}")
 
     async def _guard(self, channel: Channel, work: Awaitable[T]) -> T | Result:
         """Turn what can go wrong with one letter into its answer."""
         try:
             return await work
+        except PeerFault:
+            raise
         except RemoteProtocolError as fault:
-            if fault.status not in BLAMELESS:
-                self._network.blame(channel.peer_id, f"letter {fault.status.code}")
+            self._blame(channel, fault)
             return self._refusal(fault)
         except StoreUnavailable as fault:
             return Result(fault.status)
@@ -188,7 +203,7 @@ class Receiver:
             await channel.send(encode_answer(GoAhead()))
             with trio.move_on_after(DEADLINE):
                 return await channel.receive()
-        raise RemoteProtocolError("the envelope did not come in time")
+        raise PeerFault("the envelope did not come in time")
 
     async def _again(self, seen: Seen) -> Result:
         """Only class 2 is remembered and repeated (§6); it is said only of what is on disk."""

@@ -42,6 +42,7 @@ from protocol.offer import Result as Answered
 from protocol.receipt import parse_receipt
 from protocol.stamps import ASK_ABOVE_PRICE, search_stamp
 from protocol.status import (
+    BUSY,
     HELD_KEY,
     NO_ANSWER,
     OK,
@@ -120,7 +121,7 @@ class SealedCarrier:
         except NotFoundYet as fault:
             return Result("later", NO_ANSWER, fault.text, way=True)
         except KeyChanged as fault:
-            return Result("held", HELD_KEY, str(fault), cause="approval")
+            return _held_for_keys(fault)
         except LocalProtocolError as fault:
             return Result("refused", TOO_LARGE, str(fault))
         return await self._try_everywhere(trip, consignment)
@@ -186,8 +187,10 @@ class SealedCarrier:
             return result
         try:
             await self._names.find(address, self._clock.now(), fresh=True)
-        except (NotFoundYet, KeyChanged):
+        except NotFoundYet:
             return result
+        except KeyChanged as fault:
+            return _held_for_keys(fault)
         others = [peer for peer in self._names.nodes_of(address) if peer not in tried]
         return await self._try_nodes(trip, others, consignment) if others else result
 
@@ -200,6 +203,10 @@ class SealedCarrier:
                 return await self._deliver(trip, peer, consignment)
             except PeerUnreachable as fault:
                 result = Result("later", NO_ANSWER, fault.text, way=True)
+            except KeyChanged as fault:
+                return _held_for_keys(fault)
+            except WorkerError as fault:
+                return Result("later", BUSY, fault.text)
             except RemoteProtocolError as fault:
                 self._network.blame(peer.peer_id, "letter")
                 result = Result(
@@ -212,18 +219,22 @@ class SealedCarrier:
         if key is None and not await self._fits_first_contact(trip):
             return await self._hold(trip)
         async with self._network.channel(peer, LETTER, max_frame=MAX_FRAME, deadline=DEADLINE) as channel:
-            answer = await self._offer(channel, trip, key)
+            answer = await self._say(channel, trip, key)
             if isinstance(answer, Answered) and answer.status == PREKEY_GONE and answer.identity:
                 trip = await self._seal_anew(trip, answer.identity, consignment)
-                answer = await self._offer(channel, trip, key)
-            if isinstance(answer, Answered) and answer.status == UNKNOWN_SENDER and key is not None:
-                if not await self._fits_first_contact(trip):
-                    return await self._hold(trip)
-                key = None
-                answer = await self._offer(channel, trip, None)
-            if isinstance(answer, Challenge):
-                return await self._first_contact(channel, trip, answer)
-        return self._result(trip, answer, stranger=False)
+                answer = await self._say(channel, trip, key)
+        return answer if isinstance(answer, Result) else await self._result(trip, answer)
+
+    async def _say(self, channel: Channel, trip: _Trip, key: SigningKey | None) -> Answer | Result:
+        """Offer under the delivery key; without one, or where it opens nothing, as a first contact."""
+        if key is not None:
+            answer = await self._offer(channel, trip, key)
+            if not (isinstance(answer, Answered) and answer.status == UNKNOWN_SENDER):
+                return answer
+            if not await self._fits_first_contact(trip):
+                return await self._hold(trip)
+        answer = await self._offer(channel, trip, None)
+        return await self._first_contact(channel, trip, answer) if isinstance(answer, Challenge) else answer
 
     async def _offer(
         self, channel: Channel, trip: _Trip, key: SigningKey | None, stamp: Stamp | None = None
@@ -245,7 +256,7 @@ class SealedCarrier:
             answer = parse_answer(await channel.receive())
         return answer
 
-    async def _first_contact(self, channel: Channel, trip: _Trip, challenge: Challenge) -> Result:
+    async def _first_contact(self, channel: Channel, trip: _Trip, challenge: Challenge) -> Answer | Result:
         if challenge.price > ASK_ABOVE_PRICE and not trip.approved:
             text = f"a first letter to this owner costs {challenge.price} bits of work now"
             return Result("held", UNKNOWN_SENDER, text, cause="approval")
@@ -257,8 +268,7 @@ class SealedCarrier:
             return Result("later", UNKNOWN_SENDER, f"no stamp was found: {fault.text}")
         if nonce is None:
             raise AssertionError("a search that nobody stops ends with a stamp")
-        answer = await self._offer(channel, trip, None, Stamp(challenge.challenge, nonce))
-        return self._result(trip, answer, stranger=True)
+        return await self._offer(channel, trip, None, Stamp(challenge.challenge, nonce))
 
     async def _seal_anew(self, trip: _Trip, identity: bytes, consignment: Consignment) -> _Trip:
         """The prekey is gone there; its owner said which ones it has (§6, *Once*)."""
@@ -280,14 +290,17 @@ class SealedCarrier:
         text = "waits until this owner accepts you: a first letter is plain text of at most 2 KB"
         return Result("held", UNKNOWN_SENDER, text, cause="handshake")
 
-    def _result(self, trip: _Trip, answer: Answer, *, stranger: bool) -> Result:
+    async def _result(self, trip: _Trip, answer: Answer) -> Result:
         if not isinstance(answer, Answered):
             raise RemoteProtocolError("an answer out of turn")
         status, detail = answer.status, answer.status.text
         if status.category == 2:
-            if answer.receipt is None and stranger:
-                return Result("delivered", status)  # §6: class 2 of the owner's node is enough here
-            self._check_receipt(trip, answer)
+            if answer.receipt is not None:
+                self._check_receipt(trip, answer.receipt)
+            elif not await self._fits_first_contact(trip):
+                raise RemoteProtocolError("a letter taken without a receipt")
+            # §6: for a first contact class 2 of the owner's node is enough. It may have been one before
+            # its answer was lost, though we are accepted by now.
             return Result("delivered", status)
         if status.category == 5:
             return Result("refused", status, answer.text or detail)
@@ -295,12 +308,13 @@ class SealedCarrier:
             return Result("later", status, detail, until=answer.until)
         return Result("later", status, detail, way=status.code.startswith(("4.2.", "4.3.")))
 
-    def _check_receipt(self, trip: _Trip, answer: Answered) -> None:
-        if answer.receipt is None:
-            raise RemoteProtocolError("a letter taken without a receipt")
-        receipt = parse_receipt(answer.receipt, trip.record.public_key)
-        if (receipt.letter_id, receipt.payload_hash) != (
-            trip.letter.letter_id,
-            payload_hash(trip.parcel.inner),
-        ):
+    def _check_receipt(self, trip: _Trip, record: bytes) -> None:
+        receipt = parse_receipt(record, trip.record.public_key)
+        signed = payload_hash(trip.parcel.inner)
+        if (receipt.letter_id, receipt.payload_hash) != (trip.letter.letter_id, signed):
             raise RemoteProtocolError("a receipt for another letter")
+
+
+def _held_for_keys(fault: KeyChanged) -> Result:
+    """Nothing is sealed for keys that changed until the owner decides (§4)."""
+    return Result("held", HELD_KEY, str(fault), cause="approval")
