@@ -1,0 +1,260 @@
+"""Whole owners in one process: real rooms on real homes, wired as `run` wires them, over a kit's Wires.
+
+Time stands still unless a test moves it, so `wait_all_tasks_blocked` is when all that can happen has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from node.app.ground import BUILD_DATE_MS, Ground
+from node.app.node import fit_exchange
+from node.app.owner import Owner, open_owner, own_peer_id
+from node.exchange import Acquaintances, Receiver
+from node.identity import serve_identity
+from node.network import PeerAddress
+from node.outbox import Letter
+from node.outbox.submission import Message
+from node.runtime.clock import ClockWatch, TrioClock
+from node.runtime.config import Config, LimitsConfig
+from node.runtime.events import Events
+from node.runtime.home import Home
+from node.storage import open_store, unlock
+from node.storage.database import Database
+from protocol.handshake import State
+from protocol.identity import IdentityRecord
+from tests.kit.homes import NOW, new_home
+from tests.kit.wires import Wire, Wires
+
+T = TypeVar("T")
+DAY_S = 86_400.0
+CHEAP = LimitsConfig(price=1, free_disk=0)
+"""A stamp costs next to nothing here: what it costs is a test of its own."""
+
+Opener = Callable[[Path], Database]
+
+
+def still(main: Callable[..., Any], *, clock: object = None, **options: Any) -> Any:
+    """Runs a test with a clock that only jumps."""
+    return trio.run(main, clock=MockClock(), **options)
+
+
+class PowerCut(BaseException):
+    """The machine of one house is dead from here on."""
+
+
+class Fuse:
+    """Opens databases that end their house at a write: `set(n)` counts from now, 0 is the next one.
+    With `after` that write is carried out and nobody learns of it.
+    """
+
+    def __init__(self) -> None:
+        self.left = -1
+        self.after = False
+        self.writes = 0
+
+    def set(self, n: int, *, after: bool) -> None:
+        self.left, self.after = n, after
+
+    def __call__(self, path: Path) -> Database:
+        return _Fused(path, self)
+
+
+class _Fused(Database):
+    def __init__(self, path: Path, fuse: Fuse) -> None:
+        super().__init__(path)
+        self._fuse = fuse
+
+    def write(self, changes: Any, *, sync: bool) -> None:
+        fuse: Fuse = self._fuse
+        fuse.writes += 1
+        blown, fuse.left = fuse.left == 0, fuse.left - 1
+        if not blown or fuse.after:
+            super().write(changes, sync=sync)
+        if blown:
+            raise PowerCut
+
+
+class Inline:
+    """Runs a worker's jobs at once."""
+
+    async def run(self, job: Callable[..., T], *args: object, deadline: float) -> T:
+        await trio.lowlevel.checkpoint()
+        return job(*args)
+
+    async def in_thread(self, call: Callable[..., T], *args: object, abandon_on_cancel: bool = False) -> T:
+        await trio.lowlevel.checkpoint()
+        return call(*args)
+
+
+@dataclass
+class House:
+    """One running owner."""
+
+    name: str
+    ground: Ground
+    owner: Owner
+    wire: Wire
+    people: Acquaintances
+    receiver: Receiver
+    stop: trio.Event
+    ended: trio.Event
+
+    @property
+    def address(self) -> str:
+        return self.owner.identity.address
+
+    @property
+    def record(self) -> IdentityRecord:
+        return self.owner.identity.record(self.ground.clock.now())
+
+    @property
+    def peer(self) -> PeerAddress:
+        return PeerAddress(self.wire.peer_id)
+
+    async def send(self, to: House | str, subject: str, text: str = "Hi.\n", **more: Any) -> Letter:
+        """Queue a letter; it goes as soon as the test waits."""
+        who = to if isinstance(to, str) else to.address
+        return await self.owner.submission.send(Message((who,), subject=subject, text=text, **more))
+
+    def state(self, letter: Letter | bytes) -> list[tuple[str, str]]:
+        """State and code of each recipient."""
+        found = self.owner.outbox.get(letter if isinstance(letter, bytes) else letter.id)
+        assert found is not None
+        return [(d.state, d.code) for d in found.deliveries]
+
+    def folder(self, name: str = "inbox") -> list[str]:
+        """Subjects of the letters in a folder, newest first."""
+        return [row["subject"] for row in self.owner.mailbox.list(name, limit=1_000)]
+
+    def mail(self) -> list[str]:
+        """Subjects of all that came, wherever it lies."""
+        folders = [str(row["name"]) for row in self.owner.mailbox.folders() if row["name"] != "sent"]
+        return [subject for name in folders for subject in self.folder(name)]
+
+    def stands(self, other: House) -> State:
+        """What the other may do here."""
+        return self.owner.consent.state(other.address, self.ground.clock.now())
+
+    async def read(self, subject: str, folder: str = "inbox") -> dict[str, Any]:
+        row = next(r for r in self.owner.mailbox.list(folder) if r["subject"] == subject)
+        return await self.owner.mailbox.read(bytes.fromhex(row["id"]))
+
+
+class Street:
+    """Houses by name, each alive or not, on Wires that outlive them."""
+
+    def __init__(self, path: Path, nursery: trio.Nursery) -> None:
+        self.path, self.time = path, trio.lowlevel.current_clock()
+        self.wires = Wires(TrioClock(NOW))
+        self._nursery = nursery
+
+    async def open(
+        self,
+        name: str,
+        opener: Opener = Database,
+        *,
+        inline: bool = True,
+        limits: LimitsConfig = CHEAP,
+        folder: str | None = None,
+    ) -> House:
+        """Open the house of this name where it was left, or a new one; `folder` is where, if not there."""
+        house = await self._nursery.start(self._live, name, folder or name, opener, inline, limits)
+        assert isinstance(house, House)
+        return house
+
+    async def close(self, house: House) -> None:
+        house.stop.set()
+        await house.ended.wait()
+
+    async def reopen(self, house: House) -> House:
+        await self.close(house)
+        return await self.open(house.name)
+
+    async def quiet(self) -> None:
+        """Until nothing more happens without time going on."""
+        await wait_all_tasks_blocked()
+        assert self.wires.bugs == []
+
+    async def pass_time(self, seconds: float, step: float = 3_600.0) -> None:
+        """Let time go on, and everything happen that falls due."""
+        while seconds > 0:
+            assert isinstance(self.time, MockClock)
+            self.time.jump(min(step, seconds))
+            seconds -= step
+            await self.quiet()
+
+    async def befriend(self, one: House, other: House) -> None:
+        """`one` asks, `other` accepts; each may then write to the other."""
+        await one.owner.handshakes.request(other.address)
+        await self.quiet()
+        await other.owner.handshakes.accept(one.address)
+        await self.quiet()
+
+    async def _live(
+        self,
+        name: str,
+        folder: str,
+        opener: Opener,
+        inline: bool,
+        limits: LimitsConfig,
+        task_status: trio.TaskStatus[House] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        ended = trio.Event()
+        try:
+            rooms = _open_house(self.path / folder, name, self.wires, opener, inline, limits, ended)
+            async with rooms as house:
+                task_status.started(house)
+                await house.stop.wait()
+        except* PowerCut:
+            pass
+        finally:
+            ended.set()
+
+
+@asynccontextmanager
+async def _open_house(
+    path: Path,
+    name: str,
+    wires: Wires,
+    opener: Opener,
+    inline: bool,
+    limits: LimitsConfig,
+    ended: trio.Event,
+) -> AsyncIterator[House]:
+    home = Home(path)
+    if not home.exists():
+        home = await new_home(path, name)
+    key, clock, worker = await unlock(home, None), wires.clock, Inline()
+    async with open_store(home.database, key, inline=inline, opener=opener) as store:
+        watch = ClockWatch(clock, BUILD_DATE_MS)
+        workers: Any = worker
+        ground = Ground(home, Config(limits=limits), key, store, workers, workers, clock, watch, Events())
+        people = Acquaintances()
+        async with trio.open_nursery() as nursery:
+            wire = Wire(wires, own_peer_id(ground), nursery, people.is_accepted)
+            network: Any = wire
+            async with open_owner(ground, network) as owner:
+                receiver = fit_exchange(ground, network, owner, people)
+                house = House(name, ground, owner, wire, people, receiver, trio.Event(), ended)
+                receiver.serve()
+                serve_identity(network, partial(_record_of, house), clock)
+                wires.records[house.address] = [house.record.record]
+                nursery.start_soon(owner.outbox.run)
+                try:
+                    yield house
+                finally:
+                    wire.leave()
+                    nursery.cancel_scope.cancel()
+
+
+def _record_of(house: House, address: str) -> bytes | None:
+    return house.record.record if address == house.address else None

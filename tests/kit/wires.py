@@ -1,0 +1,220 @@
+"""The air between nodes in one process: frames in order both ways, and what a test does to any of them.
+
+Each node has a Wire, which is to its rooms what node.network's Network is. No rooms and no owners here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+
+import trio
+
+from node.network import ChannelClosed, PeerAddress, PeerFault, PeerUnreachable, peer_id_text
+from node.network.admission import Bodies
+from node.runtime.clock import Clock
+from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.status import TOO_LARGE
+
+RESTS_S = 300.0
+"""Seconds that a served stream may rest between two requests."""
+
+
+class Act(Enum):
+    """What happens to a frame. A cut ends the stream for both, before or after the frame has arrived."""
+
+    PASS = "pass"
+    LOSE = "lose"
+    CUT_BEFORE = "cut before"
+    CUT_AFTER = "cut after"
+    TWICE = "twice"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame on its way; `asks` if it goes from who opened the stream to who serves it."""
+
+    protocol: str
+    asks: bool
+    data: bytes
+
+
+Judge = Callable[[Frame], Awaitable[Act]]
+
+
+async def let_pass(frame: Frame) -> Act:
+    return Act.PASS
+
+
+@dataclass
+class Wires:
+    """All nodes and everything that was said. `records` is what the DHT holds; `judge` sees every frame
+    before it goes and may wait; `bugs` are exceptions that no handler may let out.
+    """
+
+    clock: Clock
+    nodes: dict[bytes, Wire] = field(default_factory=dict)
+    records: dict[str, list[bytes]] = field(default_factory=dict)
+    frames: list[Frame] = field(default_factory=list)
+    judge: Judge = let_pass
+    bugs: list[Exception] = field(default_factory=list)
+
+    def said(self, protocol: str, *, asks: bool) -> list[bytes]:
+        """What was said so far on one protocol in one direction."""
+        return [f.data for f in self.frames if (f.protocol, f.asks) == (protocol, asks)]
+
+
+class _Stream:
+    """Two directions that end together."""
+
+    def __init__(self) -> None:
+        self.there = trio.open_memory_channel[bytes](math.inf)
+        self.back = trio.open_memory_channel[bytes](math.inf)
+
+    def cut(self) -> None:
+        self.there[0].close()
+        self.back[0].close()
+
+
+class WireChannel:
+    """One end of a stream: what node.network's Channel is to a room."""
+
+    def __init__(self, wires: Wires, stream: _Stream, peer_id: bytes, protocol: str, *, asks: bool) -> None:
+        self.peer_id, self.remote_block = peer_id, "127.0.0.0/24"
+        self.stream = stream
+        self.max_frame, self.deadline = 0, 0.0
+        self._wires, self._protocol, self._asks = wires, protocol, asks
+        self._out = (stream.there if asks else stream.back)[0]
+        self._in = (stream.back if asks else stream.there)[1]
+
+    def bounded(self, max_frame: int, deadline: float) -> WireChannel:
+        self.max_frame, self.deadline = max_frame, deadline
+        return self
+
+    async def send(self, data: bytes) -> None:
+        if len(data) > self.max_frame:
+            raise LocalProtocolError("a frame over this protocol's limit")
+        frame = Frame(self._protocol, self._asks, data)
+        self._wires.frames.append(frame)
+        act = await self._wires.judge(frame)
+        if act is Act.CUT_BEFORE:
+            self.stream.cut()
+        if act is Act.LOSE:
+            return
+        try:
+            for _ in range(2 if act is Act.TWICE else 1):
+                await self._out.send(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise ChannelClosed("the node ended the connection") from None
+        if act is Act.CUT_AFTER:
+            self.stream.cut()
+
+    async def receive(self) -> bytes:
+        try:
+            with trio.fail_after(self.deadline if self._asks else RESTS_S):
+                data = await self._in.receive()
+        except trio.TooSlowError:
+            late = "the node did not answer in time" if self._asks else "the stream rested for too long"
+            raise (PeerUnreachable if self._asks else ChannelClosed)(late) from None
+        except (trio.EndOfChannel, trio.ClosedResourceError):
+            raise ChannelClosed("the node ended the connection") from None
+        if len(data) > self.max_frame:
+            raise PeerFault("a frame over this protocol's limit", TOO_LARGE)
+        return data
+
+
+Handler = Callable[[WireChannel], Awaitable[None]]
+
+
+class Wire:
+    """One node's network. `blamed` is every fault that was counted, with the peer who made it."""
+
+    def __init__(
+        self, wires: Wires, peer_id: bytes, nursery: trio.Nursery, is_accepted: Callable[[bytes], bool]
+    ) -> None:
+        self.peer_id, self.peer_id_text = peer_id, peer_id_text(peer_id)
+        self.blamed: list[tuple[bytes, str]] = []
+        self.counters: Counter[str] = Counter()
+        self.awake = True
+        self._wires, self._nursery = wires, nursery
+        self.bodies = Bodies(is_accepted)
+        self._handlers: dict[str, tuple[Handler, int, float]] = {}
+        self._streams: set[_Stream] = set()
+        wires.nodes[peer_id] = self
+
+    def leave(self) -> None:
+        """As when the process ends: nobody is reached here, and open streams end."""
+        self.awake = False
+        for stream in self._streams:
+            stream.cut()
+
+    # What rooms use of node.network.Network
+
+    def listen_addrs(self) -> list[str]:
+        return [f"/ip4/127.0.0.1/tcp/4101/p2p/{self.peer_id_text}"]
+
+    def public_addrs(self) -> list[str]:
+        return []
+
+    def is_connected(self, peer_id: bytes) -> bool:
+        return False
+
+    def blame(self, peer_id: bytes, fault: str) -> None:
+        self.blamed.append((peer_id, fault))
+
+    def serve(self, protocol_id: str, handler: Handler, *, max_frame: int, deadline: float) -> None:
+        self._handlers[protocol_id] = handler, max_frame, deadline
+
+    async def find_records(self, address: str) -> list[bytes]:
+        await trio.lowlevel.checkpoint()
+        return list(self._wires.records.get(address, []))
+
+    @asynccontextmanager
+    async def channel(
+        self, peer: PeerAddress, protocol_id: str, *, max_frame: int, deadline: float
+    ) -> AsyncIterator[WireChannel]:
+        await trio.lowlevel.checkpoint()
+        there = self._wires.nodes.get(peer.peer_id)
+        if there is None or not there.awake or protocol_id not in there._handlers:
+            raise PeerUnreachable("nobody is there")
+        stream = _Stream()
+        self._streams.add(stream)
+        there.answer(stream, self.peer_id, protocol_id)
+        channel = WireChannel(self._wires, stream, peer.peer_id, protocol_id, asks=True)
+        try:
+            yield channel.bounded(max_frame, deadline)
+        except RemoteProtocolError as fault:
+            self._count(peer.peer_id, fault)
+            raise
+        finally:
+            stream.cut()
+            self._streams.discard(stream)
+
+    # Serving
+
+    def answer(self, stream: _Stream, peer_id: bytes, protocol_id: str) -> None:
+        self._streams.add(stream)
+        self._nursery.start_soon(self._answer, stream, peer_id, protocol_id)
+
+    async def _answer(self, stream: _Stream, peer_id: bytes, protocol_id: str) -> None:
+        handler, max_frame, deadline = self._handlers[protocol_id]
+        channel = WireChannel(self._wires, stream, peer_id, protocol_id, asks=False)
+        try:
+            await handler(channel.bounded(max_frame, deadline))
+        except (ChannelClosed, PeerUnreachable):
+            pass
+        except RemoteProtocolError as fault:
+            self._count(peer_id, fault)
+        except Exception as bug:  # noqa: BLE001 - kept, and the test that made it fails
+            self._wires.bugs.append(bug)
+        finally:
+            stream.cut()
+            self._streams.discard(stream)
+
+    def _count(self, peer_id: bytes, fault: RemoteProtocolError) -> None:
+        if fault.status.category == 5:
+            self.blame(peer_id, fault.status.code)
