@@ -5,6 +5,7 @@ Time stands still unless a test moves it, so `wait_all_tasks_blocked` is when al
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from node.storage import open_store, unlock
 from node.storage.database import Database
 from protocol.handshake import State
 from protocol.identity import IdentityRecord
+from tests.kit.client import Client
 from tests.kit.homes import NOW, new_home
 from tests.kit.wires import Wire, Wires
 
@@ -170,6 +172,15 @@ class Street:
         house = await self._nursery.start(self._live, name, folder or name, opener, inline, limits)
         assert isinstance(house, House)
         return house
+
+    def client(self) -> Client:
+        """A counterpart made by hand who lives on this street, and whom everyone can find."""
+        peer_id = b"\x00\x24\x08\x01\x12\x20" + secrets.token_bytes(32)
+        network: Any = Wire(self.wires, peer_id, self._nursery, lambda _: False)
+        client = Client(secrets.token_bytes(32), network, self.wires.clock)
+        client.serve()
+        self.wires.records[client.address] = [client.record.record]
+        return client
 
     async def close(self, house: House) -> None:
         house.stop.set()
