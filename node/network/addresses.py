@@ -11,12 +11,10 @@ from multiaddr import Multiaddr
 
 from node.network.errors import BadAddress
 from node.network.limits import MAX_ADDRS
+from protocol.peers import is_peer_id
 
 MAX_ADDR_TEXT = 256
 """Characters of one multiaddr; a DNS name has at most 253, and nobody uses them all."""
-
-MAX_PEER_ID = 64
-"""Bytes of a peer id: 38 for Ed25519, 34 for a hash."""
 
 
 class Scope(IntEnum):
@@ -52,7 +50,7 @@ def parse_peer_id(text: str) -> bytes:
         peer_id = ID.from_string(text).to_bytes()
     except Exception as error:
         raise BadAddress(text) from error
-    if not 2 <= len(peer_id) <= MAX_PEER_ID:
+    if not is_peer_id(peer_id):
         raise BadAddress(text)
     return peer_id
 

@@ -8,9 +8,10 @@ from typing import Final
 from google.protobuf.message import DecodeError
 from libp2p.kad_dht.pb.kademlia_pb2 import Message
 
-from node.network.addresses import MAX_PEER_ID, PeerAddress, Scope, from_bytes, to_bytes
+from node.network.addresses import PeerAddress, Scope, from_bytes, to_bytes
 from node.network.limits import MAX_RECORD, K
 from protocol.errors import RemoteProtocolError
+from protocol.peers import is_peer_id
 
 PUT_VALUE: Final = 0
 GET_VALUE: Final = 1
@@ -80,7 +81,7 @@ def parse_answer(data: bytes, scope: Scope) -> Answer:
     peers = [
         PeerAddress(peer.id, from_bytes(peer.addrs, scope))
         for peer in message.closerPeers[:K]
-        if 2 <= len(peer.id) <= MAX_PEER_ID
+        if is_peer_id(peer.id)
     ]
     return Answer(message.type, message.key, value, tuple(peers))
 

@@ -8,6 +8,7 @@ from multiaddr import Multiaddr
 from node.network import BadAddress, PeerAddress, parse_peer, parse_peer_id, peer_id_text
 from node.network.addresses import Scope, block_of, dialable, from_bytes, scope_of, scope_of_ip, to_bytes
 from node.network.limits import MAX_ADDRS
+from protocol.peers import is_peer_id
 
 PEER = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
 
@@ -37,13 +38,36 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         parse_peer(text)
 
 
+@pytest.mark.parametrize(
+    "peer_id",
+    [
+        b"nothing of the kind",
+        b"\x12\x10" + bytes(16),  # SHA-256 cut short
+        b"\x13\x40" + bytes(64),  # SHA-512, which no peer id is
+        b"\x00\x24" + bytes(35),  # a length that is not its own
+    ],
+)
+def test_a_text_of_bytes_that_are_no_peer_id_is_refused(peer_id: bytes) -> None:
+    with pytest.raises(BadAddress):
+        parse_peer_id(peer_id_text(peer_id))
+    with pytest.raises(BadAddress):
+        parse_peer(f"/ip4/192.0.2.1/tcp/4101/p2p/{peer_id_text(peer_id)}")
+
+
+@given(st.binary(max_size=40))
+def test_a_peer_id_comes_back_from_its_text(digest: bytes) -> None:
+    peer_id = b"\x00" + bytes([len(digest)]) + digest
+    if is_peer_id(peer_id):
+        assert parse_peer_id(peer_id_text(peer_id)) == peer_id
+
+
 @given(st.text(max_size=300))
 def test_any_text_is_an_address_or_a_bad_one(text: str) -> None:
     try:
         peer = parse_peer(text)
     except BadAddress:
         return
-    assert peer.peer_id
+    assert is_peer_id(peer.peer_id)
 
 
 @given(st.text(max_size=300))

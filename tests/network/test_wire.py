@@ -68,6 +68,12 @@ def test_an_answer_round_trips() -> None:
     assert parse_answer(encode_answer(answer, Scope.PRIVATE), Scope.PRIVATE) == answer
 
 
+def test_who_has_no_peer_id_is_not_believed_to_be_a_peer() -> None:
+    stray = PeerAddress(b"\x05\x02xx", ("/ip4/10.0.0.9/tcp/4101",))
+    encoded = encode_answer(Answer(FIND_NODE, b"key", closer=(stray, *PEERS)), Scope.PRIVATE)
+    assert parse_answer(encoded, Scope.PRIVATE).closer == PEERS
+
+
 def test_a_public_asker_hears_of_no_private_peer() -> None:
     encoded = encode_answer(Answer(FIND_NODE, b"key", closer=PEERS), Scope.PUBLIC)
     assert parse_answer(encoded, Scope.LOOPBACK).closer == ()
