@@ -19,6 +19,7 @@ from node.network.limits import (
     MAX_BODIES_PER_BLOCK,
     MAX_CONNECTIONS,
     MAX_CONNECTIONS_PER_BLOCK,
+    MAX_COUNTERS,
     MAX_HANDSHAKES,
     MAX_HANDSHAKES_PER_BLOCK,
     MAX_REMEMBERED,
@@ -81,7 +82,10 @@ class Admission:
 
     def blame(self, peer_id: bytes, host: str | None, fault: str) -> bool:
         """Count a fault; whether the peer is to be sent away."""
-        self.counters[f"fault:{fault}"] += 1
+        name = f"fault:{fault}"
+        # What a peer says may end up in a fault's name; it must not make the table grow for ever.
+        known = name in self.counters or len(self.counters) < MAX_COUNTERS
+        self.counters[name if known else "fault:other"] += 1
         now = trio.current_time()
         if host is not None:
             self.blame_host(host)

@@ -83,6 +83,9 @@ REFUSAL: Final = 600.0
 MAX_REMEMBERED: Final = 4_096
 """Peers, and blocks, whose faults are remembered; the oldest is forgotten first."""
 
+MAX_COUNTERS: Final = 128
+"""Names of counters; there are some thirty. What comes after them is counted as `fault:other`."""
+
 # Bodies (protocol §8)
 
 MAX_BODIES: Final = 32

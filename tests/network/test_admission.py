@@ -17,6 +17,7 @@ from node.network.limits import (
     MAX_BODIES_PER_BLOCK,
     MAX_CONNECTIONS,
     MAX_CONNECTIONS_PER_BLOCK,
+    MAX_COUNTERS,
     MAX_HANDSHAKES,
     MAX_HANDSHAKES_PER_BLOCK,
     MAX_STREAMS_PER_PEER,
@@ -41,6 +42,17 @@ async def test_a_peer_over_its_fault_budget_is_refused_for_a_while(mock_clock: M
     assert admission.counters["fault:5.6.0"] == FAULTS_PER_PEER
     mock_clock.jump(REFUSAL + 1)
     assert not admission.refuses(b"peer")
+
+
+async def test_new_names_of_faults_do_not_grow_the_counters_for_ever() -> None:
+    admission = Admission()
+    for number in range(2 * MAX_COUNTERS):
+        admission.blame(b"peer", PUBLIC, f"4.9.{number}")
+    assert admission.counters["fault:4.9.0"] == 1
+    assert len(admission.counters) == MAX_COUNTERS + 1
+    assert admission.counters["fault:other"] == MAX_COUNTERS
+    admission.blame(b"peer", PUBLIC, "4.9.0")
+    assert admission.counters["fault:4.9.0"] == 2
 
 
 async def test_old_faults_do_not_add_up(mock_clock: MockClock) -> None:
