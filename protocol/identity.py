@@ -257,6 +257,14 @@ class NodesRecord:
             refuse_ahead(seq, now, NODES_KIND)
         return cls(envelope.public_key, address_of(envelope.public_key), nodes, seq, data)
 
+    def replaces(self, other: "NodesRecord") -> bool:
+        """Whether this is the newer of two records of one owner (§3)."""
+        return newer(self.seq, self._payload, other.seq, other._payload)
+
+    @property
+    def _payload(self) -> bytes:
+        return Record.decode(self.record, MAX_NODES_RECORD).payload
+
 
 def build_nodes(key: SigningKey, nodes: Iterable[Peer], seq: int) -> NodesRecord:
     """The owner's nodes/1 record, private addresses left out; LocalProtocolError if none would take it."""

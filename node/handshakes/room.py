@@ -24,7 +24,7 @@ from node.storage import Batch, Store, StoreUnavailable
 from protocol import handshake as handshakes
 from protocol.errors import RemoteProtocolError
 from protocol.handshake import State
-from protocol.identity import IdentityRecord
+from protocol.identity import NODES_KIND, IdentityRecord
 from protocol.link import ContactLink
 from protocol.receipt import KIND as RECEIPT
 from protocol.receipt import MAX_RECORD_BYTES, parse_receipt
@@ -157,6 +157,7 @@ class Handshakes:
         Raises RemoteProtocolError for a record that is not its author's to send.
         """
         about_us: list[bytes] = []
+        nodes: list[bytes] = []
         effects: list[Effect] = []
         for data in records:
             kind = Record.decode(data, MAX_RECORD_BYTES).kind
@@ -165,6 +166,10 @@ class Handshakes:
             elif kind == RECEIPT:
                 receipt = parse_receipt(data, author.public_key)
                 effects.append(self._outbox.receipt(batch, receipt, author.address))
+            elif kind == NODES_KIND:
+                nodes.append(data)
+        if nodes and self._names.learn_nodes(batch, nodes, author, now):
+            effects.append(lambda: self._outbox.wake(author.address))
         if about_us and self._consent.learn(batch, about_us, author, now):
             effects.append(lambda: self._learned(author.address))
         return tuple(effects)

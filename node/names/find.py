@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 import trio
 
 from node.names.errors import KeyChanged, NotFoundYet
+from node.names.nodes import SentNodes
 from node.names.pins import Pin, Pins
 from node.runtime.clock import Clock
 from node.runtime.errors import NodeError
 from node.storage import Batch, Store
 from protocol.errors import RemoteProtocolError
 from protocol.identity import IdentityRecord
-from protocol.peers import is_peer_id
+from protocol.peers import Peer
 
 if TYPE_CHECKING:
     from node.network.addresses import PeerAddress
@@ -71,6 +72,7 @@ class Finder:
     def __init__(
         self,
         pins: Pins,
+        nodes: SentNodes,
         store: Store,
         directory: Directory,
         ask: Ask,
@@ -78,6 +80,7 @@ class Finder:
         doubtful: Callable[[], bool],
     ) -> None:
         self._pins = pins
+        self._nodes = nodes
         self._store = store
         self._directory = directory
         self._ask = ask
@@ -93,11 +96,11 @@ class Finder:
         return None if pin is None else self._valid(pin, now)
 
     def nodes_of(self, address: str) -> "list[PeerAddress]":
-        """The nodes of an owner: those of its record, then those of its links. One without addresses is
-        for the network to find.
+        """The nodes of an owner: those of its record, then those it told us of in letters, then those of
+        its links. One without addresses is for the network to find.
         """
         pin = self._pins.get(address)
-        return [] if pin is None else _nodes(pin)
+        return [] if pin is None else _nodes(pin, self._nodes.get(address))
 
     async def find(self, address: str, now: int, *, fresh: bool = False) -> IdentityRecord:
         """The owner's record: the known one while it is fresh, else the newest that can be had; with `fresh`
@@ -223,19 +226,18 @@ class Finder:
             self._tried.popitem(last=False)
 
 
-def _nodes(pin: Pin) -> "list[PeerAddress]":
+def _nodes(pin: Pin, told: Sequence[Peer]) -> "list[PeerAddress]":
     # Loading libp2p takes a second, which commands on a closed store have no use for.
     from node.network.addresses import PeerAddress, parse_peer
     from node.network.errors import BadAddress
 
     known: dict[bytes, dict[str, None]] = {}
-    for node in pin.record.nodes if pin.record is not None else ():
+    for node in (*(pin.record.nodes if pin.record is not None else ()), *told):
         known.setdefault(node.peer_id, {}).update(dict.fromkeys(node.addrs))
     for hint in pin.hints:
         try:
             peer = parse_peer(hint)
         except BadAddress:
             continue
-        if is_peer_id(peer.peer_id):
-            known.setdefault(peer.peer_id, {}).update(dict.fromkeys(peer.addrs))
+        known.setdefault(peer.peer_id, {}).update(dict.fromkeys(peer.addrs))
     return [PeerAddress(peer_id, tuple(addrs)) for peer_id, addrs in known.items()]

@@ -1,5 +1,5 @@
 """The room's one object: what a person typed becomes a target, and an address becomes an owner's record.
-The parts are contacts.py, pins.py and find.py.
+The parts are contacts.py, pins.py, nodes.py and find.py.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from node.names.contacts import Contact, Contacts, same_name
 from node.names.errors import ContactError, UnknownRecipient
 from node.names.find import Ask, Directory, Finder
+from node.names.nodes import SentNodes
 from node.names.pins import Pin, Pins
 from node.runtime.clock import Clock
 from node.runtime.errors import UsageError
@@ -57,7 +58,8 @@ class Names:
         self._clock = clock
         self._contacts = Contacts(store)
         self._pins = Pins(store)
-        self._finder = Finder(self._pins, store, directory, ask, clock, doubtful)
+        self._nodes = SentNodes(store, doubtful)
+        self._finder = Finder(self._pins, self._nodes, store, directory, ask, clock, doubtful)
 
     # The address book
 
@@ -131,6 +133,12 @@ class Names:
     def learn_link(self, batch: Batch, link: ContactLink) -> None:
         """Pin the key that a link carries, and remember where it says the owner is. Raises KeyChanged."""
         self._pins.learn_link(batch, link)
+
+    def learn_nodes(self, batch: Batch, records: Sequence[bytes], author: IdentityRecord, now: int) -> bool:
+        """Keep the newest `nodes/1` record of a letter's author; whether anything changed. Raises
+        RemoteProtocolError for one that is not the author's, or is ahead of `now` (Unix ms).
+        """
+        return self._nodes.learn(batch, records, author, now)
 
     def cached(self, address: str, now: int) -> IdentityRecord | None:
         """The known record, if it is valid at `now` (Unix ms)."""

@@ -51,6 +51,9 @@ CONTACT: Final = Space(
 CONTACT_INDEX: Final = Space(
     "contact-index", 22, ("bytes",), "(keyed hash of a name, Mailio or e-mail address) → contact's id"
 )
+NODES: Final = Space(
+    "nodes", 23, ("bytes",), "(keyed hash of an owner's address) → its newest `nodes/1` record"
+)
 OURS: Final = Space("ours", 30, ("bytes",), "(keyed hash of a sender's address) → what we let it do")
 THEIRS: Final = Space("theirs", 31, ("bytes",), "(keyed hash of an owner's address) → what it lets us do")
 INVITATION: Final = Space(
@@ -98,6 +101,7 @@ SPACES: Final[tuple[Space, ...]] = (
     PIN,
     CONTACT,
     CONTACT_INDEX,
+    NODES,
     OURS,
     THEIRS,
     INVITATION,

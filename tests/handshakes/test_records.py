@@ -12,19 +12,21 @@ from node.runtime.worker import open_worker
 from node.storage import Batch, StoreUnavailable
 from protocol.errors import RemoteProtocolError
 from protocol.handshake import Sender, State, Terms, accept
+from protocol.identity import Peer, build_nodes
 from protocol.receipt import Receipt, sign_receipt
 from protocol.record import sign_record
 from protocol.status import MALFORMED, OK
 from tests.handshakes.conftest import House, Post, build
 from tests.kit.gates import open_party
 from tests.kit.hostile import damaged
-from tests.kit.owners import GRANT, NOW, owner
+from tests.kit.owners import GRANT, NOW, PEER_ID, owner
 from tests.kit.stores import Trouble
 
 ALICE, BOB, EVE = owner("alice"), owner("bob"), owner("eve")
 ACCEPTED = accept(
     BOB.key, Sender(address=ALICE.address), Terms(), previous=None, fresh_grant=GRANT, now=NOW
 ).record
+NODES = build_nodes(BOB.key, [Peer(PEER_ID)], NOW).record
 RECEIPT = sign_receipt(Receipt(bytes(32), bytes(32), OK, (), NOW), BOB.key)
 
 
@@ -37,7 +39,11 @@ async def take(records: list[bytes], path: Path) -> Batch:
         return batch
 
 
-@given(st.lists(st.one_of(st.binary(max_size=300), damaged(ACCEPTED), damaged(RECEIPT)), max_size=4))
+@given(
+    st.lists(
+        st.one_of(st.binary(max_size=300), damaged(ACCEPTED), damaged(RECEIPT), damaged(NODES)), max_size=4
+    )
+)
 def test_records_are_taken_or_refused(records: list[bytes]) -> None:
     from tempfile import TemporaryDirectory
 
@@ -53,7 +59,8 @@ def test_records_are_taken_or_refused(records: list[bytes]) -> None:
 
 async def test_record_of_another_author_is_refused(tmp_path: Path) -> None:
     others = sign_receipt(Receipt(bytes(32), bytes(32), OK, (), NOW), EVE.key)
-    for record in (others, b"", ACCEPTED[:-1]):
+    nodes = build_nodes(EVE.key, [Peer(PEER_ID)], NOW).record
+    for record in (others, nodes, b"", ACCEPTED[:-1], NODES[:-1]):
         with pytest.raises(RemoteProtocolError) as refusal:
             await take([record], tmp_path)
         assert refusal.value.status == MALFORMED
@@ -62,6 +69,30 @@ async def test_record_of_another_author_is_refused(tmp_path: Path) -> None:
 async def test_unknown_kinds_and_unknown_letters_are_passed_over(tmp_path: Path) -> None:
     unknown = sign_record("surprise/7", {}, BOB.key).encode()
     assert (await take([unknown, RECEIPT], tmp_path)).is_empty
+
+
+async def test_where_the_author_is_now_wakes_what_waits_for_it(alice: House) -> None:
+    alice.post.asleep.add("bob")
+    await alice.party.write(lambda batch: alice.names.learn(batch, BOB.identity, NOW))
+    await alice.handshakes.accept(BOB.address)
+    await trio.testing.wait_all_tasks_blocked()
+    alice.post.asleep.clear()
+    assert accepts_tried(alice) == 0
+    batch = Batch()
+    effects = alice.handshakes.take_records(batch, BOB.identity, [NODES], NOW)
+    await alice.party.store.write(batch)
+    for effect in effects:
+        effect()
+    await trio.testing.wait_all_tasks_blocked()
+    assert accepts_tried(alice) == 1
+    assert [node.peer_id for node in alice.names.nodes_of(BOB.address)] == [PEER_ID]
+    again = Batch()
+    assert alice.handshakes.take_records(again, BOB.identity, [NODES], NOW) == ()
+    assert again.is_empty
+
+
+def accepts_tried(house: House) -> int:
+    return sum(kind == "accept" for _, _, kind, _, _ in house.post.log)
 
 
 @pytest.fixture

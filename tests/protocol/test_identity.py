@@ -283,6 +283,14 @@ def test_nodes_travel_without_private_addresses() -> None:
     assert caught.value.status == TIME
 
 
+def test_the_newer_nodes_replace_the_older_ones() -> None:
+    first, later = (build_nodes(SECRETS.signing_key, NODES, seq) for seq in (NOW, NOW + 1))
+    tied = build_nodes(SECRETS.signing_key, (), NOW)
+    assert (later.replaces(first), first.replaces(later)) == (True, False)
+    assert first.replaces(tied) != tied.replaces(first)
+    assert not first.replaces(first)
+
+
 def test_another_kind_is_no_identity() -> None:
     for data in (
         sign_record("identity/2", PAYLOAD, SECRETS.signing_key).encode(),
