@@ -111,12 +111,13 @@ def own_peer_id(ground: Ground) -> bytes:
 def _profile(ground: Ground, network: Network | None) -> Profile:
     limits = ground.config.limits
 
-    def nodes() -> list[Peer]:
-        announced = network is not None and ground.config.network.announce == "all"
-        return [node_of(network.peer_id, network.public_addrs())] if announced and network else []
+    def ours() -> list[Peer]:
+        return [node_of(network.peer_id, network.public_addrs())] if network else []
 
     capabilities = Capabilities(max_letter=limits.letter_size, protocols=PROTOCOLS)
-    return Profile(nodes=nodes, capabilities=capabilities, price=limits.price)
+    if ground.config.network.announce == "all":
+        return Profile(nodes=ours, capabilities=capabilities, price=limits.price)
+    return Profile(told_nodes=ours, capabilities=capabilities, price=limits.price)
 
 
 class Notices:

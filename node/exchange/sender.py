@@ -24,6 +24,7 @@ from node.runtime.worker import Worker, WorkerError
 from node.storage import Batch, Store
 from node.storage import schema as spaces
 from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.handshake import State
 from protocol.identity import IdentityRecord
 from protocol.keys import SigningKey
 from protocol.letter import Inner, envelope_id, payload_hash, sign_inner
@@ -148,6 +149,7 @@ class SealedCarrier:
         records = letter.records
         if letter.kind in ("letter", "request"):
             records += self._consent.way_back(batch, record, now)
+        records += self._nodes(batch, recipient.address, now)
         inner = Inner(
             letter_id=letter.letter_id,
             to=record.public_key,
@@ -163,6 +165,16 @@ class SealedCarrier:
         batch.put(spaces.LAST_SENT, place, {"letterId": letter.letter_id})
         await consignment.keep(batch, recipient, parcel.encode())
         return parcel
+
+    def _nodes(self, batch: Batch, address: str, now: int) -> tuple[bytes, ...]:
+        """Where our nodes are, for whom we have accepted, if not everyone may know (§3, `nodes/1`)."""
+        if self._consent.state(address, now, batch) is not State.ACCEPTED:
+            return ()
+        nodes = self._identity.nodes_record(now)
+        if nodes is None:
+            return ()
+        self._identity.save(batch)
+        return (nodes,)
 
     async def _fits_first_contact(self, trip: _Trip) -> bool:
         """Whether a stranger may send this (§6): small, and plain text if there is a message at all."""

@@ -9,15 +9,14 @@ from typing import Final
 import trio
 
 from node.identity.files import Sealer, link_ends, load_chain, load_secrets, oldest_week, write_chain
+from node.identity.state import State
 from node.runtime.errors import NodeError, UsageError
 from node.runtime.home import Home
 from node.runtime.rooms import Warning_
 from node.storage import Batch, Store
 from node.storage.schema import META
-from protocol.cbor import Value
 from protocol.errors import LocalProtocolError
-from protocol.fields import Fields
-from protocol.identity import Capabilities, Host, IdentityRecord, Peer, build_identity
+from protocol.identity import Capabilities, Host, IdentityRecord, Peer, build_identity, build_nodes
 from protocol.keys import Secrets, SigningKey, root_of
 from protocol.link import ContactLink
 from protocol.peers import MAX_ADDRS, is_private_multiaddr
@@ -45,25 +44,15 @@ def _no_hosts() -> tuple[Host, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What the record says besides keys; other rooms know it. `nodes` may hold private addresses: they
-    are never published.
+    """What the records say besides keys; other rooms know it. `nodes` are for everyone, `told_nodes` for
+    those that we have accepted; either may hold private addresses: they are never published.
     """
 
     nodes: Callable[[], Sequence[Peer]] = _no_peers
+    told_nodes: Callable[[], Sequence[Peer]] = _no_peers
     hosts: Callable[[], Sequence[Host]] = _no_hosts
     capabilities: Capabilities = Capabilities()  # noqa: RUF009 - frozen
     price: int = DEFAULT_PRICE
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    """What is kept in the store: the last content (as its hash) and since when (Unix ms) it stands."""
-
-    content: bytes = b""
-    changed: int = 0
-    birth: bytes | None = None
-    birth_tried: int = 0
-    confirmed: bool = False
 
 
 class Identity:
@@ -80,7 +69,7 @@ class Identity:
         self._prekeys: dict[int, bytes] = {}
         self._store: Store | None = None
         self._profile = Profile()
-        self._state = _State()
+        self._state = State()
         self._built: tuple[int, IdentityRecord] | None = None
         self._listeners: list[Callable[[], None]] = []
 
@@ -89,7 +78,7 @@ class Identity:
         no node and no change is remembered.
         """
         self._store, self._profile = store, profile
-        self._state = _read_state(store.get(META, META_KEY))
+        self._state = State.read(store.get(META, META_KEY))
         self._built = None
 
     def on_change(self, listener: Callable[[], None]) -> None:
@@ -144,6 +133,20 @@ class Identity:
             self._built = created, self._build(created)
         return self._built[1]
 
+    def nodes_record(self, now: int) -> bytes | None:
+        """Our `nodes/1` record as of `now` (Unix ms), for letters to those that we have accepted (protocol
+        §3); None where our IdentityRecord tells everyone. Its seq is when it last changed, so `save` what
+        this may change before it goes out.
+        """
+        nodes = _peers(self._profile.told_nodes())
+        if not nodes:
+            return None
+        content = _hash(nodes)
+        if content != self._state.told:
+            seq = next_seq(self._state.told_changed, now)
+            self._state = replace(self._state, told=content, told_changed=seq)
+        return build_nodes(self.signing_key, nodes, self._state.told_changed).record
+
     def content_changed(self, now: int) -> None:
         """Look whether what the record says has changed, and tell the listeners if so."""
         content = self._content()
@@ -161,12 +164,14 @@ class Identity:
         if self._state.changed > now + MAX_AHEAD_MS:
             self._state = replace(self._state, changed=now)
             self._built = None
+        if self._state.told_changed > now + MAX_AHEAD_MS:
+            self._state = replace(self._state, told_changed=now)
 
     def save(self, batch: Batch) -> None:
         """Add what is to be remembered to the batch, if anything is."""
-        if self._store is None or self._state == _read_state(self._store.get(META, META_KEY)):
+        if self._store is None or self._state == State.read(self._store.get(META, META_KEY)):
             return
-        batch.put(META, META_KEY, _state_value(self._state))
+        batch.put(META, META_KEY, self._state.value())
 
     def link(self, addrs: Sequence[str] = (), invitation: bytes | None = None) -> str:
         """Our contact link with these addresses (each with `/p2p/`); public ones first, as many as a
@@ -228,10 +233,9 @@ class Identity:
     def _content(self) -> bytes:
         """A hash over all that the record says but its keys and times."""
         profile = self._profile
-        nodes = sorted((node.peer_id, _published(node.addrs)) for node in profile.nodes())
+        nodes = [(node.peer_id, node.addrs) for node in _peers(profile.nodes())]
         hosts = sorted((h.peer_id, _published(h.addrs), h.account, h.roles) for h in profile.hosts())
-        said = repr((nodes, hosts, profile.capabilities, profile.price, self._state.birth))
-        return hashlib.blake2b(said.encode(), digest_size=16).digest()
+        return _hash((nodes, hosts, profile.capabilities, profile.price, self._state.birth))
 
     def _build(self, created: int) -> IdentityRecord:
         try:
@@ -239,7 +243,7 @@ class Identity:
                 self.secrets,
                 self._chain,
                 hosts=self._profile.hosts(),
-                nodes=[Peer(node.peer_id, _published(node.addrs)) for node in self._profile.nodes()],
+                nodes=_peers(self._profile.nodes()),
                 capabilities=self._profile.capabilities,
                 price=self._profile.price,
                 birth=self._state.birth,
@@ -267,30 +271,14 @@ def node_of(peer_id: bytes, addrs: Sequence[str]) -> Peer:
     return Peer(peer_id, tuple(plain))
 
 
+def _peers(nodes: Sequence[Peer]) -> list[Peer]:
+    """Nodes as records name them: in order, with public addresses only."""
+    return sorted((Peer(n.peer_id, _published(n.addrs)) for n in nodes), key=lambda n: n.peer_id)
+
+
+def _hash(content: object) -> bytes:
+    return hashlib.blake2b(repr(content).encode(), digest_size=16).digest()
+
+
 def _published(addrs: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted({addr for addr in addrs if not is_private_multiaddr(addr)}))[:MAX_ADDRS]
-
-
-def _read_state(value: Value) -> _State:
-    if value is None:
-        return _State()
-    fields = Fields(value, "identity state")
-    return _State(
-        content=fields.bytes("content"),
-        changed=fields.int("changed"),
-        birth=fields.optional_bytes("birth"),
-        birth_tried=fields.int("birthTried"),
-        confirmed=fields.flag("confirmed"),
-    )
-
-
-def _state_value(state: _State) -> dict[str, Value]:
-    value: dict[str, Value] = {
-        "content": state.content,
-        "changed": state.changed,
-        "birthTried": state.birth_tried,
-        "confirmed": state.confirmed,
-    }
-    if state.birth is not None:
-        value["birth"] = state.birth
-    return value

@@ -9,7 +9,7 @@ from node.identity.own import DAY_MS, MAX_WEEKS
 from node.runtime.errors import NodeError, UsageError
 from node.runtime.home import Home
 from node.storage import Batch, Store
-from protocol.identity import Capabilities, IdentityRecord, Peer
+from protocol.identity import Capabilities, IdentityRecord, NodesRecord, Peer
 from protocol.keys import words_of
 from protocol.link import ContactLink
 from protocol.prekeys import FIRST_WEEK, WEEK_MS, Chain, week_of
@@ -104,6 +104,53 @@ async def test_a_change_makes_a_new_one_at_once_and_is_told(identity: Identity, 
     assert second.replaces(first)
     identity.content_changed(NOW + 5)
     assert len(told) == 2
+
+
+async def test_nodes_for_accepted_senders_travel_apart(identity: Identity, store: Store) -> None:
+    identity.attach(store, Profile(told_nodes=Addresses(PUBLIC, PRIVATE, LOOPBACK).nodes))
+    data = identity.nodes_record(NOW)
+    assert data is not None
+    record = NodesRecord.parse(data, NOW)
+    assert (record.address, record.nodes, record.seq) == (
+        identity.address,
+        (Peer(PEER_ID, (PUBLIC,)),),
+        NOW,
+    )
+    assert identity.record(NOW).nodes == ()
+
+
+async def test_nodes_that_everyone_may_know_need_no_record_apart(identity: Identity, store: Store) -> None:
+    identity.attach(store, Profile(Addresses(PUBLIC).nodes))
+    assert identity.nodes_record(NOW) is None
+
+
+async def test_a_nodes_record_is_new_only_when_the_nodes_are(
+    identity: Identity, home: Home, store: Store
+) -> None:
+    addresses = Addresses(PUBLIC)
+    profile = Profile(told_nodes=addresses.nodes)
+    identity.attach(store, profile)
+    first = identity.nodes_record(NOW)
+    assert await save(identity, store)
+    again = load(home, KEY)
+    again.attach(store, profile)
+    assert again.nodes_record(NOW + 2 * DAY_MS) == identity.nodes_record(NOW + DAY_MS) == first
+    assert not await save(again, store)
+    addresses.addrs = ("/ip4/9.9.9.9/tcp/1",)
+    changed = again.nodes_record(NOW - DAY_MS)  # the clock was set back: the newer one must win even so
+    assert first is not None
+    assert changed is not None
+    assert NodesRecord.parse(changed, NOW).seq == NOW + 1
+    assert NodesRecord.parse(changed, NOW).replaces(NodesRecord.parse(first, NOW))
+
+
+async def test_nodes_dated_by_a_clock_that_ran_ahead_are_dated_anew(identity: Identity, store: Store) -> None:
+    identity.attach(store, Profile(told_nodes=Addresses(PUBLIC).nodes))
+    identity.nodes_record(NOW + DAY_MS)
+    identity.mend_time(NOW)
+    data = identity.nodes_record(NOW)
+    assert data is not None
+    assert NodesRecord.parse(data, NOW).seq == NOW
 
 
 async def test_order_of_addresses_is_no_change(identity: Identity, store: Store) -> None:

@@ -25,7 +25,7 @@ from node.network import PeerAddress
 from node.outbox import Letter
 from node.outbox.submission import Message
 from node.runtime.clock import ClockWatch, TrioClock
-from node.runtime.config import Config, LimitsConfig
+from node.runtime.config import Config, LimitsConfig, NetworkConfig
 from node.runtime.events import Events
 from node.runtime.home import Home
 from node.storage import open_store, unlock
@@ -166,10 +166,12 @@ class Street:
         *,
         inline: bool = True,
         limits: LimitsConfig = CHEAP,
+        announce: str = "all",
         folder: str | None = None,
     ) -> House:
         """Open the house of this name where it was left, or a new one; `folder` is where, if not there."""
-        house = await self._nursery.start(self._live, name, folder or name, opener, inline, limits)
+        config = Config(network=NetworkConfig(announce=announce), limits=limits)
+        house = await self._nursery.start(self._live, name, folder or name, opener, inline, config)
         assert isinstance(house, House)
         return house
 
@@ -216,12 +218,12 @@ class Street:
         folder: str,
         opener: Opener,
         inline: bool,
-        limits: LimitsConfig,
+        config: Config,
         task_status: trio.TaskStatus[House] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         ended = trio.Event()
         try:
-            rooms = _open_house(self.path / folder, name, self.wires, opener, inline, limits, ended)
+            rooms = _open_house(self.path / folder, name, self.wires, opener, inline, config, ended)
             async with rooms as house:
                 task_status.started(house)
                 await house.stop.wait()
@@ -238,7 +240,7 @@ async def _open_house(
     wires: Wires,
     opener: Opener,
     inline: bool,
-    limits: LimitsConfig,
+    config: Config,
     ended: trio.Event,
 ) -> AsyncIterator[House]:
     home = Home(path)
@@ -248,7 +250,7 @@ async def _open_house(
     async with open_store(home.database, key, inline=inline, opener=opener) as store:
         watch = ClockWatch(clock, BUILD_DATE_MS)
         workers: Any = worker
-        ground = Ground(home, Config(limits=limits), key, store, workers, workers, clock, watch, Events())
+        ground = Ground(home, config, key, store, workers, workers, clock, watch, Events())
         people = Acquaintances()
         async with trio.open_nursery() as nursery:
             wire = Wire(wires, own_peer_id(ground), nursery, people.is_accepted)

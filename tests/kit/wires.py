@@ -131,7 +131,9 @@ Handler = Callable[[WireChannel], Awaitable[None]]
 
 
 class Wire:
-    """One node's network. `blamed` is every fault that was counted, with the peer who made it."""
+    """One node's network. `blamed` is every fault that was counted, with the peer who made it; `addrs` are
+    its public addresses, without `/p2p/`.
+    """
 
     def __init__(
         self, wires: Wires, peer_id: bytes, nursery: trio.Nursery, is_accepted: Callable[[bytes], bool]
@@ -139,6 +141,7 @@ class Wire:
         self.peer_id, self.peer_id_text = peer_id, peer_id_text(peer_id)
         self.blamed: list[tuple[bytes, str]] = []
         self.counters: Counter[str] = Counter()
+        self.addrs: list[str] = []
         self.awake = True
         self._wires, self._nursery = wires, nursery
         self.bodies = Bodies(is_accepted)
@@ -158,7 +161,7 @@ class Wire:
         return [f"/ip4/127.0.0.1/tcp/4101/p2p/{self.peer_id_text}"]
 
     def public_addrs(self) -> list[str]:
-        return []
+        return [f"{addr}/p2p/{self.peer_id_text}" for addr in self.addrs]
 
     def is_connected(self, peer_id: bytes) -> bool:
         return False
