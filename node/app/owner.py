@@ -22,7 +22,7 @@ from node.storage import Batch
 from protocol.exchange_identity import PROTOCOL_ID as IDENTITY
 from protocol.identity import Capabilities, Peer
 from protocol.keys import SigningKey, mailbox_of
-from protocol.letter import MAX_ENVELOPE
+from protocol.letter import MAX_ENVELOPE, MAX_INNER
 from protocol.offer import PROTOCOL_ID as LETTER
 from protocol.status import FAILED, Status
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 PROTOCOLS: Final = (IDENTITY, LETTER)
 """What our nodes speak, as our IdentityRecord says it."""
+
+SEALING: Final = MAX_ENVELOPE - MAX_INNER
+"""Bytes that sealing adds to a letter: the operator's limit is the letter's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         peer_id,
         ground.clock,
         ground.searcher,
-        limits=Limits(letter_bytes=min(limits.letter_size, MAX_ENVELOPE), price=limits.price),
+        limits=Limits(letter_bytes=limits.letter_size + SEALING, price=limits.price),
         doubtful=ground.doubtful,
         fullness=mailbox.room,
     )
