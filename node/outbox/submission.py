@@ -111,4 +111,5 @@ def _shown(text: str, target: Target) -> str:
 
 
 def _mailboxes(targets: Iterable[Target]) -> tuple[tuple[str, str], ...]:
-    return tuple((target.name or "", mailbox_of(target.address)) for target in targets)
+    """As the letter shows them: what the owner calls people in the address book is nobody's business."""
+    return tuple(("", mailbox_of(target.address)) for target in targets)
