@@ -3,7 +3,7 @@
 import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import trio
@@ -135,10 +135,9 @@ class Channels:
         peer_id = stream.muxed_conn.peer_id.to_bytes()
         channel = self._channel(stream, peer_id, max_frame, deadline, served=True)
         try:
-            await handler(channel)
-            await channel.close()
-        except ChannelClosed:
-            await channel.close()
+            with suppress(ChannelClosed):
+                await handler(channel)
+            await channel.finish()
         except PeerUnreachable as error:
             log.debug("%s: %s", protocol_id, error)
         except RemoteProtocolError as error:

@@ -258,6 +258,7 @@ class Network:
                 peer, identify.PROTOCOL, max_frame=identify.MAX_FRAME, deadline=identify.DEADLINE
             ) as channel:
                 answer = identify.parse(await channel.receive(), remote.scope)
+                await channel.close()  # it carries one answer only, and the other end waits for this
             self._connections.identified(remote.peer_id, answer)
             told = PeerAddress(remote.peer_id, answer.addrs)
             self.kad.is_server(told, server=kad.PROTOCOL in answer.protocols)

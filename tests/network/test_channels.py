@@ -293,3 +293,38 @@ async def test_streams_that_rest_for_long_are_closed(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(channels, "POOL_IDLE", 0.0)
         await alice._channels.sweep()
         await until(lambda: ended == [alice.peer_id])
+
+
+async def once(channel: Channel) -> None:
+    await channel.send(await channel.receive())
+
+
+def was_reset(channel: Channel) -> bool:
+    """Whether the other end reset the stream under a channel."""
+    muxed = getattr(channel._stream, "muxed_stream")  # noqa: B009 - upstream's interface does not name it
+    return bool(muxed.reset_received)
+
+
+async def test_an_answer_is_not_followed_by_a_reset() -> None:
+    """js-libp2p 3 drops an answer that it has not read when the reset comes."""
+    async with (
+        pair(once) as (alice, _, peer),
+        alice.channel(peer, PROTOCOL, max_frame=FRAME, deadline=DEADLINE) as channel,
+    ):
+        await channel.send(b"hello")
+        assert await channel.receive() == b"hello"
+        with pytest.raises(ChannelClosed):
+            await channel.receive()
+        assert await exchange(alice, peer) == b"hello"  # whatever bob sent behind his answer is here by now
+        assert not was_reset(channel)
+
+
+async def test_who_never_closes_is_reset_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.network.channel.CLOSE_TIMEOUT", SHORT)
+    async with (
+        pair(once) as (alice, _, peer),
+        alice.channel(peer, PROTOCOL, max_frame=FRAME, deadline=DEADLINE) as channel,
+    ):
+        await channel.send(b"hello")
+        assert await channel.receive() == b"hello"
+        await until(lambda: was_reset(channel))
