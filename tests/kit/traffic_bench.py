@@ -8,7 +8,6 @@ import os
 import secrets
 import signal
 import statistics
-import textwrap
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -53,12 +52,14 @@ PAUSE_S: Final = 1.0
 RUBBISH_S: Final = 0.02
 """Seconds between two pieces of rubbish, from one sender after the other."""
 
+_LINES: Final = "\n".join(secrets.token_hex(36) for _ in range(TEXT_BYTES // 73 - 1))
+
 Figures = dict[str, Any]
 
 
 def text() -> str:
-    """The text of a letter, in lines."""
-    return textwrap.fill(secrets.token_hex(TEXT_BYTES // 2), 72)
+    """The text of a letter, in lines, no two alike; making it is not to be part of what is measured."""
+    return secrets.token_hex(36) + "\n" + _LINES
 
 
 async def friends(asks: Callable[[str, str, Any], Awaitable[Any]], one: str, other: Process) -> None:
