@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from node.runtime.clock import Clock, ClockWatch
@@ -12,7 +13,7 @@ from node.storage.schema import DHT, PEERS
 from protocol.cbor import Value
 from protocol.errors import RemoteProtocolError
 from protocol.fields import Fields
-from protocol.identity import IdentityRecord, dht_key, parse_dht_value
+from protocol.identity import DHT_PREFIX, IdentityRecord, dht_key, parse_dht_value
 from protocol.stamps import verify_birth
 
 if TYPE_CHECKING:
@@ -83,17 +84,25 @@ class StoredRecords:
     def __init__(self, store: Store, rules: IdentityRules) -> None:
         self._store = store
         self._rules = rules
+        self._listeners: list[Callable[[str], None]] = []
+
+    def on_put(self, listener: Callable[[str], None]) -> None:
+        """Have `listener` called with the address of each record that is put. It must not block."""
+        self._listeners.append(listener)
 
     def items(self) -> Iterable[tuple[bytes, bytes]]:
         rows: Any = self._store.walk(DHT)
         for key, value in rows:
-            self._rules.trust(value[PUT_BYTES:])
+            with suppress(RemoteProtocolError):  # what no reader takes any more is dropped by who loads it
+                self._rules.trust(value[PUT_BYTES:])
             yield key[0], value
 
     async def put(self, key: bytes, value: bytes) -> None:
         batch = Batch()
         batch.put(DHT, (key,), value)
         await self._store.write(batch, sync=False)
+        for listener in self._listeners:
+            listener(key.removeprefix(DHT_PREFIX).decode())
 
     async def delete(self, key: bytes) -> None:
         batch = Batch()

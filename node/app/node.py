@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Final
 
 import trio
 
@@ -16,6 +17,7 @@ from node.app.ground import Ground, first_peers, open_ground
 from node.app.owner import Owner, open_owner
 from node.app.selfdelivery import SelfDelivery
 from node.app.status import owner_warnings, status_of, warnings_of
+from node.app.wakes import Wakes
 from node.exchange import Acquaintances, Receiver, SealedCarrier
 from node.identity import Identity, PeerClocks, Publisher, load_peer_key, serve_identity
 from node.network import Network, NetworkSettings, open_network, peer_id_text
@@ -34,6 +36,9 @@ DRAIN_S = 10.0
 
 TIDY_EVERY_S = 600.0
 """Seconds between two rounds of expiring what has run out; requests and letters live for days."""
+
+ADDRESSES_EVERY_S: Final = 60.0
+"""Seconds between two looks at our own addresses, some 0.1 ms each: a laptop moves from net to net."""
 
 Ready = Callable[[Desk], Awaitable[None]]
 
@@ -54,17 +59,18 @@ async def run_node(
             dht_server=True,
             agent=f"mailio-node/{node.__version__}",
         )
-        people = Acquaintances()
+        people, records = Acquaintances(), StoredRecords(ground.store, rules)
         async with open_network(
             settings,
             load_peer_key(home, ground.key),
             rules,
-            StoredRecords(ground.store, rules),
+            records,
             ground.clock,
             book=StoredPeers(ground.store),
             is_accepted=people.is_accepted,
         ) as network:
             async with open_owner(ground, network) as owner:
+                records.on_put(Wakes(owner.outbox.wake).put)
                 await _work(ground, network, owner, people, stop, ready)
 
 
@@ -97,6 +103,7 @@ async def _work(
             for task in (clocks.run, publisher.run, owner.outbox.run, owner.handshakes.run):
                 work.start_soon(task)
             work.start_soon(_tidy, ground, owner)
+            work.start_soon(watch_addresses, publisher)
             await api.start(partial(serve_api, make_api(desk), ground.home, shutdown=stop.wait))
             if ready is not None:
                 await ready(desk)
@@ -187,6 +194,13 @@ async def _tidy(ground: Ground, owner: Owner) -> None:
             except StoreUnavailable as fault:
                 log.warning("what has run out stays for now: %s", fault)
         await trio.sleep(TIDY_EVERY_S)
+
+
+async def watch_addresses(publisher: Publisher) -> None:
+    """Publish anew when our addresses are others: interfaces come and go, and nothing tells us."""
+    while True:
+        await trio.sleep(ADDRESSES_EVERY_S)
+        publisher.addresses_changed()
 
 
 async def _exhaust(ground: Ground, act: Callable[[Batch, int], int]) -> None:
