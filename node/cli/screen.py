@@ -124,7 +124,10 @@ def _seen(choices: Choices) -> Iterator[_Step]:
         )
         yield _Step("", "mailio config set network.announce contacts")
     else:
-        yield _Step("Whoever looks up your address finds your public key, and not where you are.")
+        yield _Step(
+            "Whoever looks up your address finds your public key, and not where you are. Your letters tell "
+            "that to those you have accepted; writing to someone accepts them too."
+        )
     yield _Step(
         "Nodes that you connect to see this machine's internet address. Letters, contacts and who has "
         "accepted whom are seen by nobody but you and those you write to."
