@@ -27,7 +27,7 @@ from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.handshake import State
 from protocol.identity import IdentityRecord
 from protocol.keys import SigningKey
-from protocol.letter import Inner, envelope_id, payload_hash, sign_inner
+from protocol.letter import LETTER_LIFE_MS, Inner, envelope_id, payload_hash, sign_inner
 from protocol.offer import (
     MAX_FIRST_CONTACT_BYTES,
     MAX_SERVICE_BYTES,
@@ -316,8 +316,9 @@ class SealedCarrier:
             return Result("delivered", status)
         if status.category == 5:
             return Result("refused", status, answer.text or detail)
-        if status == TOO_OFTEN and answer.until:
-            return Result("later", status, detail, until=answer.until)
+        if status == TOO_OFTEN and answer.until is not None and answer.until > self._clock.now():
+            until = min(answer.until, self._clock.now() + LETTER_LIFE_MS)
+            return Result("later", status, detail, until=until)
         return Result("later", status, detail, way=status.code.startswith(("4.2.", "4.3.")))
 
     def _check_receipt(self, trip: _Trip, record: bytes) -> None:
