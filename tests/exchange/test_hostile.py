@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import pytest
 import trio
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from node.exchange.wire import MAX_FRAME
@@ -27,7 +26,7 @@ from protocol.record import sign_record
 from protocol.stamps import NONCE_BYTES
 from protocol.stream import ContentRef, Place
 from tests.kit.client import Client, find_stamp
-from tests.kit.hostile import damaged, values
+from tests.kit.hostile import damaged, examples, values
 from tests.kit.houses import DAY_S, House, Street
 
 DAY_MS = round(DAY_S * 1000)
@@ -539,19 +538,6 @@ async def test_bodies_have_room_and_accepted_senders_a_reserve(scene: Scene) -> 
 
 
 # ---- anything
-
-
-def examples(strategy: st.SearchStrategy[T], count: int = 60) -> list[T]:
-    """What hypothesis makes of it. A house for each example would be slow, so they share one."""
-    found: list[T] = []
-
-    @settings(max_examples=count, database=None, suppress_health_check=list(HealthCheck))
-    @given(strategy)
-    def collect(data: T) -> None:
-        found.append(data)
-
-    collect()
-    return found
 
 
 async def never_breaks(scene: Scene, *frames: bytes) -> None:

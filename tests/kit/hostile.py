@@ -2,11 +2,15 @@
 
 import contextlib
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from protocol.cbor import Value
 from protocol.errors import RemoteProtocolError
+
+T = TypeVar("T")
 
 
 def damaged(valid: bytes) -> st.SearchStrategy[bytes]:
@@ -45,3 +49,16 @@ def parses_or_refuses(parse: Callable[[bytes], object], data: bytes) -> None:
     """The invariant of every parser: it returns, or raises RemoteProtocolError and nothing else."""
     with contextlib.suppress(RemoteProtocolError):
         parse(data)
+
+
+def examples(strategy: st.SearchStrategy[T], count: int = 60) -> list[T]:
+    """What hypothesis makes of it. A house for each example would be slow, so they share one."""
+    found: list[T] = []
+
+    @settings(max_examples=count, database=None, suppress_health_check=list(HealthCheck))
+    @given(strategy)
+    def collect(data: T) -> None:
+        found.append(data)
+
+    collect()
+    return found
