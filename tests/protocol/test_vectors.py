@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.vectors.make import TOPICS
-from tests.vectors.shape import FOLDER, Json, Topic
+from tests.vectors.shape import FOLDER, MAX_JSON_INT, Json, Topic
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
@@ -25,3 +25,16 @@ def test_names_of_topics_are_unique_and_written() -> None:
     names = [topic.name for topic in TOPICS]
     assert len(set(names)) == len(names)
     assert {f"{name}.json" for name in names} <= {path.name for path in FOLDER.glob("*.json")}
+
+
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+def test_no_number_needs_more_than_a_double(topic: Topic) -> None:
+    """JavaScript rounds those without a word."""
+    numbers: list[int] = []
+
+    def read(text: str) -> int:
+        numbers.append(int(text))
+        return int(text)
+
+    json.loads(topic.path.read_text(encoding="utf-8"), parse_int=read)
+    assert [number for number in numbers if abs(number) > MAX_JSON_INT] == []

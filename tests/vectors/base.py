@@ -18,7 +18,7 @@ COUNTING = bytes(range(32)).hex()
 def _item(item: Json) -> bytes | str | int:
     if "hex" in item:
         return bytes.fromhex(item["hex"])
-    value: str | int = item["text"] if "text" in item else item["int"]
+    value: str | int = item["text"] if "text" in item else int(item["int"])
     return value
 
 
@@ -43,7 +43,7 @@ KDF = Topic(
     {
         "no items": {"secret": COUNTING, "context": "vault", "items": []},
         "generation": {"secret": COUNTING, "context": "identity", "items": [{"int": 0}]},
-        "largest integer": {"secret": "00" * 32, "context": "identity", "items": [{"int": 2**64 - 1}]},
+        "largest integer": {"secret": "00" * 32, "context": "identity", "items": [{"int": str(2**64 - 1)}]},
         "each type": {
             "secret": "ff" * 32,
             "context": "pair-secret",

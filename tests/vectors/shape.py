@@ -16,6 +16,8 @@ Computed: TypeAlias = tuple[Json, Json]
 
 FOLDER = Path(__file__).parent
 
+MAX_JSON_INT = 2**53 - 1  # readers whose numbers are doubles hold integers up to this exactly
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -59,11 +61,15 @@ def outcome(action: Callable[[], Json]) -> Json:
 
 
 def jsonable(value: object) -> Any:
-    """A decoded CBOR value as JSON: bytes as {"hex": …}, floats as {"float": …}."""
+    """A decoded CBOR value as JSON: bytes as {"hex": …}, floats as {"float": …}, and integers that most
+    readers of JSON would round as {"int": "…"}.
+    """
     if isinstance(value, bytes):
         return {"hex": value.hex()}
     if isinstance(value, float):
         return {"float": value.hex()}
+    if isinstance(value, int) and abs(value) > MAX_JSON_INT:
+        return {"int": str(value)}
     if isinstance(value, Mapping):
         return {key: jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -196,7 +196,7 @@ IDENTITY_ANSWERS = Topic(
     "Answers on /mailio/identity/1 (§8)",
     {
         "found": {"time": NOW, "status": "2.0.0", "record": IDENTITY.record.hex()},
-        "not found": {"time": NOW, "status": "4.8.9"},
+        "not found": {"time": NOW, "status": "4.4.1"},
     },
     _identity_answer,
 )
