@@ -195,6 +195,8 @@ class Store:
             self._database = None
 
     def _open_database(self) -> Database:
+        if self._database is None and self._writer.fault is not None and not self._closed:
+            self._mend()  # it could not be opened when a write asked for it: now it may
         if self._database is None:
             raise StoreUnavailable("store-closed", "the database is not open", "look at the disk")
         return self._database
