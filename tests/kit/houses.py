@@ -247,7 +247,8 @@ async def _open_house(
     if not home.exists():
         home = await new_home(path, name)
     key, clock, worker = await unlock(home, None), wires.clock, Inline()
-    async with open_store(home.database, key, inline=inline, opener=opener) as store:
+    opened = open_store(home.database, key, reserve=config.limits.free_disk, inline=inline, opener=opener)
+    async with opened as store:
         watch = ClockWatch(clock, BUILD_DATE_MS)
         workers: Any = worker
         ground = Ground(home, config, key, store, workers, workers, clock, watch, Events())
