@@ -51,6 +51,7 @@ class Remote:
 
     peer_id: bytes
     host: str
+    port: int
     inbound: bool
     since: int
     identity: Identity | None = None
@@ -59,6 +60,12 @@ class Remote:
     def scope(self) -> Scope:
         """From how far away it came."""
         return scope_of_ip(self.host)
+
+    @property
+    def addr(self) -> str:
+        """The multiaddr that we see it at; "" if it was gone before we looked."""
+        family = "ip6" if ":" in self.host else "ip4"
+        return f"/{family}/{self.host}/tcp/{self.port}" if self.host else ""
 
     @property
     def block(self) -> str:
@@ -134,7 +141,9 @@ class Connections:
             return
         muxer = connection.muxed_conn
         assert isinstance(muxer, Muxer)
-        remote = Remote(peer_id, muxer.remote_host, not muxer.is_initiator, self._clock.now())
+        remote = Remote(
+            peer_id, muxer.remote_host, muxer.remote_port, not muxer.is_initiator, self._clock.now()
+        )
         self._remotes[peer_id] = remote
         self.came(remote)
 

@@ -77,7 +77,7 @@ class Upgrader(TransportUpgrader):
         await self.muxer_multistream.select_transport(conn)
         raw = getattr(conn, _RAW)
         assert isinstance(raw, TrioTCPStream)
-        return Muxer(conn, peer_id, raw=raw.stream, remote_host=remote_host(raw), buffers=self._buffers)
+        return Muxer(conn, peer_id, raw=raw.stream, remote=remote_end(raw), buffers=self._buffers)
 
 
 class NoDials(AutoConnector):
@@ -119,7 +119,7 @@ class NodeSwarm(Swarm):
 
     async def _handle_inbound_connection(self, read_write_closer: ReadWriteCloser, maddr: Multiaddr) -> None:
         """From accept to close. Upstream waits for the end of the swarm here instead."""
-        host = remote_host(read_write_closer)
+        host, _ = remote_end(read_write_closer)
         try:
             with self._admission.connection(host):
                 with self._admission.handshake(host):
@@ -185,13 +185,14 @@ def build_host(key_seed: bytes, admission: Admission) -> tuple[BasicHost, NodeSw
     return host, swarm
 
 
-def remote_host(connection: object) -> str:
-    """The IP address at the other end; "" if it is gone. (Upstream knows none for IPv6.)"""
+def remote_end(connection: object) -> tuple[str, int]:
+    """IP address and port of the other end; ("", 0) if it is gone. (Upstream knows none for IPv6.)"""
     stream = getattr(connection, "stream", None)
     try:
-        return str(stream.socket.getpeername()[0]) if stream is not None else ""
+        host, port = stream.socket.getpeername()[:2] if stream is not None else ("", 0)
     except OSError:
-        return ""
+        return "", 0
+    return str(host), int(port)
 
 
 def _guard_streams(host: BasicHost, swarm: NodeSwarm, admission: Admission) -> None:

@@ -72,10 +72,16 @@ class Muxer(Yamux):
     """One connection. `probe` asks whether the peer is there; `kill` ends it without ceremony."""
 
     def __init__(
-        self, secured: ISecureConn, peer_id: ID, *, raw: trio.SocketStream, remote_host: str, buffers: Buffers
+        self,
+        secured: ISecureConn,
+        peer_id: ID,
+        *,
+        raw: trio.SocketStream,
+        remote: tuple[str, int],
+        buffers: Buffers,
     ) -> None:
         super().__init__(secured, peer_id, is_initiator=secured.is_initiator, on_close=_nothing)
-        self.remote_host = remote_host
+        self.remote_host, self.remote_port = remote
         self._raw = raw
         self._buffers = buffers
         self._frames: deque[tuple[bytes, trio.Event]] = deque()

@@ -273,8 +273,7 @@ class Network:
     async def _serve_identify(self, channel: Channel) -> None:
         remote = self._connections.get(channel.peer_id)
         scope = remote.scope if remote else Scope.PUBLIC
-        family = "ip6" if remote and ":" in remote.host else "ip4"
-        seen_at = f"/{family}/{remote.host}/tcp/0" if remote and remote.host else ""
+        seen_at = remote.addr if remote else ""
         protocols = [str(name) for name in self._host.get_mux().get_protocols() if name]
         key = self._host.get_public_key().serialize()
         await channel.send(

@@ -4,6 +4,8 @@ import socket
 
 import pytest
 import trio
+from libp2p.identity.identify.pb.identify_pb2 import Identify
+from multiaddr import Multiaddr
 
 from node.network import (
     BadAddress,
@@ -14,11 +16,13 @@ from node.network import (
     PeerAddress,
     PeerUnreachable,
     admission,
+    identify,
     join,
     limits,
     parse_peer,
 )
 from node.network.addresses import Scope, scope_of
+from node.network.muxer import Muxer
 from node.runtime.rooms import Warning_
 from tests.kit.network import BOUND, LISTEN, a_network, until
 
@@ -223,3 +227,18 @@ async def test_a_node_that_reaches_nobody_says_so() -> None:
         assert alice.status()["warnings"] == [
             Warning_("no-peers", "no node is connected", "it is tried again by itself")
         ]
+
+
+async def test_a_peer_is_told_where_we_see_it() -> None:
+    with trio.fail_after(BOUND):
+        async with a_network() as bob, a_network(bob) as alice:
+            await alice.connect(bob.listen_addrs()[0])
+            peer = parse_peer(bob.listen_addrs()[0])
+            async with alice.channel(
+                peer, identify.PROTOCOL, max_frame=identify.MAX_FRAME, deadline=identify.DEADLINE
+            ) as channel:
+                answer = Identify.FromString(await channel.receive())
+            [connection] = alice._connections._live(bob.peer_id)
+            assert isinstance(connection.muxed_conn, Muxer)
+            host, port = connection.muxed_conn._raw.socket.getsockname()
+            assert str(Multiaddr(answer.observed_addr)) == f"/ip4/{host}/tcp/{port}"
