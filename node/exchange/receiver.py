@@ -178,7 +178,7 @@ class Receiver:
         blob = await self._body(channel)
         if len(blob) != offer.size or envelope_id(blob) != offer.envelope_id:
             raise RemoteProtocolError("the envelope is not the one that was offered")
-        return await self._take(offer, verdict, blob)
+        return await self._take(channel, offer, verdict, blob)
 
     async def _verdict(self, channel: Channel, offer: Offer) -> Verdict | Challenge | Result:
         """Consent's word on the proof, or a challenge where there is none."""
@@ -212,7 +212,7 @@ class Receiver:
 
     # ---- with the body
 
-    async def _take(self, offer: Offer, verdict: Verdict, blob: bytes) -> Result:
+    async def _take(self, channel: Channel, offer: Offer, verdict: Verdict, blob: bytes) -> Result:
         signed = open_envelope(blob, self._identity.prekey_private)
         inner = read_inner(
             signed, to=self._identity.public_key, now=self._clock.now(), doubtful=self._doubtful()
@@ -234,6 +234,7 @@ class Receiver:
             await self._store.write(taken.batch)
             for effect in taken.effects:
                 effect()
+        self._people.meet(channel.peer_id, author)
         self._counts["taken"] += 1
         self._counts["firstContacts"] += not isinstance(offer.proof, KeyProof)
         return Result(codes.OK, receipt=taken.receipt)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from node.consent import Consent
 from node.exchange.acquaintances import Acquaintances
 from node.exchange.parcel import Parcel
-from node.exchange.wire import DEADLINE, LETTER, MAX_FRAME, MAX_NOTE_BYTES
+from node.exchange.sealing import Sealer
+from node.exchange.wire import DEADLINE, LETTER, MAX_FRAME
 from node.identity import Identity
 from node.letters import Mailbox
 from node.names import KeyChanged, Names, NotFoundYet
@@ -21,15 +21,12 @@ from node.network import Channel, Network, PeerAddress, PeerUnreachable
 from node.outbox import Consignment, Letter, Recipient, Result
 from node.runtime.clock import Clock
 from node.runtime.worker import Worker, WorkerError
-from node.storage import Batch, Store
-from node.storage import schema as spaces
+from node.storage import Store
 from protocol.errors import LocalProtocolError, RemoteProtocolError
-from protocol.handshake import State
 from protocol.identity import IdentityRecord
 from protocol.keys import SigningKey
-from protocol.letter import LETTER_LIFE_MS, Inner, envelope_id, payload_hash, sign_inner
+from protocol.letter import LETTER_LIFE_MS, MAX_ENVELOPE, MAX_INNER, envelope_id
 from protocol.offer import (
-    MAX_FIRST_CONTACT_BYTES,
     MAX_SERVICE_BYTES,
     Answer,
     Challenge,
@@ -44,6 +41,7 @@ from protocol.receipt import parse_receipt
 from protocol.stamps import ASK_ABOVE_PRICE, search_stamp
 from protocol.status import (
     BUSY,
+    FAILED,
     HELD_KEY,
     NO_ANSWER,
     OK,
@@ -58,13 +56,16 @@ log = logging.getLogger(__name__)
 MAX_NODES_TRIED = 4
 """Nodes of one owner that one attempt tries; the next attempt begins with those that are connected."""
 
+SEALING = MAX_ENVELOPE - MAX_INNER
+"""Bytes that sealing adds to the padded inner, which is what owners' limits are about."""
+
 STAMP_DEADLINE = 300.0
 """Seconds for one stamp: 12 bits take a minute here and four on a Raspberry Pi."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Trip:
-    """One letter on its way to one owner. `key_of` gives the delivery key for a node, if we have one."""
+    """One letter on its way to one owner. `body` is its message, None if it only carries records."""
 
     letter: Letter
     recipient: Recipient
@@ -92,11 +93,10 @@ class SealedCarrier:
         ask: Callable[[str], Awaitable[object]],
         to_self: Callable[[Letter, bytes | None], Awaitable[None]],
     ) -> None:
-        self._store = store
-        self._identity = identity
+        self._sealer = Sealer(store, identity, names, consent, mailbox, clock)
+        self._own = identity.address
         self._names = names
         self._consent = consent
-        self._mailbox = mailbox
         self._network = network
         self._people = people
         self._stamps = stamps
@@ -113,80 +113,24 @@ class SealedCarrier:
         return {recipient: await self._send(recipient, consignment) for recipient in recipients}
 
     async def _send(self, recipient: Recipient, consignment: Consignment) -> Result:
-        if recipient.address == self._identity.address:
+        if recipient.address == self._own:
             await self._to_self(consignment.letter, consignment.body("mailio"))
             return Result("delivered", OK)
         try:
             record = await self._names.find(recipient.address, self._clock.now())
-            trip = await self._trip(recipient, consignment, record)
+            parcel = await self._sealer.parcel(recipient, consignment, record)
         except NotFoundYet as fault:
             return Result("later", NO_ANSWER, fault.text, way=True)
         except KeyChanged as fault:
             return _held_for_keys(fault)
         except LocalProtocolError as fault:
-            return Result("refused", TOO_LARGE, str(fault))
+            return Result("refused", FAILED, str(fault))
+        size, most = len(parcel.envelope()) - SEALING, record.capabilities.max_letter
+        if size > most:
+            return Result("refused", TOO_LARGE, f"the letter has {size:,} bytes sealed; they take {most:,}")
+        body, approved = consignment.body("mailio"), consignment.letter.delivery(recipient).approved
+        trip = _Trip(consignment.letter, recipient, record, parcel, body, approved)
         return await self._try_everywhere(trip, consignment)
-
-    # ---- sealing
-
-    async def _trip(self, recipient: Recipient, consignment: Consignment, record: IdentityRecord) -> _Trip:
-        kept = consignment.parcel(recipient)
-        parcel = Parcel.decode(kept) if kept else await self._seal(recipient, consignment, record)
-        return _Trip(
-            letter=consignment.letter,
-            recipient=recipient,
-            record=record,
-            parcel=parcel,
-            body=consignment.body("mailio"),
-            approved=consignment.letter.delivery(recipient).approved,
-        )
-
-    async def _seal(self, recipient: Recipient, consignment: Consignment, record: IdentityRecord) -> Parcel:
-        """Sign and seal once; on disk before anything is sent, with the way back that rides in it."""
-        batch, now, letter = Batch(), self._clock.now(), consignment.letter
-        place = (self._store.index("last-sent", recipient.address.encode()),)
-        last: Any = self._store.get(spaces.LAST_SENT, place)
-        records = letter.records
-        if letter.kind in ("letter", "request"):
-            records += self._consent.way_back(batch, record, now)
-        records += self._nodes(batch, recipient.address, now)
-        inner = Inner(
-            letter_id=letter.letter_id,
-            to=record.public_key,
-            sender=self._identity.record(now),
-            created=now,
-            previous=last["letterId"] if last else None,
-            thid=letter.thid or letter.letter_id.hex(),
-            pthid=letter.pthid or None,
-            records=records,
-            message=consignment.body("mailio"),
-        )
-        parcel = Parcel.make(sign_inner(inner, self._identity.signing_key), record, now)
-        batch.put(spaces.LAST_SENT, place, {"letterId": letter.letter_id})
-        await consignment.keep(batch, recipient, parcel.encode())
-        return parcel
-
-    def _nodes(self, batch: Batch, address: str, now: int) -> tuple[bytes, ...]:
-        """Where our nodes are, for whom we have accepted, if not everyone may know (§3, `nodes/1`)."""
-        if self._consent.state(address, now, batch) is not State.ACCEPTED:
-            return ()
-        nodes = self._identity.nodes_record(now)
-        if nodes is None:
-            return ()
-        self._identity.save(batch)
-        return (nodes,)
-
-    async def _fits_first_contact(self, trip: _Trip) -> bool:
-        """Whether a stranger may send this (§6): small, and plain text if there is a message at all."""
-        if len(trip.parcel.envelope()) > MAX_FIRST_CONTACT_BYTES:
-            return False
-        if trip.body is None:
-            return True
-        try:
-            summary = await self._mailbox.summary(trip.body)
-        except RemoteProtocolError:
-            return False
-        return summary.plain_only and summary.text_bytes <= MAX_NOTE_BYTES
 
     # ---- on the wire
 
@@ -228,12 +172,15 @@ class SealedCarrier:
 
     async def _deliver(self, trip: _Trip, peer: PeerAddress, consignment: Consignment) -> Result:
         key = self._consent.delivery_key(trip.recipient.address, peer.peer_id)
-        if key is None and not await self._fits_first_contact(trip):
+        if key is None and not await self._sealer.fits_first_contact(trip.parcel, trip.body):
             return await self._hold(trip)
         async with self._network.channel(peer, LETTER, max_frame=MAX_FRAME, deadline=DEADLINE) as channel:
             answer = await self._say(channel, trip, key)
             if isinstance(answer, Answered) and answer.status == PREKEY_GONE and answer.identity:
-                trip = await self._seal_anew(trip, answer.identity, consignment)
+                record, parcel = await self._sealer.anew(
+                    trip.recipient, consignment, trip.parcel, answer.identity
+                )
+                trip = replace(trip, record=record, parcel=parcel)
                 answer = await self._say(channel, trip, key)
         return answer if isinstance(answer, Result) else await self._result(trip, answer)
 
@@ -243,7 +190,7 @@ class SealedCarrier:
             answer = await self._offer(channel, trip, key)
             if not (isinstance(answer, Answered) and answer.status == UNKNOWN_SENDER):
                 return answer
-            if not await self._fits_first_contact(trip):
+            if not await self._sealer.fits_first_contact(trip.parcel, trip.body):
                 return await self._hold(trip)
         answer = await self._offer(channel, trip, None)
         return await self._first_contact(channel, trip, answer) if isinstance(answer, Challenge) else answer
@@ -282,18 +229,6 @@ class SealedCarrier:
             raise AssertionError("a search that nobody stops ends with a stamp")
         return await self._offer(channel, trip, None, Stamp(challenge.challenge, nonce))
 
-    async def _seal_anew(self, trip: _Trip, identity: bytes, consignment: Consignment) -> _Trip:
-        """The prekey is gone there; its owner said which ones it has (§6, *Once*)."""
-        now = self._clock.now()
-        record = IdentityRecord.parse(identity, now)
-        if record.address != trip.recipient.address:
-            raise RemoteProtocolError("a node answered with another owner's identity")
-        batch = Batch()
-        self._names.learn(batch, record, now)
-        parcel = trip.parcel.anew(record, now)
-        await consignment.keep(batch, trip.recipient, parcel.encode())
-        return replace(trip, record=record, parcel=parcel)
-
     # ---- what it came to
 
     async def _hold(self, trip: _Trip) -> Result:
@@ -309,7 +244,7 @@ class SealedCarrier:
         if status.category == 2:
             if answer.receipt is not None:
                 self._check_receipt(trip, answer.receipt)
-            elif not await self._fits_first_contact(trip):
+            elif not await self._sealer.fits_first_contact(trip.parcel, trip.body):
                 raise RemoteProtocolError("a letter taken without a receipt")
             # §6: for a first contact class 2 of the owner's node is enough. It may have been one before
             # its answer was lost, though we are accepted by now.
@@ -322,9 +257,11 @@ class SealedCarrier:
         return Result("later", status, detail, way=status.code.startswith(("4.2.", "4.3.")))
 
     def _check_receipt(self, trip: _Trip, record: bytes) -> None:
+        """Its owner's word on this letter. The payload that it names may be that of an earlier signing:
+        what was held is signed anew, and may have arrived before that without our knowing.
+        """
         receipt = parse_receipt(record, trip.record.public_key)
-        signed = payload_hash(trip.parcel.inner)
-        if (receipt.letter_id, receipt.payload_hash) != (trip.letter.letter_id, signed):
+        if receipt.letter_id != trip.letter.letter_id:
             raise RemoteProtocolError("a receipt for another letter")
 
 
