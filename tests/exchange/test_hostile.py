@@ -364,6 +364,17 @@ async def test_a_letter_that_keeps_no_rule(scene: Scene, name: str) -> None:
     await scene.untouched(counted=counted)
 
 
+async def test_a_doubtful_clock_refuses_nothing_for_good(scene: Scene) -> None:
+    """Three peers say that it is another time: what looks old may come again, and no record is signed."""
+    for n in range(3):
+        scene.bob.ground.watch.told(bytes([n]), scene.bob.ground.clock.now() + DAY_MS)
+    assert "4.8.3" == await scene.by_key(_at(scene, -31 * DAY_MS))
+    (*_, answer) = await scene.carol.deliver(scene.bob.peer, scene.seal_week(0), key=scene.key)
+    assert ("4.8.1", None) == (code(answer), answer.identity if isinstance(answer, Result) else b"")
+    assert "2.0.0" == await scene.by_key(scene.envelope(scene.carol, "good"))
+    assert [] == scene.bob.wire.blamed
+
+
 # ---- strangers
 
 

@@ -6,6 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from node.consent import Rules
 from node.exchange.wire import LETTER
 from protocol.offer import GoAhead, Result, parse_answer
 from tests.kit.houses import Fuse, House, Street
@@ -197,6 +198,23 @@ async def test_many_letters_and_a_recipient_that_dies_in_the_middle(street: Stre
     await street.pass_time(3_600, 60)
     assert {(("delivered", "2.0.0"),)} == {tuple(alice.state(letter)) for letter in letters}
     assert sorted(f"Letter {n}" for n in range(20)) == sorted(bob.mail())
+
+
+async def test_taken_then_held_then_accepted_anew(street: Street, alice: House, bob: House) -> None:
+    """The answer is lost, the permission runs out, and the letter is signed anew when there is another."""
+    now = street.wires.clock.now()
+    await alice.owner.handshakes.request(bob.address)
+    await street.quiet()
+    await bob.owner.handshakes.accept(alice.address, Rules(until=now + 30_000))
+    await street.quiet()
+    street.wires.judge = nth(KEYED - 1, Act.CUT_BEFORE)
+    letter = await alice.send(bob, "Once", "word " * 20_000)
+    await street.pass_time(120, 10)
+    assert (["Once"], [("held", "4.8.9")]) == (bob.mail(), alice.state(letter))
+    await bob.owner.handshakes.accept(alice.address)
+    await street.quiet()
+    assert (["Once"], [("delivered", "2.0.0")]) == (bob.mail(), alice.state(letter))
+    assert [] == alice.wire.blamed
 
 
 async def test_two_streams_bring_one_letter_and_nothing_is_said_before_it_is_on_disk(tmp_path: Path) -> None:

@@ -193,7 +193,11 @@ class Street:
         return await self.open(house.name)
 
     async def quiet(self) -> None:
-        """Until nothing more happens without time going on."""
+        """Until nothing more happens without time going on; a millisecond passes for each, or letters would
+        have no order.
+        """
+        if isinstance(self.time, MockClock):
+            self.time.jump(0.001)
         await wait_all_tasks_blocked()
         assert self.wires.bugs == []
 

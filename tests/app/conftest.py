@@ -1,0 +1,60 @@
+"""Whole nodes as `run` runs them, on loopback, in this process."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+
+from node.api import Desk
+from node.app import run_node
+from node.runtime.config import Config, LimitsConfig, NetworkConfig
+from node.runtime.home import Home
+from tests.kit.homes import new_home
+from tests.kit.network import BOUND, LISTEN
+
+Run = Callable[..., AbstractAsyncContextManager[Desk]]
+
+
+def config(bootstrap: Sequence[str] = ()) -> Config:
+    network = NetworkConfig(listen=(LISTEN,), bootstrap=tuple(bootstrap))
+    return Config(network=network, limits=LimitsConfig(price=1, free_disk=0))
+
+
+@asynccontextmanager
+async def _running(home: Home, *bootstrap: str) -> AsyncIterator[Desk]:
+    """A node until the block is left; then it has to end by itself in time."""
+    stop, opened = trio.Event(), trio.open_memory_channel[Desk](1)
+
+    async def ready(desk: Desk) -> None:
+        await opened[0].send(desk)
+
+    async with trio.open_nursery() as nursery:
+
+        async def run() -> None:
+            await run_node(home, config(bootstrap), None, stop=stop, ready=ready)
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(run)
+        with trio.fail_after(BOUND):
+            desk = await opened[1].receive()
+        yield desk
+        stop.set()
+        with trio.fail_after(BOUND):
+            await trio.sleep_forever()
+
+
+@pytest.fixture
+def running() -> Run:
+    return _running
+
+
+@pytest.fixture
+async def alices(tmp_path: Path) -> Home:
+    return await new_home(tmp_path / "alice", "alice")
+
+
+@pytest.fixture
+async def bobs(tmp_path: Path) -> Home:
+    return await new_home(tmp_path / "bob", "bob")
