@@ -101,7 +101,8 @@ class Kademlia:
             raise RemoteProtocolError("a Kademlia question without a key")
         closer = [peer for peer in self.table.closest(question.key) if peer.peer_id != peer_id]
         if question.type == FIND_NODE:
-            target = self._known(question.key)
+            # Others put into their tables whom we name, themselves too (js-libp2p 3, which looks for itself).
+            target = self._known(question.key) if question.key != peer_id else None
             rest = [peer for peer in closer if peer.peer_id != question.key]
             return Answer(FIND_NODE, question.key, closer=tuple(([target] if target else []) + rest)[:K])
         if question.type == GET_VALUE:

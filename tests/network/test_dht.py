@@ -176,3 +176,11 @@ async def test_a_stream_that_asks_nothing_holds_up_nobody() -> None:
                 channel = await held.enter_async_context(context)
                 await channel._stream.write(encode_question(Question(FIND_NODE, b"k"))[:1])
             assert await bob.put_record(ADDRESS, b"1:a") == 1
+
+
+async def test_nobody_is_told_about_itself() -> None:
+    async with networks(servers=3) as (boot, alice, bob):
+        answer = await alice.kad.ask(where(boot), Question(FIND_NODE, alice.peer_id))
+        assert [peer.peer_id for peer in answer.closer] == [bob.peer_id]
+        answer = await alice.kad.ask(where(boot), Question(FIND_NODE, bob.peer_id))
+        assert [peer.peer_id for peer in answer.closer] == [bob.peer_id]
