@@ -10,9 +10,6 @@ from node.runtime.config import Config
 from node.runtime.home import Home
 from protocol.identity import dht_key
 
-NOBODY = "0x" + "00" * 20
-"""An address that no key has: asked for when only the answerer's time is wanted."""
-
 
 async def run_bootstrap(
     home: Home, config: Config, passphrase: str | None, *, stop: trio.Event, ready: Ready | None = None
@@ -34,7 +31,7 @@ async def answer_identities(public: PublicNode) -> None:
 
 async def watch_clock(public: PublicNode) -> None:
     """Compare our clock with those of the peers that come (protocol.md §3)."""
-    clocks = PeerClocks(public.network, NOBODY, public.ground.watch)
+    clocks = PeerClocks(public.network, public.ground.watch)
     public.network.on_connected(clocks.connected)
     await clocks.run()
 

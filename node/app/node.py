@@ -84,7 +84,7 @@ async def _work(
 ) -> None:
     """Start everything that runs, in order, until `stop`; then let it end in the reverse one."""
     receiver = fit_exchange(ground, network, owner, people)
-    clocks = PeerClocks(network, owner.identity.address, ground.watch)
+    clocks = PeerClocks(network, ground.watch)
     publisher = Publisher(owner.identity, network, ground.store, ground.clock, ground.watch, ground.searcher)
 
     def connected(peer_id: bytes) -> None:

@@ -135,7 +135,9 @@ class SealedCarrier:
     # ---- on the wire
 
     async def _try_everywhere(self, trip: _Trip, consignment: Consignment) -> Result:
-        """Try the nodes that are known, and if none answers those that a fresh look-up gives."""
+        """Try the nodes that are known; if none answers, those that a fresh look-up gives, and the known
+        ones wherever the network finds them now.
+        """
         address = trip.recipient.address
         tried = self._names.nodes_of(address)
         result = await self._try_nodes(trip, tried, consignment)
@@ -148,6 +150,7 @@ class SealedCarrier:
         except KeyChanged as fault:
             return _held_for_keys(fault)
         others = [peer for peer in self._names.nodes_of(address) if peer not in tried]
+        others += [PeerAddress(peer.peer_id) for peer in tried if peer.addrs]
         return await self._try_nodes(trip, others, consignment) if others else result
 
     async def _try_nodes(self, trip: _Trip, nodes: Sequence[PeerAddress], consignment: Consignment) -> Result:

@@ -30,6 +30,9 @@ MAX_ASKED: Final = 256
 ASKERS: Final = 3
 """Peers asked for their time at once."""
 
+NOBODY: Final = "0x" + "00" * 20
+"""An address that no key has: asked for when only the time is wanted. Our own would say whose node asks."""
+
 MAX_WAITING: Final = 32
 """Peers that wait to be asked for their time; enough for the median, whatever a crowd does."""
 
@@ -98,10 +101,8 @@ async def ask_identity(network: Streams, peer: "PeerAddress", address: str) -> t
 class PeerClocks:
     """Asks each peer that connects for its time, for the doubtful clock of protocol §3."""
 
-    def __init__(self, network: Streams, address: str, watch: Watch) -> None:
-        """`address` is what the peers are asked for: our own tells nobody anything new."""
+    def __init__(self, network: Streams, watch: Watch) -> None:
         self._network = network
-        self._address = address
         self._watch = watch
         self._asked: OrderedDict[bytes, float] = OrderedDict()
         self._send, self._receive = trio.open_memory_channel[bytes](MAX_WAITING)
@@ -132,7 +133,7 @@ class PeerClocks:
 
         async for peer_id in self._receive.clone():
             try:
-                _, their_time = await ask_identity(self._network, PeerAddress(peer_id), self._address)
+                _, their_time = await ask_identity(self._network, PeerAddress(peer_id), NOBODY)
             except NodeError:
                 self._asked.pop(peer_id, None)
             except RemoteProtocolError:

@@ -44,7 +44,10 @@ class Schedule:
         self._poke(name)
 
     def hold(self, name: str, letter_id: bytes) -> None:
-        """Not to be tried until the lane is woken."""
+        """Not to be tried until the lane is woken; at once if that happened during the attempt."""
+        if name in self._lanes and letter_id in self._lanes[name].missed:
+            self.add(name, letter_id)
+            return
         self.drop(name, letter_id)
         self._held.setdefault(name, set()).add(letter_id)
 
@@ -114,6 +117,7 @@ class Schedule:
         finally:
             del self._scopes[name, letter_id]
             lane.active.discard(letter_id)
+            lane.missed.discard(letter_id)
             self._poke(name)
 
     async def _wait(self) -> None:

@@ -37,11 +37,16 @@ def wait_alone(waited: int, chance: float) -> int:
 
 @dataclass(slots=True)
 class Lane:
-    """What waits for one destination. One letter probes a way that failed; many use one that works."""
+    """What waits for one destination. One letter probes a way that failed; many use one that works.
+
+    `missed` are letters whose attempt was under way when the lane was opened: what they found out may
+    be from before.
+    """
 
     ready: dict[bytes, None] = field(default_factory=dict)
     deferred: dict[bytes, int] = field(default_factory=dict)
     active: set[bytes] = field(default_factory=set)
+    missed: set[bytes] = field(default_factory=set)
     failures: int = 0
     retry_at: int = 0
     width: int = 1
@@ -99,6 +104,7 @@ class Lane:
     def open(self) -> None:
         """Something changed at the other side: try everything at once."""
         self.retry_at, self.failures = 0, 0
+        self.missed |= self.active
         self.ready.update(dict.fromkeys(self.deferred))
         self.deferred.clear()
         self._due.clear()

@@ -87,7 +87,7 @@ def _reading() -> Iterator[None]:
     except (plyvel.Error, RuntimeError) as error:
         text = f"the database can't be read ({error})"
         raise StoreUnavailable(
-            "store-unreadable", text, "look at the disk; `mailio doctor` says more"
+            "store-unreadable", text, "look at the disk and the node's log"
         ) from error
 
 
@@ -95,7 +95,7 @@ def _cannot_write(error: Exception) -> StoreUnavailable:
     if any(sign in str(error) for sign in _FULL):
         return disk_full()
     text = f"the database can't be written ({error})"
-    return StoreUnavailable("store-broken", text, "look at the disk; `mailio doctor` says more", STORE_BROKEN)
+    return StoreUnavailable("store-broken", text, "look at the disk and the node's log", STORE_BROKEN)
 
 
 def disk_full() -> StoreUnavailable:

@@ -140,7 +140,7 @@ async def test_it_ends_in_time_with_a_peer_that_hangs(alices: Home, running: Run
     async with open_client() as carol:
         carol.serve()
         carol.network.serve(LETTER, silent, max_frame=MAX_FRAME, deadline=3_600)
-        stop, opened = trio.Event(), trio.Event()
+        stop, opened, ended = trio.Event(), trio.Event(), trio.Event()
 
         async def ready(desk: Desk) -> None:
             where = tuple(carol.network.listen_addrs())
@@ -152,7 +152,7 @@ async def test_it_ends_in_time_with_a_peer_that_hangs(alices: Home, running: Run
 
             async def run() -> None:
                 await run_node(alices, config(), None, stop=stop, ready=ready)
-                nursery.cancel_scope.cancel()
+                ended.set()
 
             nursery.start_soon(run)
             with trio.fail_after(BOUND):
@@ -160,7 +160,7 @@ async def test_it_ends_in_time_with_a_peer_that_hangs(alices: Home, running: Run
                 await heard.wait()
             stop.set()
             with trio.fail_after(DRAIN_S):
-                await trio.sleep_forever()
+                await ended.wait()
     async with open_desk(alices, config(), None) as desk:
         assert [("queued", "")] == [(d.state, d.code) for x in desk.outbox.list() for d in x.deliveries]
 

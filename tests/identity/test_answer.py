@@ -108,10 +108,10 @@ async def test_any_answer_is_read_or_refused(answer: bytes) -> None:
     assert time >= 0
 
 
-async def test_peers_tell_the_time_once_an_hour(identity: Identity, autojump_clock: MockClock) -> None:
+async def test_peers_tell_the_time_once_an_hour(autojump_clock: MockClock) -> None:
     network, clock = Answering(IdentityAnswer(NOW + 20 * 60_000, OK).encode()), Time()
     watch = ClockWatch(clock, 0, elapsed=trio.current_time)
-    clocks = PeerClocks(network, identity.address, watch)
+    clocks = PeerClocks(network, watch)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(clocks.run)
         for peer_id in (b"a", b"b", b"b"):
@@ -129,11 +129,9 @@ async def test_peers_tell_the_time_once_an_hour(identity: Identity, autojump_clo
         nursery.cancel_scope.cancel()
 
 
-async def test_who_answers_rubbish_is_blamed_and_a_crowd_is_bounded(
-    identity: Identity, autojump_clock: MockClock
-) -> None:
+async def test_who_answers_rubbish_is_blamed_and_a_crowd_is_bounded(autojump_clock: MockClock) -> None:
     network = Answering(b"rubbish")
-    clocks = PeerClocks(network, identity.address, ClockWatch(Time(), 0))
+    clocks = PeerClocks(network, ClockWatch(Time(), 0))
     for number in range(MAX_WAITING + 10):
         clocks.connected(number.to_bytes(2, "big"))
     async with trio.open_nursery() as nursery:

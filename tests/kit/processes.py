@@ -196,6 +196,12 @@ def cpu_seconds(pid: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def machine_seconds() -> float:
+    """Seconds of processor time that all processes of the machine have used since it started (Linux)."""
+    used = [int(ticks) for ticks in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return (sum(used) - used[3] - used[4]) / os.sysconf("SC_CLK_TCK")  # less idle and waiting for disks
+
+
 class Village:
     """Nodes that live in one directory and know one bootstrap node."""
 

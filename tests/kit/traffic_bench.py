@@ -29,7 +29,7 @@ from protocol.errors import ProtocolError
 from protocol.keys import mailbox_of
 from tests.kit.client import open_client
 from tests.kit.people import counted, require
-from tests.kit.processes import Process, Village, a_village, cpu_seconds, until
+from tests.kit.processes import Process, Village, a_village, cpu_seconds, machine_seconds, until
 
 TEXT_BYTES: Final = 10_000
 """Of a letter's text; 12.5 KB sealed."""
@@ -122,17 +122,19 @@ async def letters(directory: Path, count: int) -> list[Figures]:
     """
     async with a_sender(directory) as (desk, bob):
         await _submit(desk, bob, 50)  # warms worker, streams and caches
-        before, cpu = await counted(bob), await _cpu(bob)
+        before, cpu, begun = await counted(bob), await _cpu(bob), time.perf_counter()
         submitted = [count / await _submit(desk, bob, count) for _ in range(ROUNDS)]
-        spent = [after - before for after, before in zip(await _cpu(bob), cpu, strict=True)]
+        took = time.perf_counter() - begun
+        *spent, machine = (after - before for after, before in zip(await _cpu(bob), cpu, strict=True))
         queued = [count / await _drain(desk, bob, count) for _ in range(ROUNDS)]
         after = await counted(bob)
         require("letters that bob's node took", after["taken"] - before["taken"], 2 * ROUNDS * count)
         require("first contacts", after["firstContacts"], before["firstContacts"])
+    elsewhere = round((machine - sum(spent)) / took, 2)
     each = [seconds / ROUNDS / count * 1000 for seconds in spent]
     context = {"letters": count, "text_bytes": TEXT_BYTES}
     return [
-        _rate("letters", submitted, context),
+        _rate("letters", submitted, context | {"cores_busy_elsewhere": elsewhere}),
         _rate("letters_queued", queued, context),
         {"name": "letters_cpu_sender", "value": round(each[0], 2), "unit": "ms", **context},
         {"name": "letters_cpu_receiver", "value": round(each[1], 2), "unit": "ms", **context},
@@ -145,7 +147,7 @@ def _rate(name: str, rates: list[float], context: Figures) -> Figures:
 
 
 async def _cpu(bob: Process) -> list[float]:
-    """Seconds of processor time that this process and bob's have used, their workers included."""
+    """Seconds of processor time that this process, bob's, and the whole machine have used."""
     assert bob.running is not None
     return await trio.to_thread.run_sync(
         lambda pids: [cpu_seconds(pid) for pid in pids], [os.getpid(), bob.running.pid]

@@ -131,6 +131,19 @@ async def test_a_held_letter_waits_for_ever_and_goes_when_woken(
     assert post.state(letter) == [("queued", "4.4.1")]
 
 
+async def test_a_handshake_that_comes_during_the_attempt_is_not_missed(
+    post: Post, autojump_clock: MockClock
+) -> None:
+    answers = iter([Result("held", UNKNOWN_SENDER, cause="handshake"), DELIVERED])
+    post.courier.answer = lambda letter, recipient: next(answers)
+    post.courier.seconds = 10.0
+    letter = await post.send("one")
+    await trio.sleep(5)
+    post.outbox.wake(BOB.address)
+    await trio.sleep(20)
+    assert post.state(letter) == [("delivered", "2.0.0")]
+
+
 async def test_a_held_letter_goes_when_its_author_approves(post: Post, autojump_clock: MockClock) -> None:
     held = Result("held", UNKNOWN_SENDER, cause="approval")
     post.courier.answer = lambda letter, recipient: DELIVERED if letter.delivery(recipient).approved else held
