@@ -57,6 +57,7 @@ async def run_node(
             listen=config.network.listen,
             bootstrap=first_peers(config),
             dht_server=True,
+            max_connections=config.limits.peers,
             agent=f"mailio-node/{node.__version__}",
         )
         people, records = Acquaintances(), StoredRecords(ground.store, rules)

@@ -66,6 +66,7 @@ async def run_public(
             listen=config.network.listen,
             bootstrap=first_peers(config),
             dht_server=True,
+            max_connections=config.limits.peers,
             agent=f"mailio-bootstrap/{node.__version__}",
         )
         async with open_network(

@@ -69,10 +69,11 @@ class Faults:
 class Admission:
     """What each peer and block uses of our connections and streams.
 
-    Loopback has no block limits: everyone there is on this machine.
+    Loopback has no block limits: everyone there is on this machine. `max_connections` is for inbound ones.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_connections: int = MAX_CONNECTIONS) -> None:
+        self.max_connections = max_connections
         self.counters: Counter[str] = Counter()
         self._peer_faults = Faults(FAULTS_PER_PEER)
         self._block_faults = Faults(FAULTS_PER_BLOCK)
@@ -106,7 +107,7 @@ class Admission:
         block, local = block_of(host), scope_of_ip(host) is Scope.LOOPBACK
         if self._block_faults.refuses(block, trio.current_time()):
             raise Busy("this address block was sent away")
-        if self._connections.total() >= MAX_CONNECTIONS:
+        if self._connections.total() >= self.max_connections:
             raise Busy("too many connections")
         if not local and self._connections[block] >= MAX_CONNECTIONS_PER_BLOCK:
             raise Busy("too many connections from one address block")

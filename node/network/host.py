@@ -49,7 +49,6 @@ from node.network.errors import Busy, ListenFailed
 from node.network.limits import (
     CLOSE_TIMEOUT,
     HANDSHAKE_TIMEOUT,
-    MAX_CONNECTIONS,
     MAX_CONNECTIONS_PER_PEER,
     NEGOTIATION_TIMEOUT,
 )
@@ -92,10 +91,10 @@ class NodeSwarm(Swarm):
 
     def __init__(self, peer_id: ID, store: PeerStore, upgrader: Upgrader, admission: Admission) -> None:
         config = ConnectionConfig(
-            max_connections=MAX_CONNECTIONS,
+            max_connections=admission.max_connections,
             min_connections=0,
             low_watermark=0,
-            high_watermark=MAX_CONNECTIONS,
+            high_watermark=admission.max_connections,
             max_connections_per_peer=MAX_CONNECTIONS_PER_PEER,
             inbound_stream_protocol_negotiation_timeout=NEGOTIATION_TIMEOUT,
             outbound_stream_protocol_negotiation_timeout=NEGOTIATION_TIMEOUT,

@@ -27,7 +27,7 @@ async def open_network(
     """A running network. `key_seed` is the 32-byte Ed25519 seed of the peer key; `is_accepted` says
     which peers may use the reserve for accepted senders. Raises ListenFailed.
     """
-    admission = Admission()
+    admission = Admission(settings.max_connections)
     host, swarm = build_host(key_seed, admission)
     held = Records(host.get_id().to_bytes(), validator, records, clock)
     network = Network(settings, host, swarm, admission, held, Bodies(is_accepted), clock)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from node.network.addresses import PeerAddress
+from node.network.limits import MAX_CONNECTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,9 @@ class NetworkSettings:
 
     dht_server: bool = False
     """Whether this node answers others' look-ups and holds their records."""
+
+    max_connections: int = MAX_CONNECTIONS
+    """Inbound connections at once."""
 
     agent: str = "mailio-node"
     """The program's name and version, told to whoever asks (identify)."""

@@ -87,7 +87,7 @@ class LimitsConfig:
         200_000_000,
         "Bytes to leave free on the disk; below them no mail is taken.",
     )
-    peers: int = setting(whole(8, 10_000), 200, "Connections to other nodes at once.")
+    peers: int = setting(whole(8, 10_000), 200, "Connections that others may open to this node at once.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from node.identity import Identity, PeerClocks, ask_identity, serve_identity
+from node.identity import PeerClocks, ask_identity, serve_identity
 from node.identity.answer import ASK_AGAIN_S, MAX_WAITING
 from node.network import Network, PeerAddress, PeerUnreachable
 from node.runtime.clock import ClockWatch

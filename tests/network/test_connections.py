@@ -15,7 +15,6 @@ from node.network import (
     NetworkSettings,
     PeerAddress,
     PeerUnreachable,
-    admission,
     identify,
     join,
     limits,
@@ -155,9 +154,8 @@ async def test_a_blamed_peer_is_sent_away_and_refused() -> None:
         await until(lambda: not bob.is_connected(alice.peer_id))
 
 
-async def test_the_slot_of_a_closed_connection_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "MAX_CONNECTIONS", 2)
-    async with a_network() as bob:
+async def test_the_slot_of_a_closed_connection_is_given_back() -> None:
+    async with a_network(settings=NetworkSettings(listen=(LISTEN,), max_connections=2)) as bob:
         for _ in range(5):
             async with a_network() as alice:
                 await alice.connect(bob.listen_addrs()[0])

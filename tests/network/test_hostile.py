@@ -12,9 +12,9 @@ from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.peer.id import ID
 from libp2p.stream_muxer.yamux.yamux import TYPE_DATA, YAMUX_HEADER_FORMAT
 
-from node.network import Channel, Network, admission, host, limits, parse_peer
+from node.network import Channel, Network, NetworkSettings, host, limits, parse_peer
 from node.network.muxer import Buffers, Muxer
-from tests.kit.network import BOUND, a_network, until
+from tests.kit.network import BOUND, LISTEN, a_network, until
 
 PROTOCOL = "/mailio/test/1"
 
@@ -81,9 +81,8 @@ async def test_handshakes_that_stop_half_way_take_no_more_than_their_share(
             await stream.aclose()
 
 
-async def test_connections_over_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admission, "MAX_CONNECTIONS", 3)
-    async with a_network() as bob:
+async def test_connections_over_the_limit_are_refused() -> None:
+    async with a_network(settings=NetworkSettings(listen=(LISTEN,), max_connections=3)) as bob:
         idle = [await knock(bob) for _ in range(8)]
         await until(lambda: bob.counters["inbound-refused"] == 5)
         for stream in idle:
