@@ -149,9 +149,8 @@ def _rate(name: str, rates: list[float], context: Figures) -> Figures:
 async def _cpu(bob: Process) -> list[float]:
     """Seconds of processor time that this process, bob's, and the whole machine have used."""
     assert bob.running is not None
-    return await trio.to_thread.run_sync(
-        lambda pids: [cpu_seconds(pid) for pid in pids], [os.getpid(), bob.running.pid]
-    )
+    pids = (os.getpid(), bob.running.pid)
+    return await trio.to_thread.run_sync(lambda: [*map(cpu_seconds, pids), machine_seconds()])
 
 
 async def _submit(desk: Desk, bob: Process, count: int) -> float:
