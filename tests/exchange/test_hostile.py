@@ -229,6 +229,17 @@ async def test_another_envelope_than_the_one_offered(
     await scene.untouched(counted=True)
 
 
+@pytest.mark.parametrize("size", [MIN_ENVELOPE, MAX_ENVELOPE])
+async def test_another_size_than_the_one_offered(scene: Scene, size: int) -> None:
+    """It was judged by that size."""
+    envelope = scene.envelope(scene.carol, text="long " * 2_000)
+    async with scene.carol.channel(scene.bob.peer) as channel:
+        offer = replace(scene.carol.offer(envelope, key=scene.key), size=size)
+        answers = await scene.carol.say(channel, offer, envelope)
+    assert ["GoAhead", "5.6.0"] == [code(answer) for answer in answers]
+    await scene.untouched(counted=True)
+
+
 Bad = Callable[[Scene], bytes | Awaitable[bytes]]
 
 
