@@ -119,13 +119,14 @@ class SealedCarrier:
         try:
             record = await self._names.find(recipient.address, self._clock.now())
             parcel = await self._sealer.parcel(recipient, consignment, record)
+            size, most = len(parcel.envelope()) - SEALING, record.capabilities.max_letter
         except NotFoundYet as fault:
             return Result("later", NO_ANSWER, fault.text, way=True)
         except KeyChanged as fault:
             return _held_for_keys(fault)
-        except LocalProtocolError as fault:
+        except (LocalProtocolError, RemoteProtocolError) as fault:
+            # Larger than can be sealed, or an owner whose record has keys that nothing can be shared with.
             return Result("refused", FAILED, str(fault))
-        size, most = len(parcel.envelope()) - SEALING, record.capabilities.max_letter
         if size > most:
             return Result("refused", TOO_LARGE, f"the letter has {size:,} bytes sealed; they take {most:,}")
         body, approved = consignment.body("mailio"), consignment.letter.delivery(recipient).approved
