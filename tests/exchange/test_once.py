@@ -175,6 +175,20 @@ async def test_a_first_letter_and_a_machine_that_dies(
     assert [("delivered", "2.0.0")] == houses["bob"].state(answer)
 
 
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("write", range(3))
+async def test_a_letter_to_oneself_and_a_machine_that_dies(street: Street, write: int, after: bool) -> None:
+    fuse = Fuse()
+    alice = await street.open("alice", fuse)
+    letter = await alice.send(alice, "Milk")
+    fuse.set(write, after=after)
+    await street.quiet()
+    alice = await street.reopen(alice)
+    await street.quiet()
+    assert [("delivered", "2.0.0")] == alice.state(letter)
+    assert ["Milk"] == alice.mail()
+
+
 async def test_the_cases_above_reach_the_last_write(street: Street) -> None:
     fuses = Fuse(), Fuse()
     alice, bob = await street.open("alice", fuses[0]), await street.open("bob", fuses[1])

@@ -135,6 +135,21 @@ async def test_changed_keys_in_the_directory_hold_the_letter(
     assert [("held", "4.8.1")] == alice.state(letter)
 
 
+@pytest.mark.parametrize("keys", ["pairKey", "prekeys"])
+async def test_an_owner_with_keys_of_low_order(street: Street, alice: House, bob: House, keys: str) -> None:
+    """Nothing can be shared with it; it is that letter's end alone."""
+    carol = street.client()
+    payload = Record.decode(carol.record.record, MAX_IDENTITY).verify(IDENTITY_KIND)
+    worthless = {"pairKey": bytes(32), "prekeys": [bytes(32)] * len(carol.record.prekeys)}
+    low: dict[str, Any] = {**payload, keys: worthless[keys]}
+    street.wires.records[carol.address] = [sign_record(IDENTITY_KIND, low, carol.key).encode()]
+    letter = await alice.send(carol.address, "Once")
+    good = await alice.send(bob, "Good")
+    await street.pass_time(6 * DAY_S)
+    assert alice.state(letter)[0][0] in ("refused", "failed")
+    assert [("delivered", "2.0.0")] == alice.state(good)
+
+
 async def test_taken_without_a_receipt(street: Street, alice: House, odd: Odd) -> None:
     """What can't have been a first contact is delivered by a receipt alone."""
     odd.says = [GoAhead(), Result(OK)]
