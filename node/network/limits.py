@@ -126,6 +126,9 @@ SUSPECT_FOR: Final = 60.0
 REFRESH: Final = 600.0
 """Seconds between look-ups of our own id, which keep the table alive."""
 
+LOOK_AGAIN: Final = 5.0
+"""Seconds for which our interfaces are not looked at again: it costs 0.2 ms, and each letter asks."""
+
 # Joining
 
 JOIN_FIRST: Final = 1.0

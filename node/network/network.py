@@ -20,7 +20,7 @@ from node.network.errors import NetworkError, PeerUnreachable
 from node.network.host import NodeSwarm, Watcher
 from node.network.interfaces import expand
 from node.network.join import Joiner
-from node.network.limits import MAX_ADDRS, MAX_KAD_FRAME, QUERY_TIMEOUT, SERVED_IDLE
+from node.network.limits import LOOK_AGAIN, MAX_ADDRS, MAX_KAD_FRAME, QUERY_TIMEOUT, SERVED_IDLE
 from node.network.records import Records
 from node.network.settings import NetworkSettings, PeerBook
 from node.runtime.clock import Clock
@@ -57,6 +57,7 @@ class Network:
         self._channels = Channels(host, self._connections, self.blame)
         self.kad = kad.Kademlia(self.peer_id, records, self._ask, self._known)
         self._connected: list[Connected] = []
+        self._looked, self._found = -LOOK_AGAIN, list[str]()
         self._identified: dict[bytes, trio.Event] = {}
         self._nursery: trio.Nursery | None = None
         self._joiner: Joiner | None = None
@@ -217,8 +218,13 @@ class Network:
         await self._swarm.close_all()
 
     def _addrs(self) -> list[str]:
-        found = [str(addr) for listener in self._swarm.listeners.values() for addr in listener.get_addrs()]
-        return list(dict.fromkeys(addr for text in found for addr in expand(text)))
+        now = trio.current_time()
+        if now >= self._looked + LOOK_AGAIN:
+            listeners = self._swarm.listeners.values()
+            found = [str(addr) for listener in listeners for addr in listener.get_addrs()]
+            self._found = list(dict.fromkeys(addr for text in found for addr in expand(text)))
+            self._looked = now
+        return self._found
 
     async def _located(self, peer: PeerAddress) -> PeerAddress:
         if peer.addrs or self.is_connected(peer.peer_id):

@@ -86,9 +86,7 @@ def _reading() -> Iterator[None]:
         yield
     except (plyvel.Error, RuntimeError) as error:
         text = f"the database can't be read ({error})"
-        raise StoreUnavailable(
-            "store-unreadable", text, "look at the disk and the node's log"
-        ) from error
+        raise StoreUnavailable("store-unreadable", text, "look at the disk and the node's log") from error
 
 
 def _cannot_write(error: Exception) -> StoreUnavailable:
