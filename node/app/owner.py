@@ -90,7 +90,9 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
     carriers: dict[str, Carrier] = {"mailio": Parked()}
     notices = Notices(mailbox, identity)
     outbox = Outbox(ground.store, ground.clock, ground.events, carriers, notices, ground.doubtful)
-    submission = Submission(ground.store, names, mailbox, outbox, lambda: identity.address, ground.clock)
+    submission = Submission(
+        ground.store, names, mailbox, outbox, lambda: identity.address, ground.clock, consent
+    )
     handshakes = Handshakes(
         ground.store,
         consent,

@@ -137,6 +137,8 @@ class Intake:
         effects: list[Callable[[], None]] = []
         if verdict.invitation is not None:
             effects += self._handshakes.invited(batch, verdict.invitation, inner.sender, now)
+        elif not isinstance(offer.proof, KeyProof) and self._consent.state(author, now) is State.ACCEPTED:
+            effects += self._handshakes.remind(batch, author, now)
         effects += self._handshakes.take_records(batch, inner.sender, inner.records, now)
         standing = self._consent.judge_author(author, now, service=offer.service, batch=batch)
         accepted = standing.state is State.ACCEPTED

@@ -3,6 +3,7 @@ all of it or nothing. What may be done is consent's to say.
 """
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -37,6 +38,12 @@ ASK_AGAIN_MS: Final = 5 * 86_400_000
 EXPIRE_EVERY_S: Final = 600.0
 """Between two looks at what has run out; verdicts don't wait for it."""
 
+REMIND_EVERY_MS: Final = 3_600_000
+"""An hour between two sendings of a handshake to somebody who seems to lack it."""
+
+MAX_REMINDED: Final = 1_024
+"""Owners remembered as reminded; each paid a stamp to get in."""
+
 Effect = Callable[[], None]
 
 log = logging.getLogger(__name__)
@@ -68,6 +75,7 @@ class Handshakes:
         self._clock = clock
         self._events = events
         self._addrs = addrs
+        self._reminded: OrderedDict[str, int] = OrderedDict()
 
     # ---- the owner's acts
 
@@ -186,6 +194,20 @@ class Handshakes:
             return ()
         letter = self._tell_accepted(batch, author.address, after.record, now)
         return (lambda: self._outbox.started(letter), lambda: self._publish(author.address))
+
+    def remind(self, batch: Batch, address: str, now: int) -> tuple[Effect, ...]:
+        """An accepted owner paid a stamp, so it does not have our handshake any more (a disk lost, the
+        identity recovered from its words): send it again, at most once an hour. Returns what to do once
+        the batch is on disk.
+        """
+        entry = self._consent.ours(address, batch)
+        if entry is None or not entry.record or now < self._reminded.get(address, 0) + REMIND_EVERY_MS:
+            return ()
+        self._reminded[address] = now
+        if len(self._reminded) > MAX_REMINDED:
+            self._reminded.popitem(last=False)
+        letter = self._submit(batch, "accept", "Handshake accepted", address, (entry.record,), now)
+        return (lambda: self._outbox.started(letter),)
 
     async def run(self) -> None:
         """End what has run out, for ever."""

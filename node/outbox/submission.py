@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from node.consent import Consent
 from node.letters import Draft, Mailbox, new_message_id, render_draft
 from node.names import Names, Target
 from node.outbox.errors import no_recipient, not_yet, too_large
@@ -47,8 +48,10 @@ class Submission:
         outbox: Outbox,
         own: Callable[[], str],
         clock: Clock,
+        consent: Consent,
     ) -> None:
         self._store = store
+        self._consent = consent
         self._names = names
         self._mailbox = mailbox
         self._outbox = outbox
@@ -78,6 +81,8 @@ class Submission:
         for target in (*to, *cc, *bcc):
             if target.link is not None:
                 self._names.learn_link(batch, target.link)
+                if target.link.invitation is not None:
+                    self._consent.learn_invitation(batch, target.address, target.link.invitation)
         outgoing = Outgoing(
             kind="letter", subject=message.subject, created=now, to=recipients, bodies={"mailio": raw}
         )

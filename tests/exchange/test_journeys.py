@@ -8,6 +8,8 @@ import pytest
 from node.consent import Rules
 from node.exchange.wire import LETTER
 from node.runtime.config import LimitsConfig
+from node.storage import Batch
+from node.storage import schema as spaces
 from protocol.handshake import State, Type
 from protocol.offer import GoAhead, KeyProof, Offer, Result, Stamp, encode_answer, parse_answer
 from tests.kit.houses import CHEAP, DAY_S, House, Street
@@ -283,3 +285,31 @@ async def test_the_price_is_the_operators(street: Street, limit: int) -> None:
     bob = await street.open("bob", limits=LimitsConfig(price=limit, free_disk=0))
     assert limit == bob.owner.consent.price
     assert limit == bob.record.price
+
+
+async def test_a_letter_to_an_invitation_uses_it(street: Street, alice: House, bob: House) -> None:
+    link = await bob.owner.handshakes.link()
+    letter = await alice.send(link, "Here I am", "long " * 1_000)
+    await street.quiet()
+    assert [("delivered", "2.0.0")] == alice.state(letter)
+    assert ["Here I am"] == bob.folder()
+    assert {"key"} == set(offers(street))
+    assert link not in {d.recipient.to for d in letter.deliveries}
+
+
+async def test_who_lost_the_handshake_gets_it_again(street: Street, alice: House, bob: House) -> None:
+    await street.befriend(alice, bob)
+    batch = Batch()
+    for key, _ in alice.owner.ground.store.walk(spaces.THEIRS):  # as after a recovery from the words
+        batch.delete(spaces.THEIRS, key)
+    await alice.owner.ground.store.write(batch)
+    large = await alice.send(bob, "Large", "long " * 1_000)
+    await street.quiet()
+    assert [("delivered", "2.0.0")] == alice.state(large)
+    assert ["Large"] == bob.folder()
+    reminders = [x for x in bob.owner.outbox.list() if x.kind == "accept"]
+    assert len(reminders) == 2  # the acceptance, and once more
+    await alice.send(bob, "Small")
+    await street.quiet()
+    assert ["Small", "Large"] == bob.folder()
+    assert len([x for x in bob.owner.outbox.list() if x.kind == "accept"]) == 2
