@@ -15,6 +15,7 @@ from node.network.errors import NetworkError
 from node.network.kad import PROTOCOL, Kademlia
 from node.network.limits import JOIN_DIALS, JOIN_FIRST, JOIN_LAST, MAX_BOOK, REFRESH
 from node.network.settings import NetworkSettings, PeerBook
+from node.runtime.errors import NodeError
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class Joiner:
 
     async def _join(self) -> bool:
         """Whether anybody is connected after dialling everyone we may know."""
-        known = list(self._book.items())
+        known = self._remembered()
         random.shuffle(known)
         peers = [parse_peer(text) for text in self._network.settings.bootstrap] + known[:JOIN_DIALS]
         async with trio.open_nursery() as nursery:
@@ -93,8 +94,24 @@ class Joiner:
         except NetworkError as error:
             log.debug("join: %s", error)
 
+    def _remembered(self) -> list[PeerAddress]:
+        try:
+            return list(self._book.items())
+        except NodeError as error:
+            log.warning("peers of earlier runs can't be read: %s", error)
+            return []
+
     async def _note_good(self) -> None:
-        """Remember the servers that are connected now; the book stays small."""
+        """Remember the servers that are connected now, if the book can be written: a full disk must not
+        end the node.
+        """
+        try:
+            await self._write_book()
+        except NodeError as error:
+            log.warning("good peers are not remembered: %s", error)
+
+    async def _write_book(self) -> None:
+        """Note who is new or elsewhere; the book stays small."""
         book = {peer.peer_id: peer for peer in self._book.items()}
         for remote in self._connections.all():
             identity = remote.identity

@@ -2,14 +2,18 @@
 left after a restart. No network.
 """
 
+import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Final, Protocol
 
 from node.network.kad_table import point
 from node.network.limits import MAX_RECORD, MAX_RECORDS, RECORD_LIFE_MS
 from node.runtime.clock import Clock
+from node.runtime.errors import NodeError
 from protocol.errors import RemoteProtocolError
+
+log = logging.getLogger(__name__)
 
 NAMESPACE: Final = "/mailio/"
 _KEY: Final = re.compile(rb"/mailio/(0x[0-9a-f]{40})")
@@ -32,7 +36,9 @@ class Validator(Protocol):
 
 
 class RecordStore(Protocol):
-    """Where records stay over a restart. A lost write costs nothing: it is put again within 6 hours."""
+    """Where records stay over a restart. A lost write costs nothing: it is put again within 6 hours. So one
+    that can't be made now raises NodeError, and the record is held in memory alone.
+    """
 
     def items(self) -> Iterable[tuple[bytes, bytes]]:
         """All of them, by key."""
@@ -99,7 +105,7 @@ class Records:
             try:
                 self._keep(key, value, put)
             except RemoteProtocolError:
-                await self._store.delete(key)
+                await _if_possible(self._store.delete(key))
         await self.sweep()
         return len(self._held)
 
@@ -121,7 +127,7 @@ class Records:
         now = self._clock.now()
         if not self._keep(key, value, now):
             return False
-        await self._store.put(key, now.to_bytes(8, "big") + value)
+        await _if_possible(self._store.put(key, now.to_bytes(8, "big") + value))
         if len(self._held) > MAX_RECORDS:
             worst = self._worst()
             await self.drop(worst)
@@ -133,7 +139,7 @@ class Records:
         self._held.pop(key, None)
         self._distance.pop(key, None)
         self._unstamped.discard(key)
-        await self._store.delete(key)
+        await _if_possible(self._store.delete(key))
 
     async def sweep(self) -> None:
         """Drop what nobody put again."""
@@ -169,3 +175,11 @@ class Records:
     def _worst(self) -> bytes:
         """Unstamped first, then farthest from us by XOR, never the oldest (protocol §3)."""
         return max(self._unstamped or self._held, key=self._distance.__getitem__)
+
+
+async def _if_possible(change: Awaitable[None]) -> None:
+    """Strangers cause these changes: a full disk must end neither the node nor the answer to them."""
+    try:
+        await change
+    except NodeError as error:
+        log.debug("a DHT record's row stays as it was: %s", error)

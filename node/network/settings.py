@@ -29,7 +29,7 @@ class NetworkSettings:
 
 
 class PeerBook(Protocol):
-    """Peers that were good in earlier runs."""
+    """Peers that were good in earlier runs. What can't be read or kept now raises NodeError."""
 
     def items(self) -> Iterable[PeerAddress]:
         """All of them, in any order."""

@@ -212,7 +212,7 @@ async def test_each_put_is_told_with_its_address(store: Store, rules: IdentityRu
     assert told == [ADDRESS, ADDRESS]
 
 
-async def test_a_put_that_the_disk_did_not_take_is_not_told(
+async def test_a_put_that_the_disk_did_not_take_is_held_and_not_told(
     tmp_path: Path, rules: IdentityRules, clock: Time
 ) -> None:
     trouble, told = Trouble(), list[str]()
@@ -221,8 +221,9 @@ async def test_a_put_that_the_disk_did_not_take_is_not_told(
         stored.on_put(told.append)
         trouble.full = True
         with pytest.raises(StoreUnavailable):
-            await records.put(key_of(ADDRESS), record())
-        assert told == []
+            await stored.put(key_of(ADDRESS), bytes(8) + record())
+        assert await records.put(key_of(ADDRESS), record())
+        assert (records.get(key_of(ADDRESS)), told) == (record(), [])
 
 
 # ---- peers of earlier runs

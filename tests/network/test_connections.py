@@ -22,6 +22,7 @@ from node.network import (
 )
 from node.network.addresses import Scope, scope_of
 from node.network.muxer import Muxer
+from node.runtime.errors import NodeError
 from node.runtime.rooms import Warning_
 from tests.kit.network import BOUND, LISTEN, a_network, until
 
@@ -200,6 +201,25 @@ async def test_servers_that_were_good_are_remembered() -> None:
     book = MemoryPeerBook()
     async with a_network() as bob, a_network(bob, book=book):
         await until(lambda: list(book.items()) == [parse_peer(bob.listen_addrs()[0])])
+
+
+async def test_a_book_that_can_not_be_written_or_read_does_not_end_the_node() -> None:
+    asked = trio.Event()
+
+    class Broken(MemoryPeerBook):
+        def items(self) -> list[PeerAddress]:
+            raise NodeError("store-unreadable", "the database can't be read")
+
+    class Full(MemoryPeerBook):
+        async def remember(self, peer: PeerAddress) -> None:
+            asked.set()
+            raise NodeError("disk-full", "the disk is full")
+
+    async with a_network() as bob, a_network(bob, book=Full()) as alice:
+        async with a_network(bob, book=Broken()) as carol:
+            with trio.fail_after(BOUND):
+                await asked.wait()
+            await until(lambda: alice.is_connected(bob.peer_id) and carol.is_connected(bob.peer_id))
 
 
 async def test_a_node_joins_when_its_first_peer_comes_and_again_when_it_comes_back(

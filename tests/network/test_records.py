@@ -11,6 +11,7 @@ from node.network.kad_table import Table, point
 from node.network.limits import RECORD_LIFE_MS, K
 from node.network.records import Records, address_in, key_of
 from node.runtime.clock import TrioClock
+from node.runtime.errors import NodeError
 from protocol.errors import RemoteProtocolError
 from tests.kit.network import AnyValue
 
@@ -121,6 +122,22 @@ async def test_values_survive_a_restart_and_forged_ones_do_not() -> None:
     again = await held(store)
     assert again.get(key_of(address(1))) == b"1:a"
     assert [key for key, _ in store.items()] == [key_of(address(1))]
+
+
+async def test_a_store_that_takes_nothing_ends_nothing(mock_clock: MockClock) -> None:
+    class Full(MemoryRecords):
+        async def put(self, key: bytes, value: bytes) -> None:
+            raise NodeError("disk-full", "the disk is full")
+
+        async def delete(self, key: bytes) -> None:
+            raise NodeError("disk-full", "the disk is full")
+
+    records, key = await held(Full()), key_of(address(1))
+    assert await records.put(key, b"1:a")
+    assert records.get(key) == b"1:a"
+    mock_clock.jump(RECORD_LIFE_MS / 1000)
+    await records.sweep()
+    assert len(records) == 0
 
 
 async def test_unstamped_values_go_first_then_the_farthest(monkeypatch: pytest.MonkeyPatch) -> None:
