@@ -22,9 +22,9 @@ def expand(addr: str) -> list[str]:
 
 def _facing(kind: str) -> str | None:
     family, target = _PROBES[kind]
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((target, 9))  # chooses a route; a datagram socket sends nothing by this
             return str(probe.getsockname()[0])
-        except OSError:
-            return None
+    except OSError:  # no route, no such family, or no file descriptor left
+        return None

@@ -1,5 +1,7 @@
 """Addresses: what is believed, how far it reaches, which block it counts for."""
 
+import socket
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from multiaddr import Multiaddr
 
 from node.network import BadAddress, PeerAddress, parse_peer, parse_peer_id, peer_id_text
 from node.network.addresses import Scope, block_of, dialable, from_bytes, scope_of, scope_of_ip, to_bytes
+from node.network.interfaces import expand
 from node.network.limits import MAX_ADDRS
 from protocol.peers import is_peer_id
 
@@ -122,3 +125,15 @@ def test_blocks_and_scopes(host: str, block: str, scope: Scope) -> None:
 
 def test_the_scope_of_a_name_is_public() -> None:
     assert scope_of("/dns4/example.org/tcp/443") is Scope.PUBLIC
+
+
+@pytest.mark.parametrize("kind", ["ip4", "ip6"])
+def test_a_wildcard_is_loopback_where_no_socket_can_be_had(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    def exhausted(*_: object) -> socket.socket:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(socket, "socket", exhausted)
+    any_, loopback = {"ip4": ("0.0.0.0", "127.0.0.1"), "ip6": ("::", "::1")}[kind]
+    assert expand(f"/{kind}/{any_}/tcp/4101") == [f"/{kind}/{loopback}/tcp/4101"]
