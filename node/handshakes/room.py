@@ -203,11 +203,8 @@ class Handshakes:
         entry = self._consent.ours(address, batch)
         if entry is None or not entry.record or now < self._reminded.get(address, 0) + REMIND_EVERY_MS:
             return ()
-        self._reminded[address] = now
-        if len(self._reminded) > MAX_REMINDED:
-            self._reminded.popitem(last=False)
         letter = self._submit(batch, "accept", "Handshake accepted", address, (entry.record,), now)
-        return (lambda: self._outbox.started(letter),)
+        return (lambda: self._outbox.started(letter), lambda: self._note_reminded(address, now))
 
     async def run(self) -> None:
         """End what has run out, for ever."""
@@ -291,6 +288,12 @@ class Handshakes:
         return self._outbox.submit(
             batch, Outgoing(kind, subject, now, (recipient,), bodies=bodies, records=records)
         )
+
+    def _note_reminded(self, address: str, now: int) -> None:
+        self._reminded[address] = now
+        self._reminded.move_to_end(address)
+        if len(self._reminded) > MAX_REMINDED:
+            self._reminded.popitem(last=False)
 
     def _learned(self, address: str) -> None:
         self._outbox.wake(address)

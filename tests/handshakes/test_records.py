@@ -91,6 +91,19 @@ async def test_where_the_author_is_now_wakes_what_waits_for_it(alice: House) -> 
     assert again.is_empty
 
 
+async def test_a_reminder_that_the_disk_did_not_take_is_due_again_and_one_sent_is_not(alice: House) -> None:
+    await alice.party.write(lambda batch: alice.names.learn(batch, BOB.identity, NOW))
+    await alice.handshakes.accept(BOB.address)
+    assert alice.handshakes.remind(Batch(), BOB.address, NOW) != ()
+    batch = Batch()
+    effects = alice.handshakes.remind(batch, BOB.address, NOW)
+    await alice.party.store.write(batch)
+    for effect in effects:
+        effect()
+    assert len(effects) > 0
+    assert alice.handshakes.remind(Batch(), BOB.address, NOW) == ()
+
+
 def accepts_tried(house: House) -> int:
     return sum(kind == "accept" for _, _, kind, _, _ in house.post.log)
 
