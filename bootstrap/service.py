@@ -8,7 +8,6 @@ from node.app.public import PublicNode, Ready, make_home, run_public
 from node.identity import PeerClocks, serve_identity
 from node.runtime.config import Config
 from node.runtime.home import Home
-from protocol.identity import dht_key
 
 
 async def run_bootstrap(
@@ -21,11 +20,7 @@ async def run_bootstrap(
 
 async def answer_identities(public: PublicNode) -> None:
     """Tell the records that our part of the DHT holds, and the time (protocol.md §8)."""
-
-    def lookup(address: str) -> bytes | None:
-        return public.network.kad.records.get(dht_key(address))
-
-    serve_identity(public.network, lookup, public.ground.clock)
+    serve_identity(public.network, public.network.held_record, public.ground.clock)
     await trio.sleep_forever()
 
 

@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
 import trio
 
-import node
-from node.api import Desk, make_api, serve_api
-from node.app.directory import IdentityRules, StoredPeers, StoredRecords
-from node.app.ground import Ground, first_peers, open_ground
+from node.api import Desk, make_api
+from node.app.desk import desk_of
+from node.app.ground import Ground, open_ground
 from node.app.owner import Owner, open_owner
+from node.app.running import open_peers, work_until
 from node.app.selfdelivery import SelfDelivery
 from node.app.status import owner_warnings, status_of, warnings_of
 from node.app.wakes import Wakes
 from node.exchange import Acquaintances, Receiver, SealedCarrier
-from node.identity import Identity, PeerClocks, Publisher, load_peer_key, serve_identity
-from node.network import Network, NetworkSettings, open_network, peer_id_text
+from node.identity import Identity, PeerClocks, Publisher, serve_identity
+from node.network import Network, peer_id_text
 from node.runtime.config import Config
 from node.runtime.home import Home
 from node.storage import Batch, StoreUnavailable
-from protocol.identity import dht_key
 
 log = logging.getLogger(__name__)
 
-SWITCH_INTERVAL_S = 0.0005
-"""With a busy thread beside trio, wake-ups fall from 5.5 ms to 0.8 ms (measured)."""
-
-DRAIN_S = 10.0
-"""Seconds in which everything must have ended after the order to stop."""
-
-TIDY_EVERY_S = 600.0
+TIDY_EVERY_S: Final = 600.0
 """Seconds between two rounds of expiring what has run out; requests and letters live for days."""
 
 ADDRESSES_EVERY_S: Final = 60.0
@@ -50,29 +42,12 @@ async def run_node(
 
     Raises NodeError when it can't start. Ends within DRAIN_S of the order to stop.
     """
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    people = Acquaintances()
     async with open_ground(home, config, passphrase) as ground:
-        rules = IdentityRules(ground.clock, ground.watch)
-        settings = NetworkSettings(
-            listen=config.network.listen,
-            bootstrap=first_peers(config),
-            dht_server=True,
-            max_connections=config.limits.peers,
-            agent=f"mailio-node/{node.__version__}",
-        )
-        people, records = Acquaintances(), StoredRecords(ground.store, rules)
-        async with open_network(
-            settings,
-            load_peer_key(home, ground.key),
-            rules,
-            records,
-            ground.clock,
-            book=StoredPeers(ground.store),
-            is_accepted=people.is_accepted,
-        ) as network:
-            async with open_owner(ground, network) as owner:
-                records.on_put(Wakes(owner.outbox.wake).put)
-                await _work(ground, network, owner, people, stop, ready)
+        opened = open_peers(ground, "mailio-node", is_accepted=people.is_accepted)
+        async with opened as (network, records), open_owner(ground, network) as owner:
+            records.on_put(Wakes(owner.outbox.wake).put)
+            await _work(ground, network, owner, people, stop, ready)
 
 
 async def _work(
@@ -99,18 +74,15 @@ async def _work(
     serve_identity(network, partial(_record_of, owner.identity, ground, network), ground.clock)
     receiver.serve()
     desk = _desk(ground, network, owner, people, receiver, publisher, stop)
-    async with trio.open_nursery() as api:
-        async with trio.open_nursery() as work:
-            for task in (clocks.run, publisher.run, owner.outbox.run, owner.handshakes.run):
-                work.start_soon(task)
-            work.start_soon(_tidy, ground, owner)
-            work.start_soon(watch_addresses, publisher)
-            await api.start(partial(serve_api, make_api(desk), ground.home, shutdown=stop.wait))
-            if ready is not None:
-                await ready(desk)
-            await stop.wait()
-            work.cancel_scope.cancel()
-        api.cancel_scope.deadline = trio.current_time() + DRAIN_S / 2
+    tasks = (
+        clocks.run,
+        publisher.run,
+        owner.outbox.run,
+        owner.handshakes.run,
+        partial(_tidy, ground, owner),
+        partial(watch_addresses, publisher),
+    )
+    await work_until(stop, ground, make_api(desk), tasks, partial(ready, desk) if ready else None)
 
 
 def fit_exchange(ground: Ground, network: Network, owner: Owner, people: Acquaintances) -> Receiver:
@@ -146,7 +118,7 @@ def _record_of(identity: Identity, ground: Ground, network: Network, address: st
     """What we answer about an address: our own record, or what our part of the DHT holds."""
     if address == identity.address:
         return None if ground.doubtful() else identity.record(ground.clock.now()).record
-    return network.kad.records.get(dht_key(address))
+    return network.held_record(address)
 
 
 def _desk(
@@ -166,22 +138,8 @@ def _desk(
             "warnings": [*warnings_of(ground), *owner_warnings(owner), *publisher.warnings()],
         }
 
-    return Desk(
-        home=ground.home,
-        peer_id=network.peer_id_text,
-        network=network,
-        status=status,
-        stop=stop.set,
-        owner_of=people.owner_of,
-        clock=ground.clock,
-        events=ground.events,
-        store=ground.store,
-        identity=owner.identity,
-        names=owner.names,
-        mailbox=owner.mailbox,
-        outbox=owner.outbox,
-        submission=owner.submission,
-        handshakes=owner.handshakes,
+    return desk_of(
+        owner, network.peer_id_text, status, network=network, stop=stop.set, owner_of=people.owner_of
     )
 
 

@@ -21,7 +21,7 @@ from node.network.host import NodeSwarm, Watcher
 from node.network.interfaces import expand
 from node.network.join import Joiner
 from node.network.limits import LOOK_AGAIN, MAX_ADDRS, MAX_KAD_FRAME, QUERY_TIMEOUT, SERVED_IDLE
-from node.network.records import Records
+from node.network.records import Records, key_of
 from node.network.settings import NetworkSettings, PeerBook
 from node.runtime.clock import Clock
 from node.runtime.rooms import Check, Warning_
@@ -158,6 +158,10 @@ class Network:
     async def find_records(self, address: str) -> list[bytes]:
         """Valid records of an address from several servers, each once."""
         return await self.kad.get(address)
+
+    def held_record(self, address: str) -> bytes | None:
+        """The record of an address that our part of the DHT holds, if it is still valid."""
+        return self.kad.records.get(key_of(address))
 
     async def find_peer(self, peer_id: bytes) -> PeerAddress | None:
         """Where a peer may be reached: what we know, else what the DHT knows."""

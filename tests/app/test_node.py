@@ -10,7 +10,7 @@ import trio
 from node.api import Desk
 from node.api.status import status_of
 from node.app import open_desk, run_node
-from node.app.node import DRAIN_S
+from node.app.running import DRAIN_S
 from node.exchange.wire import LETTER, MAX_FRAME
 from node.network import Channel, Network, PeerUnreachable
 from node.network.addresses import parse_peer
