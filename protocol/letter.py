@@ -42,6 +42,7 @@ MAX_INNER: Final = 1_032_192  # padded; the largest Padmé size whose envelope f
 MAX_SIGNED: Final = MAX_INNER - LENGTH_BYTES
 MIN_ENVELOPE: Final = HEADER_BYTES + LEAST_LETTER + AEAD_TAG_BYTES
 MAX_ENVELOPE: Final = HEADER_BYTES + MAX_INNER + AEAD_TAG_BYTES
+SEALING: Final = MAX_ENVELOPE - MAX_INNER  # bytes added to the padded inner, which limits are about
 MAX_WEEK: Final = 2 ** (8 * WEEK_BYTES) - 1
 
 LETTER_LIFE_MS: Final = 30 * 86_400_000  # after `created` (§6)

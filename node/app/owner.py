@@ -22,7 +22,7 @@ from node.storage import Batch
 from protocol.exchange_identity import PROTOCOL_ID as IDENTITY
 from protocol.identity import Capabilities, Peer
 from protocol.keys import SigningKey, mailbox_of
-from protocol.letter import MAX_ENVELOPE, MAX_INNER
+from protocol.letter import SEALING
 from protocol.offer import PROTOCOL_ID as LETTER
 from protocol.status import FAILED, Status
 
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 PROTOCOLS: Final = (IDENTITY, LETTER)
 """What our nodes speak, as our IdentityRecord says it."""
-
-SEALING: Final = MAX_ENVELOPE - MAX_INNER
-"""Bytes that sealing adds to a letter: the operator's limit is the letter's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,33 +56,8 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         raise NoIdentity(ground.home.path)
     identity, peer_id = load(ground.home, ground.key), own_peer_id(ground)
     identity.attach(ground.store, _profile(ground, network))
-    offline = Offline()
-    names = Names(
-        ground.store,
-        network or offline,
-        partial(ask_identity, network) if network else offline.ask,
-        ground.clock,
-        ground.doubtful,
-    )
-    limits = ground.config.limits
-    mailbox = Mailbox(
-        ground.store,
-        ground.reader,
-        ground.events,
-        ground.store.index,
-        waiting_letters=limits.handshake_letters,
-        waiting_bytes=limits.handshake_bytes,
-    )
-    consent = Consent(
-        ground.store,
-        identity.secrets,
-        peer_id,
-        ground.clock,
-        ground.searcher,
-        limits=Limits(letter_bytes=limits.letter_size + SEALING, price=limits.price),
-        doubtful=ground.doubtful,
-        fullness=mailbox.room,
-    )
+    names, mailbox = _names(ground, network), _mailbox(ground)
+    consent = _consent(ground, identity, peer_id, mailbox)
     await consent.start()
     carriers: dict[str, Carrier] = {"mailio": Parked()}
     notices = Notices(mailbox, identity)
@@ -105,6 +77,38 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         network.listen_addrs if network else tuple,
     )
     yield Owner(ground, peer_id, identity, names, consent, mailbox, outbox, submission, handshakes, carriers)
+
+
+def _names(ground: Ground, network: Network | None) -> Names:
+    directory = network or Offline()
+    ask = partial(ask_identity, network) if network else Offline().ask
+    return Names(ground.store, directory, ask, ground.clock, ground.doubtful)
+
+
+def _mailbox(ground: Ground) -> Mailbox:
+    limits = ground.config.limits
+    return Mailbox(
+        ground.store,
+        ground.reader,
+        ground.events,
+        ground.store.index,
+        waiting_letters=limits.handshake_letters,
+        waiting_bytes=limits.handshake_bytes,
+    )
+
+
+def _consent(ground: Ground, identity: Identity, peer_id: bytes, mailbox: Mailbox) -> Consent:
+    limits = ground.config.limits
+    return Consent(
+        ground.store,
+        identity.secrets,
+        peer_id,
+        ground.clock,
+        ground.searcher,
+        limits=Limits(letter_bytes=limits.letter_size + SEALING, price=limits.price),
+        doubtful=ground.doubtful,
+        fullness=mailbox.room,
+    )
 
 
 def own_peer_id(ground: Ground) -> bytes:
