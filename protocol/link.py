@@ -13,7 +13,6 @@ from protocol.keys import address_of, parse_address
 from protocol.peers import MAX_ADDRS, check_multiaddr
 
 SCHEME: Final = "mailio:"
-INVITATION_BYTES: Final = 32
 INVITATION_LIFE_MS: Final = 72 * 3_600_000  # 72 hours (§5)
 MAX_LINK: Final = 2_300  # characters: address, key, secret and eight addresses at their longest
 

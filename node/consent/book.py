@@ -20,14 +20,12 @@ from node.consent.rows import (
 from node.storage import Batch, Space, Store
 from node.storage.codec import Key
 from node.storage.schema import CONSENT_DUE, DELIVERY, INVITATION, OURS, REQUEST, THEIRS
-from protocol.cbor import Value
 from protocol.fields import Fields
 from protocol.handshake import State
 from protocol.kdf import KEY_BYTES, kdf
 from protocol.keys import Secrets
 from protocol.pair import GRANT_BYTES, Pair, invitation_delivery_key
 
-PAGE: Final = 256  # Rows read at once where all are wanted.
 INDEX_BYTES: Final = 16  # Of keyed hashes and of delivery keys: enough that two never meet.
 
 _MARKER: Final = bytes(KEY_BYTES)  # No Ed25519 key: stands for the node that the delivery keys are of.
@@ -89,11 +87,11 @@ class Book:
 
     def all_ours(self) -> Iterator[Ours]:
         """Every entry of ours, read in pages as they are asked for."""
-        for _, row in self._pages(OURS):
+        for _, row in self._store.walk(OURS):
             yield ours_of(row)
 
     def all_theirs(self) -> Iterator[Theirs]:
-        for _, row in self._pages(THEIRS):
+        for _, row in self._store.walk(THEIRS):
             yield theirs_of(row)
 
     def put_ours(self, batch: Batch, before: Ours | None, after: Ours | None) -> None:
@@ -167,7 +165,7 @@ class Book:
 
     def rebuild(self, batch: Batch) -> None:
         """Replace the index of delivery keys by that of this node."""
-        for key, _ in self._pages(DELIVERY):
+        for key, _ in self._store.walk(DELIVERY):
             batch.delete(DELIVERY, key)
         for entry in self.all_ours():
             self.put_ours(batch, None, entry)
@@ -187,14 +185,6 @@ class Book:
         pair = self.pair(entry.pair_key, entry.address, owner_is_us=True)
         grants = (entry.grant, *(e.grant for e in entry.earlier))
         return {pair.delivery_key(grant, self._peer_id).public: grant for grant in grants}
-
-    def _pages(self, space: Space) -> Iterator[tuple[Key, Value]]:
-        last: Key | None = None
-        while page := self._store.scan(space, start=last, limit=PAGE):
-            yield from (row for row in page if row[0] != last)
-            if len(page) < PAGE:
-                return
-            last = page[-1][0]
 
 
 def index_of(delivery_key: bytes) -> bytes:

@@ -31,11 +31,10 @@ from protocol.errors import RemoteProtocolError
 from protocol.handshake import State, Terms
 from protocol.identity import IdentityRecord
 from protocol.keys import Secrets, SigningKey
+from protocol.link import INVITATION_LIFE_MS
 from protocol.offer import Challenge, Stamp
 from protocol.pair import GRANT_BYTES, INVITATION_SECRET_BYTES
 from protocol.status import TIME
-
-INVITATION_LIFE_MS: Final = 72 * 3_600_000  # §5
 
 EXPIRE_AT_ONCE: Final = 500
 """Ends that one call of `expire` deals with: a batch that is written in milliseconds."""
