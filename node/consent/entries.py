@@ -79,7 +79,8 @@ class Grant:
 class Ours:
     """What we let one sender do. `record` is the last handshake that we signed, b"" if none.
 
-    `automatic`: made by writing to them (§5, the way back), not by the owner's decision. `asked` is
+    `until`: when it ends by itself (Unix ms, 0: never); `automatic`: made by writing to them (§5, the way
+    back), not by the owner's decision; `asked` and `note`: when their request came (Unix ms), and its words.
     """
 
     address: str
