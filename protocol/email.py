@@ -15,7 +15,6 @@ from nacl import bindings
 from protocol.errors import RemoteProtocolError
 from protocol.kdf import KEY_BYTES, kdf
 
-HASH_SCHEME: Final = "SC_N32768_R8_P1_L32_B64"
 MAX_EMAIL: Final = 254  # bytes of an address in an SMTP path (RFC 5321 §4.5.3.1.3, less the brackets)
 MAX_DOMAIN: Final = 253  # characters of a name in the DNS without its last dot
 MAX_LOCAL: Final = 64  # bytes (RFC 5321 §4.5.3.1.1)
@@ -71,7 +70,7 @@ def _a_label(label: str) -> str:
 
 
 def email_hash(text: str) -> str:
-    """The hash that handshakes name a sender by: scrypt, 32 bytes as base64 (§2). It costs 0.15 s."""
+    """The hash that handshakes name a sender by: scheme SC_N32768_R8_P1_L32_B64 (§2). It costs 0.15 s."""
     normal = normal_email(text).encode()
     digest = bindings.crypto_pwhash_scryptsalsa208sha256_ll(
         normal, normal, _SCRYPT_N, _SCRYPT_R, _SCRYPT_P, KEY_BYTES, _SCRYPT_MEMORY

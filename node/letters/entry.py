@@ -15,9 +15,6 @@ TIME_BYTES: Final = 6
 MIN_PREFIX: Final = 8
 """Hexadecimal digits that a shortened id must have."""
 
-MAX_THREAD: Final = 200
-"""Characters of a thread's id; ours are 64 hexadecimal digits, other software's may be a Message-ID."""
-
 _HEX: Final = re.compile(rf"[0-9a-f]{{{MIN_PREFIX},{2 * ID_BYTES}}}")
 
 

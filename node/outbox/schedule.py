@@ -72,10 +72,6 @@ class Schedule:
             self._lanes[name].open()
             self._poke(name)
 
-    def opens_at(self, name: str) -> int:
-        """When a lane that failed is tried again (Unix ms), 0 if it is open."""
-        return self._lanes[name].retry_at if name in self._lanes else 0
-
     async def run(self) -> None:
         """Make the attempts, for ever; cancelling it cancels those that run."""
         async with trio.open_nursery() as nursery:
