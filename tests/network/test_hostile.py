@@ -2,14 +2,19 @@
 
 import os
 import struct
+from contextlib import suppress
+from typing import cast
 
 import pytest
 import trio
 from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
 from libp2p.exceptions import BaseLibp2pError
+from libp2p.io.abc import Reader, ReadWriteCloser
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.peer.id import ID
+from libp2p.protocol_muxer.exceptions import MultiselectCommunicatorError
+from libp2p.protocol_muxer.multiselect_communicator import MultiselectCommunicator
 from libp2p.stream_muxer.yamux.yamux import TYPE_DATA, YAMUX_HEADER_FORMAT
 
 from node.network import Channel, Network, NetworkSettings, host, limits, parse_peer
@@ -148,3 +153,41 @@ async def test_an_unknown_frame_type_or_a_reset_of_nothing_is_survived() -> None
         for kind, flags in [(9, 0), (1, 8), (0, 8), (1, 4), (2, 0)]:
             await muxer._write_frame(struct.pack(YAMUX_HEADER_FORMAT, 0, kind, flags, 999, 0))
         assert await works(bob)
+
+
+@pytest.mark.parametrize("after", [b"", b"\x13/multistream/1.0.0\n"])
+async def test_a_line_without_end_in_the_place_of_a_handshake(after: bytes) -> None:
+    async with a_network() as bob:
+        bob.serve(PROTOCOL, echo, max_frame=1024, deadline=5)
+        stream = await knock(bob)
+        with suppress(trio.BrokenResourceError):
+            await stream.send_all(after + b"\xff\xff\xff\x7f" + bytes(2_000))
+        with trio.fail_after(BOUND):
+            await until(lambda: bob.counters["inbound-failed"] == 1)  # and not when its time is over
+        await stream.aclose()
+        assert await works(bob)
+
+
+class Endless(Reader):
+    """Says what it was made with, then zeros for ever; `given` is how much."""
+
+    def __init__(self, start: bytes) -> None:
+        self.start, self.given = start, 0
+
+    async def read(self, n: int | None = None) -> bytes:
+        assert n is not None
+        data, self.start = self.start[:n], self.start[n:]
+        data += bytes(n - len(data))
+        self.given += n
+        return data
+
+
+async def test_every_negotiation_reads_bounded_lines() -> None:
+    async with a_network():
+        for length in (b"\x81\x08", b"\xff\xff\xff\x7f", b"\xff" * 9 + b"\x7f"):
+            reader = Endless(length)
+            with pytest.raises(MultiselectCommunicatorError):
+                await MultiselectCommunicator(cast(ReadWriteCloser, reader)).read()
+            assert len(length) == reader.given
+        reader = Endless(b"\x06/echo\n")
+        assert await MultiselectCommunicator(cast(ReadWriteCloser, reader)).read() == "/echo"
