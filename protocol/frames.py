@@ -34,6 +34,16 @@ class FrameReader:
         self._length: int | None = None
         self._limit = limit
 
+    @property
+    def limit(self) -> int:
+        """Bytes of the largest frame."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: int) -> None:
+        """From the next frame on: one whose length was read is taken."""
+        self._limit = limit
+
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that are complete with `data`. After a RemoteProtocolError the stream is of no use."""
         self._buffer += data

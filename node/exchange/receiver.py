@@ -27,6 +27,7 @@ from protocol.errors import RemoteProtocolError
 from protocol.letter import envelope_id
 from protocol.offer import (
     MAX_FIRST_CONTACT_BYTES,
+    MAX_OFFER_BYTES,
     Answer,
     Challenge,
     GoAhead,
@@ -92,7 +93,7 @@ class Receiver:
         """Answer offers on one stream until it ends."""
         try:
             while True:
-                answer = await self._answer(channel, await channel.receive())
+                answer = await self._answer(channel, await channel.receive(MAX_OFFER_BYTES))
                 await channel.send(encode_answer(answer))
         except PeerFault as fault:  # what follows in the stream can't be told apart any more
             self._blame(channel, fault)
@@ -155,7 +156,7 @@ class Receiver:
         return verdict
 
     async def _with_body(self, channel: Channel, offer: Offer, verdict: Verdict) -> Result:
-        blob = await self._body(channel)
+        blob = await self._body(channel, verdict.address)
         if len(blob) != offer.size or envelope_id(blob) != offer.envelope_id:
             raise RemoteProtocolError("the envelope is not the one that was offered")
         outcome = await self._intake.take(offer, verdict, blob)
@@ -183,8 +184,8 @@ class Receiver:
         first, weeks = self._identity.weeks(now)
         return self._consent.challenge(channel.peer_id, now, range(first, first + weeks))
 
-    async def _body(self, channel: Channel) -> bytes:
-        async with self._network.bodies.slot(channel):
+    async def _body(self, channel: Channel, accepted: str | None) -> bytes:
+        async with self._network.bodies.slot(channel, accepted):
             await channel.send(encode_answer(GoAhead()))
             with trio.move_on_after(DEADLINE):
                 return await channel.receive()

@@ -27,6 +27,7 @@ from protocol.identity import IdentityRecord
 from protocol.keys import SigningKey
 from protocol.letter import LETTER_LIFE_MS, MAX_ENVELOPE, MAX_INNER, envelope_id
 from protocol.offer import (
+    MAX_ANSWER_BYTES,
     MAX_SERVICE_BYTES,
     Answer,
     Challenge,
@@ -213,10 +214,10 @@ class SealedCarrier:
             service=trip.letter.kind in ("accept", "revocation") and len(envelope) <= MAX_SERVICE_BYTES,
         )
         await channel.send(offer.encode())
-        answer = parse_answer(await channel.receive())
+        answer = parse_answer(await channel.receive(MAX_ANSWER_BYTES))
         if isinstance(answer, GoAhead):
             await channel.send(envelope)
-            answer = parse_answer(await channel.receive())
+            answer = parse_answer(await channel.receive(MAX_ANSWER_BYTES))
         return answer
 
     async def _first_contact(self, channel: Channel, trip: _Trip, challenge: Challenge) -> Answer | Result:

@@ -3,7 +3,7 @@ socket and no libp2p here.
 """
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol, TypeVar
 
@@ -17,6 +17,7 @@ from node.network.limits import (
     FAULTS_PER_PEER,
     MAX_BODIES,
     MAX_BODIES_PER_BLOCK,
+    MAX_BODIES_PER_SENDER,
     MAX_CONNECTIONS,
     MAX_CONNECTIONS_PER_BLOCK,
     MAX_COUNTERS,
@@ -24,6 +25,7 @@ from node.network.limits import (
     MAX_HANDSHAKES_PER_BLOCK,
     MAX_REMEMBERED,
     MAX_STREAMS,
+    MAX_STREAMS_PER_BLOCK,
     MAX_STREAMS_PER_PEER,
     REFUSAL,
     RESERVED_BODIES,
@@ -80,6 +82,7 @@ class Admission:
         self._connections: Counter[str] = Counter()
         self._handshakes: Counter[str] = Counter()
         self._streams: Counter[bytes] = Counter()
+        self._block_streams: Counter[str] = Counter()
 
     def blame(self, peer_id: bytes, host: str | None, fault: str) -> bool:
         """Count a fault; whether the peer is to be sent away."""
@@ -126,11 +129,14 @@ class Admission:
             yield
 
     @contextmanager
-    def stream(self, peer_id: bytes) -> Iterator[None]:
-        """An inbound stream. Raises Busy."""
+    def stream(self, peer_id: bytes, host: str) -> Iterator[None]:
+        """An inbound stream of a peer at `host`. Raises Busy."""
+        block, local = block_of(host), scope_of_ip(host) is Scope.LOOPBACK
         if self._streams[peer_id] >= MAX_STREAMS_PER_PEER or self._streams.total() >= MAX_STREAMS:
             raise Busy("too many streams")
-        with _held(self._streams, peer_id):
+        if not local and self._block_streams[block] >= MAX_STREAMS_PER_BLOCK:
+            raise Busy("too many streams from one address block")
+        with _held(self._streams, peer_id), _held(self._block_streams, block):
             yield
 
 
@@ -138,39 +144,37 @@ class Sender(Protocol):
     """What a channel tells of its other end."""
 
     @property
-    def peer_id(self) -> bytes: ...
-
-    @property
     def remote_block(self) -> str: ...
 
 
 class Bodies:
     """Letter bodies arriving at once (protocol §8): a total, a share for each block, and a reserve
-    for accepted senders.
+    for accepted senders, of whom none gets it all.
     """
 
-    def __init__(self, is_accepted: Callable[[bytes], bool]) -> None:
-        self._is_accepted = is_accepted
+    def __init__(self) -> None:
         self._all = 0
         self._others: Counter[str] = Counter()
+        self._accepted: Counter[str] = Counter()
 
     @asynccontextmanager
-    async def slot(self, channel: Sender) -> AsyncIterator[None]:
-        """Room for one body from this channel's peer. Raises Busy at once when there is none."""
+    async def slot(self, channel: Sender, accepted: str | None) -> AsyncIterator[None]:
+        """Room for one body from this channel's peer; `accepted` is the sender whose delivery key let it in,
+        if one did (its peer ids are as many as it likes). Raises Busy at once when there is none.
+        """
         if self._all >= MAX_BODIES:
             raise Busy("too many letters are arriving")
-        block, accepted = channel.remote_block, self._is_accepted(channel.peer_id)
-        if not accepted and self._others.total() >= MAX_BODIES - RESERVED_BODIES:
+        block = channel.remote_block
+        if accepted is not None and self._accepted[accepted] >= MAX_BODIES_PER_SENDER:
+            raise Busy("too many letters of this sender are arriving")
+        if accepted is None and self._others.total() >= MAX_BODIES - RESERVED_BODIES:
             raise Busy("too many letters are arriving")
-        if not accepted and self._others[block] >= MAX_BODIES_PER_BLOCK:
+        if accepted is None and self._others[block] >= MAX_BODIES_PER_BLOCK:
             raise Busy("too many letters are arriving from one address block")
         self._all += 1
         try:
-            if accepted:
+            with _held(self._others, block) if accepted is None else _held(self._accepted, accepted):
                 yield
-            else:
-                with _held(self._others, block):
-                    yield
         finally:
             self._all -= 1
 

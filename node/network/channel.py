@@ -45,6 +45,7 @@ class Channel:
         self._reader = FrameReader(max_frame)
         self._ready: deque[bytes] = deque()
         self._partial = False
+        self._begun = 0.0
         self._broken = False
         self._reopen: Reopen | None = None
         self._sent: list[bytes] = []
@@ -66,11 +67,14 @@ class Channel:
         if self._reopen is not None:
             self._remember(frame)
 
-    async def receive(self) -> bytes:
-        """The next frame. Raises ChannelClosed at the end of the stream, PeerUnreachable without an
-        answer in time, PeerFault for a frame that is too large, malformed or never completed.
+    async def receive(self, most: int | None = None) -> bytes:
+        """The next frame, of at most `most` bytes where less than `max_frame` will do: what is begun is held
+        until it is complete. It has `deadline` seconds from its first byte. Raises ChannelClosed at the end
+        of the stream, PeerUnreachable without an answer in time, PeerFault for a frame that is too large,
+        malformed or never completed.
         """
         while not self._ready:
+            self._reader.limit = self.max_frame if most is None else min(most, self.max_frame)
             try:
                 await self._fill()
             except ChannelClosed:
@@ -142,8 +146,9 @@ class Channel:
 
     async def _fill(self) -> None:
         resting = self._served and not self._partial
+        begun = self._begun if self._partial else trio.current_time()
         try:
-            with trio.fail_after(SERVED_IDLE if resting else self.deadline):
+            with trio.fail_at(begun + (SERVED_IDLE if resting else self.deadline)):
                 chunk = await self._stream.read(READ_CHUNK)
         except trio.TooSlowError:
             self._broken = True
@@ -170,6 +175,8 @@ class Channel:
             self._reader.end()
             self._partial = False
         except RemoteProtocolError:
+            if frames or not self._partial:
+                self._begun = trio.current_time()
             self._partial = True
 
     def _too_slow(self) -> Exception:

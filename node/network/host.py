@@ -54,6 +54,7 @@ from node.network.limits import (
 )
 from node.network.listener import Listener
 from node.network.muxer import Buffers, Muxer
+from node.network.negotiation import bound_lines
 
 _RAW: Final = "mailio_raw_stream"
 
@@ -169,6 +170,7 @@ class Watcher(INotifee):
 def build_host(key_seed: bytes, admission: Admission) -> tuple[BasicHost, NodeSwarm]:
     """A host with this Ed25519 seed as its peer key. It serves ping only."""
     _quiet_logs(admission)
+    bound_lines()
     keys = create_new_key_pair(key_seed)
     upgrader = Upgrader(NoiseTransport(keys, noise_privkey=X25519PrivateKey.new()), Buffers())
     store = PeerStore()
@@ -199,9 +201,10 @@ def _guard_streams(host: BasicHost, swarm: NodeSwarm, admission: Admission) -> N
     negotiate = swarm.common_stream_handler
 
     async def guarded(stream: INetStream) -> None:
-        peer_id = stream.muxed_conn.peer_id.to_bytes()
+        muxed = stream.muxed_conn
+        host = muxed.remote_host if isinstance(muxed, Muxer) else ""
         try:
-            with admission.stream(peer_id):
+            with admission.stream(muxed.peer_id.to_bytes(), host):
                 await negotiate(stream)
         except Busy:
             admission.counters["streams-refused"] += 1

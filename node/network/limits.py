@@ -37,10 +37,12 @@ WINDOW: Final = 256 * KIB
 disconnected, so what it can make us hold is bounded."""
 MAX_BUFFERED_PER_CONNECTION: Final = 8 * MIB
 """Unread bytes on one connection, all streams together; 32 full windows."""
-MAX_BUFFERED: Final = 64 * MIB
-"""Unread bytes over all connections; the main process is to stay under 150 MB when idle."""
+MAX_BUFFERED: Final = 32 * MIB
+"""Unread bytes over all connections: four times what 32 letters that arrive at once need."""
 MAX_STREAMS_PER_PEER: Final = 64
 """Inbound streams open at once from one peer. A busy one of ours keeps some ten."""
+MAX_STREAMS_PER_BLOCK: Final = 256
+"""The same from one /24 or /48: peer ids are free, so sixteen of them must not take all streams."""
 MAX_STREAMS: Final = 1_024
 """Inbound streams open at once in all; each is a task of a few KB."""
 NEGOTIATION_TIMEOUT: Final = 5
@@ -94,6 +96,8 @@ RESERVED_BODIES: Final = 4
 """Of those, kept for accepted senders."""
 MAX_BODIES_PER_BLOCK: Final = 8
 """Of those, for senders not accepted from one address block."""
+MAX_BODIES_PER_SENDER: Final = 12
+"""Of those, for one accepted sender, who sends up to eight side by side from each of its nodes."""
 
 # Kademlia (libp2p kad-dht, on a protocol id of our own)
 
@@ -111,6 +115,8 @@ GRACE: Final = 0.5
 """Seconds for stragglers once a value is at hand."""
 MAX_KAD_FRAME: Final = 64 * KIB
 """Bytes of one message: twenty peers with eight addresses, or a record of 8 KiB and those."""
+MAX_QUESTION: Final = 16 * KIB
+"""Bytes of a question: a record of 8 KiB and its key. A begun one is held until it is complete."""
 MAX_RECORD: Final = 8 * KIB
 """Bytes of a value (protocol §3)."""
 MAX_RECORDS: Final = 20_000

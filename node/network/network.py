@@ -20,7 +20,14 @@ from node.network.errors import NetworkError, PeerUnreachable
 from node.network.host import NodeSwarm, Watcher
 from node.network.interfaces import expand
 from node.network.join import Joiner
-from node.network.limits import LOOK_AGAIN, MAX_ADDRS, MAX_KAD_FRAME, QUERY_TIMEOUT, SERVED_IDLE
+from node.network.limits import (
+    LOOK_AGAIN,
+    MAX_ADDRS,
+    MAX_KAD_FRAME,
+    MAX_QUESTION,
+    QUERY_TIMEOUT,
+    SERVED_IDLE,
+)
 from node.network.records import Records, key_of
 from node.network.settings import NetworkSettings, PeerBook
 from node.runtime.clock import Clock
@@ -292,7 +299,7 @@ class Network:
 
     async def _serve_kad(self, channel: Channel) -> None:
         while True:
-            question = kad_wire.parse_question(await channel.receive())
+            question = kad_wire.parse_question(await channel.receive(MAX_QUESTION))
             answer = await self.kad.handle(question, channel.peer_id)
             remote = self._connections.get(channel.peer_id)
             await channel.send(kad_wire.encode_answer(answer, remote.scope if remote else Scope.PUBLIC))

@@ -30,7 +30,7 @@ async def open_network(
     admission = Admission(settings.max_connections)
     host, swarm = build_host(key_seed, admission)
     held = Records(host.get_id().to_bytes(), validator, records, clock)
-    network = Network(settings, host, swarm, admission, held, Bodies(is_accepted), clock)
+    network = Network(settings, host, swarm, admission, held, Bodies(), clock)
     try:
         async with host.run([]), trio.open_nursery() as nursery:
             try:

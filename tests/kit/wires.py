@@ -113,7 +113,7 @@ class WireChannel:
         if act is Act.CUT_AFTER:
             self.stream.cut()
 
-    async def receive(self) -> bytes:
+    async def receive(self, most: int | None = None) -> bytes:
         try:
             with trio.fail_after(self.deadline if self._asks else RESTS_S):
                 data = await self._in.receive()
@@ -122,7 +122,7 @@ class WireChannel:
             raise (PeerUnreachable if self._asks else ChannelClosed)(late) from None
         except (trio.EndOfChannel, trio.ClosedResourceError):
             raise ChannelClosed("the node ended the connection") from None
-        if len(data) > self.max_frame:
+        if len(data) > (self.max_frame if most is None else most):
             raise PeerFault("a frame over this protocol's limit", TOO_LARGE)
         return data
 
@@ -144,7 +144,7 @@ class Wire:
         self.addrs: list[str] = []
         self.awake = True
         self._wires, self._nursery = wires, nursery
-        self.bodies = Bodies(is_accepted)
+        self.bodies = Bodies()
         self._handlers: dict[str, tuple[Handler, int, float]] = {}
         self._streams: set[_Stream] = set()
         wires.nodes[peer_id] = self

@@ -15,11 +15,13 @@ from node.network.limits import (
     FAULTS_PER_PEER,
     MAX_BODIES,
     MAX_BODIES_PER_BLOCK,
+    MAX_BODIES_PER_SENDER,
     MAX_CONNECTIONS,
     MAX_CONNECTIONS_PER_BLOCK,
     MAX_COUNTERS,
     MAX_HANDSHAKES,
     MAX_HANDSHAKES_PER_BLOCK,
+    MAX_STREAMS_PER_BLOCK,
     MAX_STREAMS_PER_PEER,
     REFUSAL,
     RESERVED_BODIES,
@@ -30,7 +32,6 @@ PUBLIC = "8.8.8.8"
 
 @dataclass(frozen=True)
 class Sender:
-    peer_id: bytes
     remote_block: str
 
 
@@ -114,35 +115,61 @@ async def test_streams_are_limited_by_peer() -> None:
     admission = Admission()
     with ExitStack() as held:
         for _ in range(MAX_STREAMS_PER_PEER):
-            held.enter_context(admission.stream(b"a"))
-        with pytest.raises(Busy), admission.stream(b"a"):
+            held.enter_context(admission.stream(b"a", PUBLIC))
+        with pytest.raises(Busy), admission.stream(b"a", PUBLIC):
             pass
-        with admission.stream(b"b"):
+        with admission.stream(b"b", PUBLIC):
             pass
-    with admission.stream(b"a"):
+    with admission.stream(b"a", PUBLIC):
         pass
 
 
 async def test_bodies_keep_a_reserve_for_accepted_senders() -> None:
-    bodies = Bodies(lambda peer_id: peer_id == b"friend")
+    bodies = Bodies()
     async with AsyncExitStack() as held:
         for number in range(MAX_BODIES - RESERVED_BODIES):
-            await held.enter_async_context(bodies.slot(Sender(b"stranger", f"block {number}")))
+            await held.enter_async_context(bodies.slot(Sender(f"block {number}"), None))
         with pytest.raises(Busy):
-            await held.enter_async_context(bodies.slot(Sender(b"stranger", "another block")))
+            await held.enter_async_context(bodies.slot(Sender("another block"), None))
         for _ in range(RESERVED_BODIES):
-            await held.enter_async_context(bodies.slot(Sender(b"friend", "block")))
+            await held.enter_async_context(bodies.slot(Sender("block"), "0xfriend"))
         with pytest.raises(Busy):
-            await held.enter_async_context(bodies.slot(Sender(b"friend", "block")))
-    async with bodies.slot(Sender(b"stranger", "block")):
+            await held.enter_async_context(bodies.slot(Sender("block"), "0xfriend"))
+    async with bodies.slot(Sender("block"), None):
         await trio.lowlevel.checkpoint()
 
 
 async def test_one_block_of_strangers_does_not_take_all_bodies() -> None:
-    bodies = Bodies(lambda peer_id: False)
+    bodies = Bodies()
     async with AsyncExitStack() as held:
         for _ in range(MAX_BODIES_PER_BLOCK):
-            await held.enter_async_context(bodies.slot(Sender(b"stranger", "one")))
+            await held.enter_async_context(bodies.slot(Sender("one"), None))
         with pytest.raises(Busy):
-            await held.enter_async_context(bodies.slot(Sender(b"stranger", "one")))
-        await held.enter_async_context(bodies.slot(Sender(b"stranger", "two")))
+            await held.enter_async_context(bodies.slot(Sender("one"), None))
+        await held.enter_async_context(bodies.slot(Sender("two"), None))
+
+
+async def test_one_accepted_sender_does_not_take_all_bodies_whatever_peers_it_uses() -> None:
+    bodies = Bodies()
+    async with AsyncExitStack() as held:
+        for number in range(MAX_BODIES_PER_SENDER):
+            await held.enter_async_context(bodies.slot(Sender(f"block {number}"), "0xfoe"))
+        with pytest.raises(Busy):
+            await held.enter_async_context(bodies.slot(Sender("another block"), "0xfoe"))
+        await held.enter_async_context(bodies.slot(Sender("block"), "0xfriend"))
+    async with bodies.slot(Sender("block"), "0xfoe"):
+        await trio.lowlevel.checkpoint()
+
+
+async def test_streams_are_limited_by_block_but_on_loopback() -> None:
+    admission = Admission()
+    with ExitStack() as held:
+        for number in range(MAX_STREAMS_PER_BLOCK):
+            held.enter_context(admission.stream(b"peer %d" % number, PUBLIC))
+        with pytest.raises(Busy), admission.stream(b"another peer", "8.8.8.9"):
+            pass
+        with admission.stream(b"another peer", "9.0.0.1"):
+            pass
+    with ExitStack() as held:
+        for number in range(MAX_STREAMS_PER_BLOCK + 1):
+            held.enter_context(admission.stream(b"peer %d" % number, "127.0.0.1"))

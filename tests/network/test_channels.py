@@ -3,10 +3,13 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import cast
 
 import pytest
 import trio
+from libp2p.abc import INetStream
 from libp2p.peer.id import ID
+from trio.testing import MockClock
 
 from node.network import (
     Channel,
@@ -22,6 +25,7 @@ from node.network import (
 from node.network.channels import Handler
 from node.network.muxer import Muxer
 from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.status import TOO_LARGE
 from tests.kit.network import BOUND, a_network, until
 
 PROTOCOL = "/mailio/test/1"
@@ -328,3 +332,38 @@ async def test_who_never_closes_is_reset_in_the_end(monkeypatch: pytest.MonkeyPa
         await channel.send(b"hello")
         assert await channel.receive() == b"hello"
         await until(lambda: was_reset(channel))
+
+
+class Dribble:
+    """A stream whose other end says one byte every `pause` seconds."""
+
+    def __init__(self, data: bytes, pause: float) -> None:
+        self.data, self.pause = data, pause
+
+    async def read(self, n: int) -> bytes:
+        await trio.sleep(self.pause)
+        first, self.data = self.data[:1], self.data[1:]
+        return first
+
+
+def served(stream: Dribble) -> Channel:
+    return Channel(cast(INetStream, stream), b"", "", max_frame=FRAME, deadline=DEADLINE, served=True)
+
+
+async def test_a_frame_has_its_deadline_as_a_whole(autojump_clock: MockClock) -> None:
+    slow = served(Dribble(b"\x14" + bytes(20), DEADLINE / 10))
+    begun = trio.current_time()
+    with pytest.raises(PeerFault):
+        await slow.receive()
+    assert trio.current_time() - begun == pytest.approx(DEADLINE * 1.1)
+    quick = served(Dribble(b"\x05hello" * 3, DEADLINE / 10))
+    assert [b"hello"] * 3 == [await quick.receive() for _ in range(3)]
+
+
+async def test_less_than_the_largest_frame_may_be_asked_for(autojump_clock: MockClock) -> None:
+    channel = served(Dribble(b"\x05hello" + b"\x06hello!" + b"\x06", 0))
+    assert await channel.receive(5) == b"hello"
+    assert await channel.receive(6) == b"hello!"
+    with pytest.raises(PeerFault) as caught:
+        await channel.receive(5)
+    assert caught.value.status == TOO_LARGE
