@@ -1,4 +1,4 @@
-"""IdentityRecord and nodes/1 (protocol.md §3): what an owner publishes, read strictly, built alike.
+"""IdentityRecord (protocol.md §3): what an owner publishes, read strictly, built alike.
 
 Pins (§2) are compared here too; storing, publishing and deciding about either happens elsewhere.
 """
@@ -12,35 +12,18 @@ from protocol.cbor import Value
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.fields import Fields
 from protocol.kdf import KEY_BYTES, blake2b
-from protocol.keys import Secrets, SigningKey, address_of
-from protocol.peers import Peer, is_private_multiaddr, peer_id_field, public_addrs
+from protocol.keys import Secrets, address_of
+from protocol.peers import MAX_NODES, Peer, node_maps, peer_id_field, public_addrs, publishable
 from protocol.prekeys import FIRST_WEEK, Chain, week_of
 from protocol.record import Record, newer, refuse_ahead, sign_record
 from protocol.stamps import MAX_PRICE, NONCE_BYTES
 from protocol.status import HELD_KEY, TIME
 
-__all__ = [
-    "Capabilities",
-    "Host",
-    "IdentityRecord",
-    "NodesRecord",
-    "Peer",
-    "build_identity",
-    "build_nodes",
-    "check_pin",
-    "dht_key",
-    "is_private_multiaddr",
-    "parse_dht_value",
-]
-
 IDENTITY_KIND: Final = "identity/1"
-NODES_KIND: Final = "nodes/1"
 MAX_IDENTITY: Final = 8_192  # bytes of a whole identity record (§3)
-MAX_NODES_RECORD: Final = 8_192  # bytes; the same room, since it holds the same peers
 IDENTITY_LIFE_MS: Final = 90 * 86_400_000  # expires - created (§3)
 MAX_PREKEYS: Final = 14  # weeks that 90 days can touch
 MAX_HOSTS: Final = 8  # three are used; room for a change of hosts
-MAX_NODES: Final = 8  # one owner's own nodes
 MAX_ROLES: Final = 8
 MAX_ROLE: Final = 16  # bytes of a role's name
 MAX_PROTOCOLS: Final = 16
@@ -210,10 +193,10 @@ def build_identity(
         "firstWeek": weeks[0],
         "prekeys": [_prekey(chain, week) for week in weeks],
         "hosts": [
-            Host(h.peer_id, _publishable(h.addrs), h.account, tuple(sorted(h.roles))).to_map()
+            Host(h.peer_id, publishable(h.addrs), h.account, tuple(sorted(h.roles))).to_map()
             for h in sorted(hosts, key=lambda h: h.peer_id)
         ],
-        "nodes": _node_maps(nodes),
+        "nodes": node_maps(nodes),
         "capabilities": capabilities.to_map(),
         "price": price,
         "seq": created,
@@ -234,53 +217,6 @@ def _prekey(chain: Chain, week: int) -> bytes:
         return chain.public(week)
     except LookupError as fault:
         raise LocalProtocolError(f"this identity can't be published: {fault}") from fault
-
-
-def _publishable(addrs: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted({addr for addr in addrs if not is_private_multiaddr(addr)}))
-
-
-def _node_maps(nodes: Iterable[Peer]) -> list[Value]:
-    return [Peer(n.peer_id, _publishable(n.addrs)).to_map() for n in sorted(nodes, key=lambda n: n.peer_id)]
-
-
-@dataclass(frozen=True, slots=True)
-class NodesRecord:
-    """The owner's nodes as they travel inside letters to accepted senders (§3, `announce = contacts`)."""
-
-    public_key: bytes
-    address: str
-    nodes: tuple[Peer, ...]
-    seq: int
-    record: bytes
-
-    @classmethod
-    def parse(cls, data: bytes, now: int | None) -> "NodesRecord":
-        """The nodes in `data`, checked; RemoteProtocolError, of class 4 where seq is ahead of `now`."""
-        envelope = Record.decode(data, MAX_NODES_RECORD)
-        fields = Fields(envelope.verify(NODES_KIND), NODES_KIND)
-        nodes = tuple(map(Peer.from_fields, fields.maps("nodes", MAX_NODES)))
-        seq = fields.int("seq")
-        if now is not None:
-            refuse_ahead(seq, now, NODES_KIND)
-        return cls(envelope.public_key, address_of(envelope.public_key), nodes, seq, data)
-
-    def replaces(self, other: "NodesRecord") -> bool:
-        """Whether this is the newer of two records of one owner (§3)."""
-        return newer(self.seq, self._payload, other.seq, other._payload)
-
-    @property
-    def _payload(self) -> bytes:
-        return Record.decode(self.record, MAX_NODES_RECORD).payload
-
-
-def build_nodes(key: SigningKey, nodes: Iterable[Peer], seq: int) -> NodesRecord:
-    """The owner's nodes/1 record, private addresses left out; LocalProtocolError if none would take it."""
-    data = sign_record(NODES_KIND, {"nodes": _node_maps(nodes), "seq": seq}, key).encode()
-    try:
-        return NodesRecord.parse(data, None)
-    except RemoteProtocolError as fault:
-        raise LocalProtocolError(f"these nodes can't be published: {fault}") from fault
 
 
 def check_pin(pinned_key: bytes, pinned_next: bytes, identity: IdentityRecord) -> None:

@@ -5,6 +5,7 @@ Only the form is judged here; nothing is resolved or dialled.
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +15,7 @@ from protocol.fields import Fields
 
 MAX_PEER_ID: Final = 64  # bytes of a binary multihash; Ed25519 peers have 38, SHA-256 ones 34
 MAX_ADDRS: Final = 8  # of one peer: a few interfaces, IPv4 and IPv6, relays
+MAX_NODES: Final = 8  # one owner's own nodes
 MAX_ADDR: Final = 256  # bytes of one multiaddr; a circuit address with two peer ids has about 150
 
 _IDENTITY_HASH, _SHA2_256 = 0x00, 0x12  # the two multihash codes that libp2p peer ids use
@@ -78,6 +80,16 @@ def public_addrs(fields: Fields) -> tuple[str, ...]:
         if _is_private(addr):
             raise fields.fault("addrs", "holds a private address")
     return addrs
+
+
+def publishable(addrs: Iterable[str]) -> tuple[str, ...]:
+    """Those that a record may name, in one order: the same content is the same bytes on each own node."""
+    return tuple(sorted({addr for addr in addrs if not is_private_multiaddr(addr)}))
+
+
+def node_maps(nodes: Iterable[Peer]) -> list[Value]:
+    """Nodes as a record holds them, private addresses left out."""
+    return [Peer(n.peer_id, publishable(n.addrs)).to_map() for n in sorted(nodes, key=lambda n: n.peer_id)]
 
 
 def is_peer_id(data: bytes) -> bool:

@@ -20,10 +20,11 @@ from node.outbox import Carrier, Delivery, Letter, Outbox
 from node.outbox.submission import Submission
 from node.storage import Batch
 from protocol.exchange_identity import PROTOCOL_ID as IDENTITY
-from protocol.identity import Capabilities, Peer
+from protocol.identity import Capabilities
 from protocol.keys import SigningKey, mailbox_of
 from protocol.letter import SEALING
 from protocol.offer import PROTOCOL_ID as LETTER
+from protocol.peers import Peer
 from protocol.status import FAILED, Status
 
 if TYPE_CHECKING:

@@ -25,8 +25,9 @@ from node.storage import Batch, Store, StoreUnavailable
 from protocol import handshake as handshakes
 from protocol.errors import RemoteProtocolError
 from protocol.handshake import State
-from protocol.identity import NODES_KIND, IdentityRecord
+from protocol.identity import IdentityRecord
 from protocol.link import ContactLink
+from protocol.nodes import NODES_KIND
 from protocol.receipt import KIND as RECEIPT
 from protocol.receipt import MAX_RECORD_BYTES, parse_receipt
 from protocol.record import Record

@@ -16,10 +16,11 @@ from node.runtime.rooms import Warning_
 from node.storage import Batch, Store
 from node.storage.schema import META
 from protocol.errors import LocalProtocolError
-from protocol.identity import Capabilities, Host, IdentityRecord, Peer, build_identity, build_nodes
+from protocol.identity import Capabilities, Host, IdentityRecord, build_identity
 from protocol.keys import Secrets, SigningKey, root_of
 from protocol.link import ContactLink
-from protocol.peers import MAX_ADDRS, is_private_multiaddr
+from protocol.nodes import build_nodes
+from protocol.peers import MAX_ADDRS, Peer, is_private_multiaddr, publishable
 from protocol.prekeys import Chain
 from protocol.record import MAX_AHEAD_MS, next_seq
 from protocol.stamps import DEFAULT_PRICE
@@ -281,4 +282,4 @@ def _hash(content: object) -> bytes:
 
 
 def _published(addrs: Sequence[str]) -> tuple[str, ...]:
-    return tuple(sorted({addr for addr in addrs if not is_private_multiaddr(addr)}))[:MAX_ADDRS]
+    return publishable(addrs)[:MAX_ADDRS]

@@ -9,8 +9,9 @@ from typing import Final
 from node.storage import Batch, Store
 from node.storage.schema import NODES
 from protocol.errors import RemoteProtocolError
-from protocol.identity import IdentityRecord, NodesRecord
+from protocol.identity import IdentityRecord
 from protocol.keys import address_bytes
+from protocol.nodes import NodesRecord
 from protocol.peers import Peer
 
 MAX_PARSED: Final = 512

@@ -12,7 +12,8 @@ from node.runtime.worker import open_worker
 from node.storage import Batch, StoreUnavailable
 from protocol.errors import RemoteProtocolError
 from protocol.handshake import Sender, State, Terms, accept
-from protocol.identity import Peer, build_nodes
+from protocol.nodes import build_nodes
+from protocol.peers import Peer
 from protocol.receipt import Receipt, sign_receipt
 from protocol.record import sign_record
 from protocol.status import MALFORMED, OK

@@ -9,9 +9,11 @@ from node.identity.own import DAY_MS, MAX_WEEKS
 from node.runtime.errors import NodeError, UsageError
 from node.runtime.home import Home
 from node.storage import Batch, Store
-from protocol.identity import Capabilities, IdentityRecord, NodesRecord, Peer
+from protocol.identity import Capabilities, IdentityRecord
 from protocol.keys import words_of
 from protocol.link import ContactLink
+from protocol.nodes import NodesRecord
+from protocol.peers import Peer
 from protocol.prekeys import FIRST_WEEK, WEEK_MS, Chain, week_of
 from tests.identity.conftest import ROOT
 from tests.kit.owners import NOW, PEER_ID

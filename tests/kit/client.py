@@ -26,7 +26,7 @@ from protocol.cbor import Value, decode
 from protocol.errors import RemoteProtocolError
 from protocol.handshake import KIND as HANDSHAKE
 from protocol.handshake import Handshake, Sender, State, Terms, accept, parse_handshake
-from protocol.identity import IdentityRecord, Peer, build_identity, dht_key, parse_dht_value
+from protocol.identity import IdentityRecord, build_identity, dht_key, parse_dht_value
 from protocol.keys import Secrets, SigningKey, mailbox_of
 from protocol.letter import (
     KIND,
@@ -52,6 +52,7 @@ from protocol.offer import (
     prove_offer,
 )
 from protocol.pair import GRANT_BYTES, Pair, invitation_delivery_key
+from protocol.peers import Peer
 from protocol.prekeys import Chain
 from protocol.receipt import Receipt, sign_receipt
 from protocol.record import Record, sign_record

@@ -11,7 +11,8 @@ from node.names import KeyChanged, Names, NotFoundYet
 from node.names.find import FRESH_MS, RETRY_S
 from node.storage import Batch, Store
 from protocol.errors import RemoteProtocolError
-from protocol.identity import IdentityRecord, Peer, build_identity
+from protocol.identity import IdentityRecord, build_identity
+from protocol.peers import Peer
 from protocol.status import NO_ANSWER
 from tests.kit.hostile import damaged
 from tests.kit.owners import NOW, PEER_ID, owner

@@ -14,8 +14,10 @@ from node.storage import Batch, Store
 from node.storage.codec import Key
 from node.storage.schema import Space
 from protocol.errors import RemoteProtocolError
-from protocol.identity import Peer, build_identity, build_nodes
+from protocol.identity import build_identity
 from protocol.link import ContactLink
+from protocol.nodes import build_nodes
+from protocol.peers import Peer
 from protocol.record import MAX_AHEAD_MS
 from protocol.status import MALFORMED, TIME
 from tests.kit.hostile import damaged

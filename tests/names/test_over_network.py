@@ -12,8 +12,9 @@ from node.runtime.home import Home
 from node.runtime.worker import open_worker
 from node.storage import Batch, Store
 from protocol.errors import RemoteProtocolError
-from protocol.identity import IdentityRecord, Peer
+from protocol.identity import IdentityRecord
 from protocol.link import ContactLink
+from protocol.peers import Peer
 from tests.kit.network import BOUND, a_network, until
 from tests.kit.owners import NOW
 from tests.kit.stores import KEY

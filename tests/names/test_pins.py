@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from node.names import KeyChanged, Names, Pin
 from node.network import PeerAddress, parse_peer_id, peer_id_text
 from node.storage import Batch, Store
-from protocol.identity import IdentityRecord, Peer, build_identity
+from protocol.identity import IdentityRecord, build_identity
 from protocol.link import ContactLink
+from protocol.peers import Peer
 from protocol.status import HELD_KEY
 from tests.kit.owners import NOW, PEER_ID, owner
 from tests.names.conftest import World

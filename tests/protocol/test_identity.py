@@ -13,20 +13,25 @@ from protocol.identity import (
     IDENTITY_LIFE_MS,
     MAX_HOSTS,
     MAX_IDENTITY,
-    MAX_NODES,
     Capabilities,
     Host,
     IdentityRecord,
-    NodesRecord,
-    Peer,
     build_identity,
-    build_nodes,
     check_pin,
     dht_key,
     parse_dht_value,
 )
 from protocol.keys import Secrets
-from protocol.peers import MAX_ADDR, MAX_ADDRS, check_multiaddr, is_peer_id, is_private_multiaddr
+from protocol.nodes import NodesRecord, build_nodes
+from protocol.peers import (
+    MAX_ADDR,
+    MAX_ADDRS,
+    MAX_NODES,
+    Peer,
+    check_multiaddr,
+    is_peer_id,
+    is_private_multiaddr,
+)
 from protocol.prekeys import WEEK_MS, Chain, week_of
 from protocol.record import MAX_AHEAD_MS, Record, sign_record
 from protocol.status import HELD_KEY, MALFORMED, TIME, TOO_LARGE

@@ -4,18 +4,10 @@ from functools import partial
 from typing import Any
 
 from protocol.errors import RemoteProtocolError
-from protocol.identity import (
-    Capabilities,
-    Host,
-    IdentityRecord,
-    Peer,
-    build_identity,
-    build_nodes,
-    dht_key,
-    parse_dht_value,
-)
+from protocol.identity import Capabilities, Host, IdentityRecord, build_identity, dht_key, parse_dht_value
 from protocol.keys import Secrets, root_of
-from protocol.peers import check_multiaddr, is_private_multiaddr
+from protocol.nodes import build_nodes
+from protocol.peers import Peer, check_multiaddr, is_private_multiaddr
 from protocol.prekeys import Chain
 from protocol.record import Record
 from tests.vectors.names import HOST_PEER, ZERO_WORDS
