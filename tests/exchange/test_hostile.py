@@ -21,7 +21,7 @@ from protocol.handshake import State
 from protocol.identity import build_identity
 from protocol.keys import SigningKey
 from protocol.letter import MAX_ENVELOPE, MAX_SIGNED, MIN_ENVELOPE
-from protocol.offer import Answer, Challenge, GoAhead, KeyProof, Result, Stamp, parse_answer
+from protocol.offer import MAX_OFFER_BYTES, Answer, Challenge, GoAhead, KeyProof, Result, Stamp, parse_answer
 from protocol.peers import Peer
 from protocol.record import sign_record
 from protocol.stamps import NONCE_BYTES
@@ -114,6 +114,12 @@ async def test_a_frame_over_the_limit(scene: Scene) -> None:
     await scene.untouched(counted=True)
 
 
+async def test_an_offer_of_a_letters_size(scene: Scene) -> None:
+    """What is begun in place of an offer is held for half a minute: it must not be a mebibyte."""
+    assert ["5.2.3"] == await say(scene, scene.carol, bytes(MAX_OFFER_BYTES + 1))
+    await scene.untouched(counted=True)
+
+
 async def test_an_envelope_over_the_limit(scene: Scene) -> None:
     offer = scene.carol.offer(bytes(5_000), key=scene.key)
     assert ["GoAhead", "5.2.3"] == await say(scene, scene.carol, offer.encode(), bytes(MAX_FRAME + 1))
@@ -122,7 +128,7 @@ async def test_an_envelope_over_the_limit(scene: Scene) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\x00", b"\xff" * 100, bytes(2_000), encode({"answer": "go"}), encode({}), encode([1])],
+    [b"", b"\x00", b"\xff" * 100, bytes(1_000), encode({"answer": "go"}), encode({}), encode([1])],
     ids=["empty", "zero", "ff", "long", "an answer", "no field", "a list"],
 )
 async def test_no_offer_at_all(scene: Scene, data: bytes) -> None:
