@@ -108,7 +108,7 @@ class Consent:
     @property
     def price(self) -> int:
         """Bits asked of a stranger now."""
-        return self._challenges.price
+        return self._challenges.price(self._clock.now())
 
     # ---- what we let them do
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from node.consent.entries import DAY_MS
 from protocol.errors import RemoteProtocolError
 from protocol.offer import MAX_FIRST_CONTACT_BYTES, Challenge, Stamp
 from protocol.stamps import CHALLENGE_BYTES, DEFAULT_PRICE, RAISED_PRICE, verify_stamp
@@ -28,6 +29,12 @@ MAX_CHECKS: Final = 32
 
 RAISE_FROM: Final = 0.5
 """Share of the first-contact room from which on the price rises, up to the highest when it is full."""
+
+
+DAILY: Final = 2_000
+"""Stamps a day at which the price stays the highest: what strangers make us remember of their letters (that
+they were taken, for 60 days) grows by a megabyte a day at most, whether there is anything to read in them or
+not. As many letters as wait for the owner at once."""
 
 
 class Threads(Protocol):
@@ -57,11 +64,12 @@ class Challenges:
         self._open: OrderedDict[bytes, Open] = OrderedDict()
         self._of_peer: dict[bytes, list[bytes]] = {}
         self._checks = 0
+        self._level, self._since = 0.0, 0
 
-    @property
-    def price(self) -> int:
-        """Leading zero bits asked of a stranger now (§6)."""
-        over = min(max(self._fullness() - RAISE_FROM, 0.0) / (1 - RAISE_FROM), 1.0)
+    def price(self, now: int) -> int:
+        """Leading zero bits asked of a stranger at `now` (Unix ms, §6)."""
+        fullness = max(self._fullness(), self._recent(now) / DAILY)
+        over = min(max(fullness - RAISE_FROM, 0.0) / (1 - RAISE_FROM), 1.0)
         return self._least + round(over * max(RAISED_PRICE - self._least, 0))
 
     def give(self, peer_id: bytes, now: int, first_week: int, weeks: int) -> Challenge:
@@ -72,7 +80,7 @@ class Challenges:
         elif len(self._open) >= MAX_OPEN:
             self._take(next(iter(self._open)))
         challenge = secrets.token_bytes(CHALLENGE_BYTES)
-        entry = Open(peer_id, self.price, now + CHALLENGE_LIFE_MS)
+        entry = Open(peer_id, self.price(now), now + CHALLENGE_LIFE_MS)
         self._open[challenge] = entry
         self._of_peer.setdefault(peer_id, []).append(challenge)
         return Challenge(challenge, entry.price, entry.until, first_week, weeks, MAX_FIRST_CONTACT_BYTES)
@@ -96,6 +104,11 @@ class Challenges:
             self._checks -= 1
         if not pays:
             raise RemoteProtocolError("the stamp is not worth its price", FAILED)
+        self._level, self._since = self._recent(now) + 1, now
+
+    def _recent(self, now: int) -> float:
+        """Stamps taken lately, of which DAILY are forgotten in a day. A clock set back forgets none."""
+        return max(0.0, self._level - DAILY * max(0, now - self._since) / DAY_MS)
 
     def _take(self, challenge: bytes) -> None:
         entry = self._open.pop(challenge)

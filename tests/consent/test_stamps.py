@@ -6,7 +6,15 @@ import pytest
 import trio
 import trio.testing
 
-from node.consent.stamps import CHALLENGE_LIFE_MS, MAX_CHECKS, MAX_OPEN, MAX_OPEN_OF_PEER, Challenges
+from node.consent.entries import DAY_MS
+from node.consent.stamps import (
+    CHALLENGE_LIFE_MS,
+    DAILY,
+    MAX_CHECKS,
+    MAX_OPEN,
+    MAX_OPEN_OF_PEER,
+    Challenges,
+)
 from protocol import status as codes
 from protocol.errors import RemoteProtocolError
 from protocol.offer import Stamp
@@ -30,7 +38,20 @@ async def refusal(challenges: Challenges, stamp: Stamp, peer: bytes = PEER, now:
 
 @pytest.mark.parametrize(("fullness", "price"), [(0, 6), (0.5, 6), (0.75, 9), (1, 12), (7, 12)])
 def test_price_rises_as_the_room_fills(fullness: float, price: int) -> None:
-    assert price == make(fullness).price
+    assert price == make(fullness).price(NOW)
+
+
+async def test_price_rises_with_what_is_taken_in_a_day_and_falls_again() -> None:
+    """Letters without a message fill no room; what is remembered of them must have a price too."""
+    challenges = Challenges(Slow(go=True), lambda: 0.0)
+    prices = {}
+    for taken in range(DAILY):
+        prices[taken] = challenges.price(NOW)
+        stamp = Stamp(challenges.give(PEER, NOW, 1, 1).challenge, bytes(8))
+        await challenges.check(PEER, stamp, NOW)
+    assert (6, 6, 9, 12) == (prices[0], prices[DAILY // 2], prices[DAILY * 3 // 4], prices[DAILY - 1])
+    assert 12 == challenges.price(NOW - DAY_MS)
+    assert (9, 6) == (challenges.price(NOW + DAY_MS // 4), challenges.price(NOW + DAY_MS // 2))
 
 
 async def test_stamp_is_taken_once() -> None:
@@ -73,8 +94,10 @@ async def test_challenges_are_bounded_by_peer_and_in_all() -> None:
 class Slow:
     """Threads that are busy until told."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, go: bool = False) -> None:
         self.go = trio.Event()
+        if go:
+            self.go.set()
 
     async def in_thread(self, call: Callable[[bytes, bytes, int], bool], /, *args: object) -> bool:
         await self.go.wait()
