@@ -3,8 +3,9 @@
 from node.storage.batch import Batch
 from node.storage.errors import StoreUnavailable
 from node.storage.keys import DatabaseKey, create_key, unlock
+from node.storage.opening import open_store
 from node.storage.schema import SCHEMA_VERSION, SPACES, Space
-from node.storage.store import Disk, Store, open_store
+from node.storage.store import Disk, Store
 
 __all__ = [
     "SCHEMA_VERSION",

@@ -5,20 +5,20 @@ and what to do when the disk gives out. What the records mean is their rooms' bu
 import contextlib
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import trio
 
-from node.storage.batch import Batch, dump, load, whole_key
+from node.storage.batch import Batch, load, whole_key
 from node.storage.codec import Key, after, decode
 from node.storage.database import Change, Database, disk_full
 from node.storage.errors import StoreError, StoreUnavailable
 from node.storage.keys import DatabaseKey
 from node.storage.overlay import Overlay
-from node.storage.schema import META, SCHEMA_VERSION, Space
+from node.storage.schema import Space
 from node.storage.writer import InlineWriter, ThreadWriter, Write
 from protocol.cbor import Value
 
@@ -33,8 +33,6 @@ out what the log holds, and if that failed not even reading would be left."""
 PAGE: Final = 256
 """Records read at once when all are wanted: some milliseconds of work, some 100 KB."""
 
-_VERSION: Final[Key] = (b"schema",)
-
 
 @dataclass(frozen=True, slots=True)
 class Disk:
@@ -45,7 +43,7 @@ class Disk:
 
 
 class Store:
-    """An open store; made by `open_store()`. Belongs to trio's thread."""
+    """An open store; made by `open_store()` (opening.py). Belongs to trio's thread."""
 
     def __init__(
         self,
@@ -250,54 +248,6 @@ class Store:
         else:
             self._overlay.drop()
         write.finished.set()
-
-
-@contextlib.asynccontextmanager
-async def open_store(
-    path: Path,
-    key: DatabaseKey,
-    *,
-    reserve: int = 0,
-    inline: bool = False,
-    opener: Callable[[Path], Database] = Database,
-) -> AsyncIterator[Store]:
-    """The store in the directory `path`, made if there is none; `reserve` is limits.free_disk in bytes.
-    With `inline` there is no writer thread (commands, virtual time). Raises StoreError.
-    """
-    database = await trio.to_thread.run_sync(opener, path)
-    try:
-        _check_version(path, key, database)
-    except BaseException:
-        database.close()
-        raise
-    store = Store(path, key, database, reserve=reserve, inline=inline, opener=opener)
-    try:
-        yield store
-    finally:
-        await store.aclose()
-
-
-def _check_version(path: Path, key: DatabaseKey, database: Database) -> None:
-    where = META.encode(_VERSION)
-    try:
-        sealed = database.get(where)
-        empty = not any(True for _ in database.iterate(b"", b"\xff", reverse=False))
-        if sealed is None and empty:
-            database.write([(where, key.seal_value(where, dump(SCHEMA_VERSION)))], sync=True)
-            return
-        version = None if sealed is None else load(key.open_value(where, sealed))
-    except StoreUnavailable as error:
-        if error.code != "store-damaged":
-            raise StoreError(error.code, error.text, error.remedy) from error
-        text = f"the database in {path} belongs to another key"
-        raise StoreError(
-            "store-key", text, "put the matching database.key back, or restore a backup"
-        ) from error
-    if not isinstance(version, int):
-        raise StoreError("store-foreign", f"{path} is no database of this program", "choose another --home")
-    if version > SCHEMA_VERSION:
-        text = f"the database in {path} was made by a newer version of this program"
-        raise StoreError("store-newer", text, "upgrade, or restore a backup made by this version")
 
 
 def _size(file: "os.DirEntry[str]") -> int:
