@@ -3,7 +3,6 @@ all of it or nothing. What may be done is consent's to say.
 """
 
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -14,6 +13,7 @@ from node.consent.gate import LIMITED_TYPES
 from node.handshakes.errors import key_changed, past, pause_needs_type, revoked, unfit_keys
 from node.handshakes.listing import listing
 from node.handshakes.notes import note_letter, receipts_of
+from node.handshakes.reminders import Reminders
 from node.handshakes.views import Mailroom, Queue, Signer
 from node.handshakes.who import Person, person
 from node.names import KeyChanged, Names
@@ -38,12 +38,6 @@ ASK_AGAIN_MS: Final = 5 * 86_400_000
 
 EXPIRE_EVERY_S: Final = 600.0
 """Between two looks at what has run out; verdicts don't wait for it."""
-
-REMIND_EVERY_MS: Final = 3_600_000
-"""An hour between two sendings of a handshake to somebody who seems to lack it."""
-
-MAX_REMINDED: Final = 1_024
-"""Owners remembered as reminded; each paid a stamp to get in."""
 
 Effect = Callable[[], None]
 
@@ -76,7 +70,7 @@ class Handshakes:
         self._clock = clock
         self._events = events
         self._addrs = addrs
-        self._reminded: OrderedDict[str, int] = OrderedDict()
+        self._reminders = Reminders()
 
     # ---- the owner's acts
 
@@ -202,10 +196,10 @@ class Handshakes:
         the batch is on disk.
         """
         entry = self._consent.ours(address, batch)
-        if entry is None or not entry.record or now < self._reminded.get(address, 0) + REMIND_EVERY_MS:
+        if entry is None or not entry.record or not self._reminders.due(address, now):
             return ()
         letter = self._submit(batch, "accept", "Handshake accepted", address, (entry.record,), now)
-        return (lambda: self._outbox.started(letter), lambda: self._note_reminded(address, now))
+        return (lambda: self._outbox.started(letter), lambda: self._reminders.note(address, now))
 
     async def run(self) -> None:
         """End what has run out, for ever."""
@@ -289,12 +283,6 @@ class Handshakes:
         return self._outbox.submit(
             batch, Outgoing(kind, subject, now, (recipient,), bodies=bodies, records=records)
         )
-
-    def _note_reminded(self, address: str, now: int) -> None:
-        self._reminded[address] = now
-        self._reminded.move_to_end(address)
-        if len(self._reminded) > MAX_REMINDED:
-            self._reminded.popitem(last=False)
 
     def _learned(self, address: str) -> None:
         self._outbox.wake(address)
