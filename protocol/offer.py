@@ -24,6 +24,7 @@ HASH_BYTES: Final = 32
 
 MAX_SERVICE_BYTES: Final = 16_384  # A service letter, sealed, is at most this (§6).
 MAX_FIRST_CONTACT_BYTES: Final = 16_384  # So is a letter without a handshake (§6).
+MAX_NOTE_BYTES: Final = 2_048  # The plain text of such a letter, and of a request's note (§6).
 MAX_OFFER_BYTES: Final = 1_024  # an offer with every field has about 400
 MAX_TEXT_BYTES: Final = 512  # A sentence or two for a person.
 MAX_WEEKS: Final = 1_000  # prekeys kept at once: 40 days back and 90 ahead are 19

@@ -22,10 +22,10 @@ from protocol.handshake import (
     transition,
 )
 from protocol.keys import SigningKey
+from protocol.offer import MAX_NOTE_BYTES
 
 REQUEST_LIFE_MS: Final = 60 * DAY_MS  # As long as letters wait in the folder `handshake` (§6).
 MAX_EARLIER: Final = 4  # Superseded grants kept: those that hold, and enough to know a revoked sender by.
-MAX_NOTE_BYTES: Final = 2_048  # Of a request's note (§6).
 # The last way back rides in every letter for as long as one of them may still be on its way: letters
 # arrive in any order, and the first may fail.
 RIDES_MS: Final = 5 * DAY_MS

@@ -12,7 +12,6 @@ from typing import Final
 import trio
 
 from node.consent import Consent, Verdict
-from node.exchange.wire import MAX_NOTE_BYTES
 from node.handshakes import Handshakes
 from node.identity import Identity
 from node.letters import Arrival, Mailbox, Seen, Summary
@@ -25,7 +24,7 @@ from protocol.folder import Arrival as Facts
 from protocol.folder import Relation, folder_for
 from protocol.handshake import State, Type
 from protocol.letter import Inner, check_from, open_envelope, read_inner
-from protocol.offer import KeyProof, Offer, Result
+from protocol.offer import MAX_NOTE_BYTES, KeyProof, Offer, Result
 from protocol.receipt import Receipt, sign_receipt
 
 REMEMBER_AFTER_EXPIRY_MS: Final = 30 * 86_400_000

@@ -9,7 +9,6 @@ from typing import Any
 
 from node.consent import Consent
 from node.exchange.parcel import Parcel
-from node.exchange.wire import MAX_NOTE_BYTES
 from node.identity import Identity
 from node.letters import Mailbox
 from node.names import Names
@@ -21,7 +20,7 @@ from protocol.errors import RemoteProtocolError
 from protocol.handshake import State
 from protocol.identity import IdentityRecord
 from protocol.letter import Inner, sign_inner
-from protocol.offer import MAX_FIRST_CONTACT_BYTES
+from protocol.offer import MAX_FIRST_CONTACT_BYTES, MAX_NOTE_BYTES
 
 
 class Sealer:

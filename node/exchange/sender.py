@@ -25,7 +25,7 @@ from node.storage import Store
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.identity import IdentityRecord
 from protocol.keys import SigningKey
-from protocol.letter import LETTER_LIFE_MS, MAX_ENVELOPE, MAX_INNER, envelope_id
+from protocol.letter import LETTER_LIFE_MS, SEALING, envelope_id
 from protocol.offer import (
     MAX_ANSWER_BYTES,
     MAX_SERVICE_BYTES,
@@ -56,9 +56,6 @@ log = logging.getLogger(__name__)
 
 MAX_NODES_TRIED = 4
 """Nodes of one owner that one attempt tries; the next attempt begins with those that are connected."""
-
-SEALING = MAX_ENVELOPE - MAX_INNER
-"""Bytes that sealing adds to the padded inner, which is what owners' limits are about."""
 
 STAMP_DEADLINE = 300.0
 """Seconds for one stamp: 12 bits take a minute here and four on a Raspberry Pi."""

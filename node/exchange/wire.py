@@ -13,7 +13,4 @@ MAX_FRAME: Final = 1_048_576
 DEADLINE: Final = 30.0
 """Seconds for each frame of a request (§8)."""
 
-MAX_NOTE_BYTES: Final = 2_048
-"""Text of a first contact (§6)."""
-
-__all__ = ["DEADLINE", "LETTER", "MAX_FRAME", "MAX_NOTE_BYTES"]
+__all__ = ["DEADLINE", "LETTER", "MAX_FRAME"]

@@ -6,11 +6,9 @@ from typing import Final
 from node.handshakes.errors import long_note
 from node.letters import Draft, Due, new_message_id, render_draft
 from protocol.keys import SigningKey, mailbox_of
+from protocol.offer import MAX_NOTE_BYTES
 from protocol.receipt import Receipt, sign_receipt
 from protocol.status import OK
-
-MAX_NOTE_BYTES: Final = 2_048
-"""Of a request's note (protocol.md §6)."""
 
 MAX_SUBJECT: Final = 200
 """Characters of a note that stand in its subject, which is what the other side's list shows."""
