@@ -18,6 +18,9 @@ State = Literal["queued", "held", "at-host", "delivered", "refused", "failed", "
 WAITING: frozenset[State] = frozenset({"queued", "held"})
 """States in which this node still has something to do. All others but `at-host` are final."""
 
+FAILED: frozenset[State] = frozenset({"refused", "failed", "not-collected"})
+"""Final states in which the letter did not arrive, and not because its author said so."""
+
 ROUTES = {"mailio": 0, "smtp": 1}
 """The number that stands for a route in a store key."""
 

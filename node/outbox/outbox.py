@@ -14,10 +14,12 @@ from typing import Protocol
 import trio
 
 from node.outbox.errors import ended_letter, full_outbox, nothing_to_approve, unknown_letter
+from node.outbox.forgetting import Forgetting
+from node.outbox.judging import judged
 from node.outbox.ledger import Ledger
-from node.outbox.letter import WAITING, Carrier, Delivery, Letter, Outgoing, Recipient, Result
+from node.outbox.letter import FAILED, WAITING, Carrier, Delivery, Letter, Outgoing, Recipient, Result
 from node.outbox.schedule import Schedule
-from node.outbox.timetable import GIVE_UP_MS, Lane, wait_alone
+from node.outbox.timetable import Lane
 from node.runtime.clock import Clock
 from node.runtime.events import Events
 from node.storage import Batch, Store, StoreUnavailable
@@ -28,15 +30,8 @@ log = logging.getLogger(__name__)
 MAX_WAITING = 100_000
 """Letters on their way at once: some 100 MB of memory for their lanes, more than any person writes."""
 
-KEEP_ENDED_MS = 60 * 86_400_000
-"""How long the row of an ended letter is kept: receipts may come until a month after its 30 days."""
-
 RECENT_MS = 86_400_000
 """A day: ended letters this young are listed beside those on their way."""
-
-PURGE_EVERY_S = 3_600
-PURGE_STEP = 200
-"""Rows dropped in one batch: a few ms of work."""
 
 LIST_ENDED = 500
 """Ended letters looked at for a listing."""
@@ -89,13 +84,14 @@ class Outbox:
         self._doubtful = doubtful
         self._chance = chance
         self._schedule = Schedule(clock, self._attempt)
+        self._forgetting = Forgetting(store, self._ledger, clock, doubtful)
 
     async def run(self) -> None:
         """Send what waits, for ever. What waited at the last stop is tried at once."""
         for letter in self._ledger.waiting():
             self._enlist(letter)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._purge_now_and_then)
+            nursery.start_soon(self._forgetting.run)
             nursery.start_soon(self._schedule.run)
 
     # ---- taking letters in
@@ -178,23 +174,10 @@ class Outbox:
     ) -> Delivery:
         """The delivery's next state; its notice, if one is due, goes into the same batch."""
         delivery = letter.delivery(recipient)
-        if delivery.state not in WAITING and result.outcome != "delivered":
-            return delivery  # it was cancelled, or its receipt came, while the attempt ran
-        told = replace(delivery, code=result.status.code, detail=result.detail, next=0, cause="")
-        if result.outcome == "delivered":
-            return replace(told, state="delivered")
-        if result.outcome == "held":
-            self._ledger.drop_parcel(batch, letter, recipient)
-            return replace(told, state="held", cause=result.cause)
-        if result.outcome == "later":
-            since = result.until or (now if delivery.state == "held" else delivery.since)
-            if now < since + GIVE_UP_MS or self._doubtful():
-                again = result.until or lane.retry_at or now + wait_alone(now - since, self._chance())
-                return replace(told, state="queued", since=since, next=again)
-            told = replace(told, state="failed", detail=f"given up after five days: {result.detail}")
-        else:
-            told = replace(told, state="refused")
-        if letter.kind in ("letter", "request"):
+        told = judged(delivery, result, lane, now, self._chance(), patient=self._doubtful())
+        if told.state == "held" and delivery.state in WAITING:
+            self._ledger.drop_parcel(batch, letter, recipient)  # signed anew when it goes
+        if told.state in FAILED and delivery.state in WAITING and letter.kind in ("letter", "request"):
             self._notices(batch, letter, told, self._ledger.body(letter, recipient.route), now)
         return told
 
@@ -296,33 +279,10 @@ class Outbox:
     def counts(self) -> dict[str, int]:
         """`queued`: letters on their way; `failed`: letters of the last day that did not arrive somewhere."""
         letters = self.list()
-        failed = [
-            x for x in letters if any(d.state in ("failed", "refused", "not-collected") for d in x.deliveries)
-        ]
+        failed = [x for x in letters if any(d.state in FAILED for d in x.deliveries)]
         return {"queued": sum(not x.ended for x in letters), "failed": len(failed)}
 
     def _tell(self, letter: Letter) -> None:
         self._events.publish(
             "outbox", {"id": letter.id.hex(), "states": [d.state for d in letter.deliveries]}
         )
-
-    # ---- forgetting
-
-    async def _purge_now_and_then(self) -> None:
-        while True:
-            try:
-                await self._purge()
-            except StoreUnavailable as fault:
-                log.warning("old rows of the outbox stay for now: %s", fault)
-            await trio.sleep(PURGE_EVERY_S)
-
-    async def _purge(self) -> None:
-        while not self._doubtful():
-            limit = self._clock.now() - KEEP_ENDED_MS
-            old = [x for x in self._ledger.ended(PURGE_STEP, oldest_first=True) if x.created < limit]
-            if not old:
-                return
-            batch = Batch()
-            for letter in old:
-                self._ledger.forget(batch, letter)
-            await self._store.write(batch, sync=False)
