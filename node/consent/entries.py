@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from protocol.handshake import Handshake, Level, Sender, State, Terms, Type, handshake_id, parse_handshake
+from protocol.identity import IdentityRecord
 from protocol.letter import MAX_ENVELOPE
 from protocol.stamps import DEFAULT_PRICE
 from protocol.status import OK, Status
@@ -46,6 +47,10 @@ class Counterpart:
     address: str
     public_key: bytes
     pair_key: bytes
+
+    @classmethod
+    def of(cls, record: IdentityRecord) -> "Counterpart":
+        return cls(record.address, record.public_key, record.pair_key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from node.consent.gate import LIMITED_TYPES
 from node.handshakes.errors import key_changed, past, pause_needs_type, revoked, unfit_keys
 from node.handshakes.listing import listing
 from node.handshakes.notes import note_letter, receipts_of
+from node.handshakes.records import sort_records
 from node.handshakes.reminders import Reminders
 from node.handshakes.views import Mailroom, Queue, Signer
 from node.handshakes.who import Person, person
@@ -22,15 +23,10 @@ from node.outbox.letter import Kind
 from node.runtime.clock import Clock
 from node.runtime.events import Events
 from node.storage import Batch, Store, StoreUnavailable
-from protocol import handshake as handshakes
 from protocol.errors import RemoteProtocolError
 from protocol.handshake import State
 from protocol.identity import IdentityRecord
 from protocol.link import ContactLink
-from protocol.nodes import NODES_KIND
-from protocol.receipt import KIND as RECEIPT
-from protocol.receipt import MAX_RECORD_BYTES, parse_receipt
-from protocol.record import Record
 from protocol.status import UNKNOWN_SENDER
 
 ASK_AGAIN_MS: Final = 5 * 86_400_000
@@ -109,7 +105,7 @@ class Handshakes:
         record = await self._record_of(who)
         batch, now = Batch(), self._clock.now()
         try:
-            handshake = self._consent.accept(batch, _counterpart(record), rules, now)
+            handshake = self._consent.accept(batch, Counterpart.of(record), rules, now)
         except RemoteProtocolError as fault:
             raise unfit_keys(who.name) from fault
         letter = self._tell_accepted(batch, who.address, handshake, now)
@@ -159,21 +155,11 @@ class Handshakes:
         """Add to the batch what a letter's records change; returns what to do once it is on disk.
         Raises RemoteProtocolError for a record that is not its author's to send.
         """
-        about_us: list[bytes] = []
-        nodes: list[bytes] = []
-        effects: list[Effect] = []
-        for data in records:
-            kind = Record.decode(data, MAX_RECORD_BYTES).kind
-            if kind == handshakes.KIND:
-                about_us.append(data)
-            elif kind == RECEIPT:
-                receipt = parse_receipt(data, author.public_key)
-                effects.append(self._outbox.receipt(batch, receipt, author.address))
-            elif kind == NODES_KIND:
-                nodes.append(data)
-        if nodes and self._names.learn_nodes(batch, nodes, author, now):
+        sent = sort_records(records, author.public_key)
+        effects = [self._outbox.receipt(batch, receipt, author.address) for receipt in sent.receipts]
+        if sent.nodes and self._names.learn_nodes(batch, sent.nodes, author, now):
             effects.append(lambda: self._outbox.wake(author.address))
-        if about_us and self._consent.learn(batch, about_us, author, now):
+        if sent.handshakes and self._consent.learn(batch, sent.handshakes, author, now):
             effects.append(lambda: self._learned(author.address))
         return tuple(effects)
 
@@ -307,7 +293,3 @@ def _check(rules: Rules, now: int) -> None:
         raise pause_needs_type()
     if rules.until is not None and rules.until <= now:
         raise past()
-
-
-def _counterpart(record: IdentityRecord) -> Counterpart:
-    return Counterpart(record.address, record.public_key, record.pair_key)
