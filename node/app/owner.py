@@ -58,7 +58,7 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
     identity, peer_id = load(ground.home, ground.key), own_peer_id(ground)
     identity.attach(ground.store, _profile(ground, network))
     names, mailbox = _names(ground, network), _mailbox(ground)
-    consent = _consent(ground, identity, peer_id, mailbox)
+    consent = _consent(ground, identity, peer_id, names, mailbox)
     await consent.start()
     carriers: dict[str, Carrier] = {"mailio": Parked()}
     notices = Notices(mailbox, identity)
@@ -98,7 +98,9 @@ def _mailbox(ground: Ground) -> Mailbox:
     )
 
 
-def _consent(ground: Ground, identity: Identity, peer_id: bytes, mailbox: Mailbox) -> Consent:
+def _consent(
+    ground: Ground, identity: Identity, peer_id: bytes, names: Names, mailbox: Mailbox
+) -> Consent:
     limits = ground.config.limits
     return Consent(
         ground.store,
@@ -109,6 +111,7 @@ def _consent(ground: Ground, identity: Identity, peer_id: bytes, mailbox: Mailbo
         limits=Limits(letter_bytes=limits.letter_size + SEALING, price=limits.price),
         doubtful=ground.doubtful,
         fullness=mailbox.room,
+        forgotten=names.forget,
     )
 
 

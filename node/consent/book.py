@@ -119,6 +119,9 @@ class Book:
         self._theirs.setdefault(batch, {})[entry.address] = entry
         batch.put(THEIRS, (self.place(entry.address),), row_of_theirs(entry))
 
+    def drop_theirs(self, batch: Batch, address: str) -> None:
+        batch.delete(THEIRS, (self.place(address),))
+
     def put_invitation(self, batch: Batch, entry: Invitation) -> None:
         """Write it under the index that its delivery key has."""
         index = index_of(invitation_delivery_key(entry.secret, self.address).public)

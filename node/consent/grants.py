@@ -64,6 +64,14 @@ class Permits:
         entry = self._book.theirs(address, batch) or Theirs(address)
         self._book.put_theirs(batch, replace(entry, asked=now))
 
+    def forget(self, batch: Batch, address: str) -> bool:
+        """Forget what a stranger lets us do; False where we have turned to them ourselves, and it stays."""
+        entry = self._book.theirs(address, batch)
+        if entry is not None and (entry.asked or entry.invitation):
+            return False
+        self._book.drop_theirs(batch, address)
+        return True
+
     def accepted(self, address: str) -> bool:
         entry = self._book.theirs(address)
         return entry is not None and self._holds(entry)

@@ -59,11 +59,14 @@ class Consent:
         limits: Limits = Limits(),
         doubtful: Callable[[], bool] = lambda: False,
         fullness: Callable[[], float] = lambda: 0.0,
+        forgotten: Callable[[Batch, str], None] = lambda batch, address: None,
     ) -> None:
+        """`forgotten` is told of a stranger of whom nothing stays here, with the batch in which it goes."""
         self._store = store
         self._clock = clock
         self._limits = limits
         self._doubtful = doubtful
+        self._forgotten = forgotten
         self._book = Book(store, secrets, own_peer_id)
         self._gate = Gate(store, self._book, limits, doubtful)
         self._permits = Permits(self._book, clock, doubtful)
@@ -148,7 +151,7 @@ class Consent:
         """A letter came from someone not accepted; True if it is a new request."""
         before = self._book.ours(author.address, batch)
         state = state_of(before, self._gate.believed(now))
-        after = requested(before or Ours(author.address), _counterpart(author), note, now)
+        after = requested(before or Ours(author.address), Counterpart.of(author), note, now)
         if after == before or after.state is not State.REQUEST:
             return False
         self._book.put_ours(batch, before, after)
@@ -162,7 +165,7 @@ class Consent:
         """
         entry = self._book.ours(who.address, batch)
         if needs_way_back(entry, now) and not self._doubtful():
-            entry = self._accept(batch, _counterpart(who), way_back_terms(now), now, automatic=True)
+            entry = self._accept(batch, Counterpart.of(who), way_back_terms(now), now, automatic=True)
         return (entry.record,) if entry is not None and rides(entry, now) else ()
 
     def expire(self, batch: Batch, now: int) -> int:
@@ -174,7 +177,7 @@ class Consent:
             if end.invitation is not None:
                 self._book.drop_invitation(batch, end.invitation, end.when)
             elif end.entry is not None:
-                self._book.put_ours(batch, end.entry, expired(end.entry))
+                self._end(batch, end.entry)
         return len(due)
 
     # ---- invitations of ours
@@ -205,7 +208,7 @@ class Consent:
         if before is None or before.automatic or state_of(before, believed) is not State.ACCEPTED:
             if self._doubtful():
                 raise RemoteProtocolError("our clock is in doubt, and an acceptance carries the time", TIME)
-            self._accept(batch, _counterpart(author), Terms(level=OWNERS_LEVEL), now, automatic=False)
+            self._accept(batch, Counterpart.of(author), Terms(level=OWNERS_LEVEL), now, automatic=False)
         self._book.put_invitation(batch, replace(invitation, user=author.address))
         return True
 
@@ -257,13 +260,16 @@ class Consent:
         self._most_requests += 1  # the one in this batch
         if self._most_requests > most:
             for entry in self._book.requests(min(MAKE_ROOM, most)):
-                self._book.put_ours(batch, entry, expired(entry))
+                self._end(batch, entry)
+
+    def _end(self, batch: Batch, entry: Ours) -> None:
+        """An entry's time is over. Of a stranger whom the owner never answered nothing stays."""
+        after = expired(entry)
+        self._book.put_ours(batch, entry, after)
+        if after is None and self._permits.forget(batch, entry.address):
+            self._forgotten(batch, entry.address)
 
     def _refuse_doubt(self) -> None:
         if self._doubtful():
             text = "the clock of this machine can't be believed, and handshakes carry the time"
             raise NodeError("clock-doubtful", text, "set the clock, then try again")
-
-
-def _counterpart(record: IdentityRecord) -> Counterpart:
-    return Counterpart(record.address, record.public_key, record.pair_key)

@@ -91,7 +91,8 @@ class Mailbox:
         if number == ROOM:
             self._waiting.add(batch, author, letter, size, arrival.letter_id, arrival.payload_hash)
         if arrival.author is not None:
-            self._habits.arrived(batch, author, letter)
+            if number != ROOM:  # the folder rule asks of accepted senders only, and strangers are many
+                self._habits.arrived(batch, author, letter)
             seen = Seen(arrival.status, arrival.receipt)
             self._seen.remember(batch, author, arrival.letter_id, arrival.envelope_id, seen, arrival.expires)
         return letter

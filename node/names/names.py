@@ -140,6 +140,12 @@ class Names:
         """
         return self._nodes.learn(batch, records, author, now)
 
+    def forget(self, batch: Batch, address: str) -> None:
+        """Forget what is known of an owner who is nobody to us; of a contact everything stays."""
+        if self._contacts.with_address(address) is None:
+            self._pins.forget(batch, address)
+            self._nodes.forget(batch, address)
+
     def cached(self, address: str, now: int) -> IdentityRecord | None:
         """The known record, if it is valid at `now` (Unix ms)."""
         return self._finder.cached(address, now)

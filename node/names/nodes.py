@@ -51,6 +51,10 @@ class SentNodes:
         batch.put(NODES, place, newest.record)
         return True
 
+    def forget(self, batch: Batch, address: str) -> None:
+        """Know no nodes of this owner's any longer."""
+        batch.delete(NODES, self._place(address))
+
     def _held(self, place: tuple[bytes]) -> NodesRecord | None:
         data = self._store.get(NODES, place)
         return self._parsed(data) if isinstance(data, bytes) else None

@@ -89,6 +89,10 @@ class Pins:
         hints = tuple(dict.fromkeys((*link.addrs, *pin.hints)))[:MAX_HINTS]
         self._put(batch, replace(pin, hints=hints))
 
+    def forget(self, batch: Batch, address: str) -> None:
+        """Pin nothing for this address any longer."""
+        batch.delete(PIN, self._place(address))
+
     def fitting(self, record: IdentityRecord) -> Pin | None:
         """The pin that this record fits, None where there is none yet.
 
