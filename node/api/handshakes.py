@@ -10,6 +10,7 @@ from pydantic import Field
 from node.api.desk import Desk
 from node.api.fields import Body, Note, Time, Who
 from node.api.outbox import letter_json
+from node.api.people import book_of
 from node.api.problem import needs_network
 from node.consent import Rules
 from node.runtime.errors import NodeError, UsageError
@@ -96,4 +97,4 @@ def _letter(desk: Desk, letter_id: bytes) -> dict[str, Any]:
     letter = desk.outbox.get(letter_id)
     if letter is None:
         raise NodeError("no-such-letter", "the letter is gone already", "see: mailio outbox")
-    return letter_json(letter)
+    return letter_json(letter, book_of(desk.names))

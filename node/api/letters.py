@@ -11,6 +11,7 @@ from starlette.responses import Response
 from node.api.desk import Desk
 from node.api.fields import MAX_PAGE, MAX_PEOPLE, Body, LetterId, Name, Subject, Text, Who
 from node.api.outbox import letter_json
+from node.api.people import book_of, with_names
 from node.outbox.submission import Message
 from node.storage import Batch
 
@@ -44,16 +45,18 @@ def routes(desk: Desk) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
         before: Annotated[str | None, Query(max_length=64)] = None,
     ) -> list[dict[str, Any]]:
-        return mailbox.list(folder, limit, None if before is None else mailbox.find_id(before))
+        book = book_of(desk.names)
+        found = mailbox.list(folder, limit, None if before is None else mailbox.find_id(before))
+        return [with_names(book, one) for one in found]
 
     @router.post("", status_code=202)
     async def send(body: New) -> dict[str, Any]:
         message = Message(tuple(body.to), tuple(body.cc), tuple(body.bcc), body.subject, body.text)
-        return letter_json(await desk.submission.send(message))
+        return letter_json(await desk.submission.send(message), book_of(desk.names))
 
     @router.get("/{letter}")
     async def read(letter: LetterId) -> dict[str, Any]:
-        return await mailbox.read(mailbox.find_id(letter))
+        return with_names(book_of(desk.names), await mailbox.read(mailbox.find_id(letter)))
 
     @router.get("/{letter}/mime", response_class=Response)
     async def mime(letter: LetterId) -> Response:

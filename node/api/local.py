@@ -9,10 +9,12 @@ from pydantic import Field
 
 from node.api.desk import Base, Desk
 from node.api.fields import Body, Word
+from node.api.people import book_of
 from node.api.problem import needs_network
 from node.runtime.errors import NodeError
 from node.storage import Batch
-from protocol.keys import did_of
+from protocol.errors import LocalProtocolError
+from protocol.keys import did_of, root_of
 
 WORDS: Final = 24
 
@@ -51,6 +53,10 @@ def owner_routes(desk: Desk) -> APIRouter:
 
     @router.post("/words")
     async def confirm(body: Words) -> dict[str, Any]:
+        try:
+            root_of(body.words)
+        except LocalProtocolError as fault:  # it names the place, never the word
+            raise NodeError("words-differ", str(fault), "type all 24 words in their order") from None
         if not desk.identity.matches(body.words):
             raise NodeError(
                 "words-differ", "these are not the words of this identity", "check each word and their order"
@@ -82,12 +88,14 @@ def peers_of(base: Base) -> list[dict[str, Any]]:
     """The whole of `peers --json`."""
     if base.network is None:
         raise needs_network()
+    book = book_of(base.names) if isinstance(base, Desk) else {}
     from node.network import peer_id_text  # libp2p comes with it, which a closed store does without
 
     return [
         {
             "peerId": peer_id_text(peer.peer_id),
-            "address": base.owner_of(peer.peer_id),
+            "address": (owner := base.owner_of(peer.peer_id)),
+            "name": book.get(owner or ""),
             "via": "direct",  # relays do not exist yet
             "direction": peer.via,
             "rtt": peer.rtt,

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 
 from node.api.desk import Desk
 from node.api.fields import LetterId
+from node.api.people import Book, book_of
 from node.outbox import Letter, Outbox
 from node.runtime.errors import NodeError
 from node.runtime.events import Events
@@ -24,33 +25,37 @@ def routes(desk: Desk) -> APIRouter:
     router = APIRouter(prefix="/outbox")
     box = desk.outbox
 
+    def document(letter: Letter) -> dict[str, Any]:
+        return letter_json(letter, book_of(desk.names))
+
     @router.get("")
     async def listing(everything: Annotated[bool, Query(alias="all")] = False) -> list[dict[str, Any]]:
-        return [letter_json(letter) for letter in box.list(everything=everything)]
+        book = book_of(desk.names)
+        return [letter_json(letter, book) for letter in box.list(everything=everything)]
 
     @router.get("/{letter}")
     async def one(
         letter: LetterId, wait: Annotated[float, Query(ge=0, le=MAX_WAIT_S, allow_inf_nan=False)] = 0
     ) -> dict[str, Any]:
-        return letter_json(await settled(box, desk.events, find(box, letter).id, wait))
+        return document(await settled(box, desk.events, find(box, letter).id, wait))
 
     @router.post("/{letter}/retry")
     async def retry(letter: LetterId) -> dict[str, Any]:
-        return letter_json(box.retry(find(box, letter).id))
+        return document(box.retry(find(box, letter).id))
 
     @router.post("/{letter}/cancel")
     async def cancel(letter: LetterId) -> dict[str, Any]:
-        return letter_json(await box.cancel(find(box, letter).id))
+        return document(await box.cancel(find(box, letter).id))
 
     @router.post("/{letter}/approve")
     async def approve(letter: LetterId) -> dict[str, Any]:
-        return letter_json(await box.approve(find(box, letter).id))
+        return document(await box.approve(find(box, letter).id))
 
     return router
 
 
-def letter_json(letter: Letter) -> dict[str, Any]:
-    """A letter as `outbox --json` and `send --json` show it."""
+def letter_json(letter: Letter, book: Book) -> dict[str, Any]:
+    """A letter as `outbox --json` and `send --json` show it; `name` is the contact's, or None."""
     return {
         "id": letter.id.hex(),
         "kind": letter.kind,
@@ -60,6 +65,7 @@ def letter_json(letter: Letter) -> dict[str, Any]:
             {
                 "to": d.recipient.to,
                 "address": d.recipient.address,
+                "name": book.get(d.recipient.address),
                 "route": d.recipient.route,
                 "state": d.state,
                 "code": d.code,
