@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json as codec
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from node.cli.text import ago, clean, date
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
+
+NO_SUBJECT: Final = "(no subject)"
+"""What stands for an empty subject in a list."""
 
 COLUMN_GAP: Final = 2
 """Spaces between two columns of a table."""
@@ -45,8 +49,22 @@ def write_raw(data: bytes) -> None:
 
 
 def note(text: str) -> None:
-    """A line for the person, beside the result."""
-    sys.stderr.write(clean(text) + "\n")
+    """A line for the person, beside the result; on a terminal it breaks between words."""
+    sys.stderr.write(folded(clean(text), sys.stderr) + "\n")
+
+
+def folded(text: str, stream: TextIO) -> str:
+    """A sentence broken between words where it is longer than the terminal is wide. What has no space,
+    such as a link, stays in one piece.
+    """
+    if not stream.isatty():
+        return text
+    columns = shutil.get_terminal_size().columns
+    if len(text) <= columns:
+        return text
+    from textwrap import fill
+
+    return fill(text, columns, break_long_words=False, break_on_hyphens=False)
 
 
 def when(then: int) -> str:
@@ -79,26 +97,75 @@ def text(value: object, style: str = "") -> Text:
     return Text(clean(value), style=style)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, flexible: Sequence[int] = ()) -> None:
-    """A table on a terminal; elsewhere tab-separated lines without a head, for cut and awk. Columns in
-    `flexible` give way first where the terminal is narrow.
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    flexible: Sequence[int] = (),
+    folds: Sequence[int] = (),
+) -> None:
+    """A table on a terminal; elsewhere tab-separated lines without a head, for cut and awk. Where the
+    terminal is narrow, columns in `flexible` give way first; those of them that are in `folds` go on in
+    the next line. Columns in which nothing stands are left out, and where even so there is no room, each
+    row becomes a few lines.
     """
     if not sys.stdout.isatty():
         for row in rows:
             write_line("\t".join(clean(cell) for cell in row))
         return
-    from rich.cells import cell_len
-    from rich.table import Table
     from rich.text import Text
 
     cells = [[one if isinstance(one, Text) else text(one) for one in row] for row in rows]
-    needs = [max(cell_len(str(one)) for one in column) for column in zip(columns, *cells, strict=True)]
+    kept = [n for n in range(len(columns)) if any(str(row[n]) for row in cells)]
+    names = [columns[n] for n in kept]
+    cells = [[row[n] for n in kept] for row in cells]
+    gives = [kept.index(n) for n in flexible if n in kept]
+    needs = [max(len(name), *(row[n].cell_len for row in cells)) for n, name in enumerate(names)]
+    folding = [kept.index(n) for n in folds if n in kept]
+    width = console().width
+    found = widths(needs, gives, width)
+    if sum(found) + COLUMN_GAP * (len(found) - 1) > width:
+        _blocks(names, cells, width, folding)
+    else:
+        _grid(names, cells, found, folding)
+
+
+def _grid(names: list[str], cells: list[list[Text]], found: list[int], folds: list[int]) -> None:
+    from rich.table import Table
+
     shown = Table(box=None, pad_edge=False, header_style="bold")
-    for name, width in zip(columns, widths(needs, flexible, console().width), strict=True):
-        shown.add_column(name, width=width, overflow="ellipsis", no_wrap=True)
+    for n, (name, width) in enumerate(zip(names, found, strict=True)):
+        fold = n in folds
+        shown.add_column(name, width=width, overflow="fold" if fold else "ellipsis", no_wrap=not fold)
     for row in cells:
-        shown.add_row(*row)
+        shown.add_row(*(_middle(one, width) for one, width in zip(row, found, strict=True)))
     show(shown)
+
+
+def _blocks(names: list[str], cells: list[list[Text]], width: int, folds: list[int]) -> None:
+    """Rows under each other, one value a line: what a narrow terminal can show of a wide table."""
+    head = max(len(name) for name in names) + COLUMN_GAP
+    room = max(LEAST_COLUMN, width - head)
+    for n, row in enumerate(cells):
+        if n:
+            write_line()
+        for column, (name, one) in enumerate(zip(names, row, strict=True)):
+            if not str(one):
+                continue
+            shown = _middle(one, room)
+            if column not in folds:
+                shown.truncate(room, overflow="ellipsis")
+            for m, line in enumerate(shown.wrap(console(), room)):
+                show(text("" if m else name).append(" " * (head if m else head - len(name))) + line)
+
+
+def _middle(cell: Text, width: int) -> Text:
+    """What is one long word, as addresses and ids are, keeps its beginning and its end."""
+    word = str(cell)
+    if len(word) <= width or " " in word or not word.isascii():
+        return cell
+    tail = (width - 1) // 2
+    return text(word[: width - 1 - tail] + "…" + word[len(word) - tail :], str(cell.style))
 
 
 def widths(needs: Sequence[int], flexible: Sequence[int], width: int) -> list[int]:

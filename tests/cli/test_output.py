@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.cli.output import LEAST_COLUMN, pairs, table, widths, write_json, write_raw
+from node.cli.output import LEAST_COLUMN, folded, pairs, table, widths, write_json, write_raw
 
 
 class Screen(io.StringIO):
@@ -85,3 +85,40 @@ def test_json_is_plain_ascii(value: str) -> None:
 def test_pairs_line_up(capsys: pytest.CaptureFixture[str]) -> None:
     pairs([("A", "x\x07"), ("Long", ["1", "2"]), ("No", [])])
     assert "A     x\ufffd\nLong  1\n      2\nNo\n" == capsys.readouterr().out
+
+
+def test_a_column_with_nothing_in_it_is_left_out() -> None:
+    with on_screen() as screen:
+        table(["id", "note", "who"], [["1", "", "a"], ["2", "", "b"]], flexible=[1])
+    assert ["id  who", "1   a", "2   b"] == [line.rstrip() for line in plain(screen).splitlines()]
+
+
+def test_a_long_word_keeps_both_its_ends() -> None:
+    with on_screen() as screen:
+        table(["who", "subject"], [["0x" + "12" * 20, "x" * 9 + " " * 20 + "y" * 20]], flexible=[0, 1])
+    assert re.search(r"^0x(12)+…(12)+ ", plain(screen).splitlines()[1])
+
+
+def test_a_wide_table_becomes_lines_where_there_is_no_room() -> None:
+    row = ["a" * 30, "b" * 25, "why and " * 12, ""]
+    with on_screen() as screen:
+        table(["id", "who", "state", "note"], [row, row], flexible=[2], folds=[2])
+    lines = [line.rstrip() for line in plain(screen).splitlines()]
+    assert all(len(line) <= 60 for line in lines)
+    assert lines[:2] == ["id     " + "a" * 30, "who    " + "b" * 25]
+    assert lines[2].startswith("state  why and")
+    assert " ".join(" ".join(lines[2:4]).split()) == "state " + " ".join(["why and"] * 12)
+    assert lines[4] == ""
+    assert lines[5:] == lines[:4]
+
+
+def test_a_sentence_breaks_between_words_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "give it to one person, on a way that you trust: " + "x" * 70
+    assert said == folded(said, io.StringIO())
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = ["give it to one person, on a way that you", "trust:", "x" * 70]
+    assert lines == folded(said, Screen()).splitlines()
+
+
+def plain(screen: Screen) -> str:
+    return re.sub(r"\x1b\[\d*m", "", screen.getvalue())
