@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import typer
@@ -40,14 +43,17 @@ Runner = Callable[..., Awaitable[None]]
 
 
 def register(app: typer.Typer) -> None:
-    command(app, "run")(run)
+    command(app, "run", short_help="Run your node; makes your identity if there is none.")(run)
     inner = group("bootstrap", "A public node: others find each other through it.", app)
     command(inner, "run")(run_public)
     command(inner, "peers")(first_peers)
 
 
 def run(session: Session, passphrase_file: PassphraseOption = None) -> None:
-    """Run your node until you press Ctrl-C; makes your identity first if there is none."""
+    """Run your node, in the foreground; makes your identity first if there is none.
+
+    It runs until you press Ctrl-C.
+    """
     from node.runtime.config import load
 
     home = session.home
@@ -95,7 +101,7 @@ def _make_identity(session: Session, home: Home, passphrase: str | None) -> None
     from node.cli.words import make_identity, show_made
 
     show_made(make_identity(home, passphrase, None))
-    input("\nPress Enter when you have them. ")
+    input("\nPress Enter when you have them on paper. ")
 
 
 def _unlocking(home: Home, passphrase: str | None) -> str | None:
@@ -113,7 +119,7 @@ def _run(session: Session, config: Config, runner: Runner) -> None:
     start_log(config.log.level)
     if sys.stderr.isatty():
         note("starting …")
-    trio.run(_serve, runner, partial(_ready, config, json=session.json))
+    trio.run(_serve, runner, partial(_ready, config, session))
 
 
 async def _serve(runner: Runner, ready: Callable[[Base], Awaitable[None]]) -> None:
@@ -140,23 +146,35 @@ async def _watch_signals(stop: trio.Event, task_status: trio.TaskStatus[None]) -
                 note("closing … (Ctrl-C again ends it at once)")
 
 
-async def _ready(config: Config, base: Base, *, json: bool) -> None:
+async def _ready(config: Config, session: Session, base: Base) -> None:
     """Say that the node is up: the screen for a person, one line of JSON for a program."""
     from node.api.local import id_of
     from node.api.status import status_of
     from node.app.ground import first_peers as known
 
     status, identity = status_of(base), id_of(base)
-    if json:
+    if session.json:
         write_json(status | identity)
         sys.stdout.flush()
         return
-    choices = Choices(config.network.announce, len(known(config)))
+    choices = Choices(config.network.announce, len(known(config)), first_of_all(session.home))
     width = console().width if sys.stdout.isatty() else 80
     owner = identity["address"] is not None
     show_lines(
         first_screen(status, identity, choices, width) if owner else public_screen(identity, choices, width)
     )
+
+
+def first_of_all(home: Home) -> tuple[str, ...]:
+    """What another terminal has to be told, so that `mailio` is found there and finds this home."""
+    here = Path(sys.argv[0]).absolute()
+    found = shutil.which("mailio")
+    said = []
+    if here.name == "mailio" and (found is None or not here.samefile(found)):
+        said.append(f"export PATH={shlex.quote(str(here.parent))}:$PATH")
+    if home.path != Home.locate(None, {"HOME": os.environ.get("HOME", "")}).path:
+        said.append(f"export MAILIO_HOME={shlex.quote(str(home.path.absolute()))}")
+    return tuple(said)
 
 
 def show_lines(lines: list[Line]) -> None:

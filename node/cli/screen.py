@@ -39,12 +39,13 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the settings say that a newcomer should know: who gets our addresses, and whether anyone
-    is there to be joined.
+    """What a newcomer should know of the settings and of this shell: who gets our addresses, whether
+    anyone is there to be joined, and what another terminal needs so that `mailio` finds this node.
     """
 
     announce: str = "all"
     first_peers: int = 0
+    first_of_all: tuple[str, ...] = ()
 
 
 def first_screen(
@@ -56,11 +57,16 @@ def first_screen(
     lines += [Line("Your address"), Line(clean(identity["address"]), "copy"), Line("")]
     lines += _wrapped("Your contact link: who has it knows who and where you are", wide)
     lines += [Line(clean(identity["link"]), "copy"), Line("")]
-    lines += _block("Next", wide, _next(status))
+    if choices.first_of_all:
+        lines.append(Line("First, in another terminal", "title"))
+        lines += [*(Line(f"  {one}", "copy") for one in choices.first_of_all), Line("")]
+    lines += _block(
+        "Next, there" if choices.first_of_all else "Next, in another terminal", wide, _next(status)
+    )
     lines += _block("Network", wide, _network(status, choices))
     lines += _block("What others can see", wide, _seen(choices))
     lines += _block("Not done yet", wide, _undone(status))
-    return [*lines, *_wrapped("It runs until you press Ctrl-C. Commands go into another terminal.", wide)]
+    return [*lines, *_wrapped("It runs here until you press Ctrl-C.", wide)]
 
 
 def public_screen(identity: Mapping[str, Any], choices: Choices, width: int) -> list[Line]:
@@ -106,7 +112,7 @@ def _network(status: Mapping[str, Any], choices: Choices) -> Iterator[_Step]:
             "There is no public network yet, and none is needed: two nodes that can reach each other find "
             "their way by the contact link. To join others, or be the one they join through:"
         )
-        yield _Step("join", "mailio config set network.bootstrap ADDRESS")
+        yield _Step("join (then start again)", "mailio config set network.bootstrap ADDRESS")
         yield _Step("be a first peer (another --home)", "mailio bootstrap run")
     elif not peers:
         yield _Step("No other node has answered yet; it keeps trying.")

@@ -52,6 +52,15 @@ def test_a_newcomer_learns_what_to_do_next() -> None:
     assert "Ctrl-C" in said
 
 
+def test_another_terminal_is_told_where_everything_is() -> None:
+    first = ("export PATH=/opt/mailio/.venv/bin:$PATH", "export MAILIO_HOME='/tmp/a b'")
+    lines = first_screen(status(), IDENTITY, Choices(first_of_all=first), 40)
+    assert [f"  {one}" for one in first] == [
+        line.text for line in lines if line.kind == "copy" and "export" in line.text
+    ]
+    assert "export" not in text(first_screen(status(), IDENTITY, Choices(), 80))
+
+
 def test_what_is_not_done_comes_with_its_command() -> None:
     said = text(first_screen(status(warnings=[WARNING]), IDENTITY, Choices(), 80))
     assert "You have not confirmed your words. mailio words confirm" in said
