@@ -39,13 +39,14 @@ def listing(session: Session) -> None:
     if session.json:
         write_json(found)
         return
+    if not found:
+        note("nobody yet; add someone with: mailio contact add NAME ADDRESS")
+        return
     table(
         ["name", "address", "e-mail"],
         [[one["name"], one["address"] or "", ", ".join(one["emails"])] for one in found],
-        flexible=[0, 2],
+        flexible=[0, 1, 2],
     )
-    if not found:
-        note("nobody yet; add someone with: mailio contact add NAME ADDRESS")
 
 
 def add(session: Session, name: Name, who: Whereabouts) -> None:

@@ -12,7 +12,8 @@ from node.cli.output import note, table, when, write_json, write_line
 from node.cli.send import DEFAULT_WAIT, MAX_WAIT_MS, NoWait, Wait, finish
 from node.cli.session import Session, command, group
 from node.cli.state import Qr, show_qr
-from node.cli.text import MINUTE_MS, clean, date, duration_ms, short_ids
+from node.cli.text import MINUTE_MS, clean, date, duration_ms, duration_text, short_ids
+from node.runtime.errors import UsageError
 
 Who = Annotated[
     str,
@@ -36,7 +37,11 @@ Until = Annotated[
     str | None, typer.Option("--until", metavar="D", help="For how long, such as 90d.", show_default=False)
 ]
 
-_STATES: Final = {"request": "asks", "accepted": "accepted", "revoked": "revoked", "none": "none"}
+_OURS: Final = {"request": "they ask", "none": "not accepted"}
+_THEIRS: Final = {"none": "not yet"}
+
+ASKED: Final = "they decide now; mailio handshake list shows what they say"
+OPENED: Final = "once they answer you may write to each other (mailio handshake list)"
 
 
 def register(app: typer.Typer) -> None:
@@ -54,7 +59,7 @@ def request(
 ) -> None:
     """Ask to be accepted; this costs your node about a second of work."""
     patience = 0 if no_wait else min(duration_ms(wait), MAX_WAIT_MS)
-    finish(session, session.post("/api/v1/handshake/request", who=who, note=said), patience)
+    finish(session, session.post("/api/v1/handshake/request", who=who, note=said), patience, ASKED)
 
 
 def accept(
@@ -74,13 +79,18 @@ def accept(
     if until is not None:
         body["until"] = int(time.time() * 1000) + duration_ms(until)
     found = session.post("/api/v1/handshake/accept", **body)
-    write_json(found) if session.json else note(f"{who} is accepted")
+    write_json(found) if session.json else note(_accepted(found, who))
+
+
+def _accepted(found: dict[str, Any], who: str) -> str:
+    name = found["who"] if found["who"] != found["address"] else who
+    return f"{name} is accepted and is told so; their letters come to your inbox"
 
 
 def revoke(session: Session, who: Who) -> None:
     """Refuse someone from now on, before a byte of a letter is taken."""
     found = session.post("/api/v1/handshake/revoke", who=who)
-    write_json(found) if session.json else note(f"{who} is revoked")
+    write_json(found) if session.json else note(f"{who} is revoked: nothing of theirs is taken from now on")
 
 
 def listing(session: Session) -> None:
@@ -97,8 +107,9 @@ def listing(session: Session) -> None:
         [
             ids[one["handshakeId"]] if sys.stdout.isatty() else one["handshakeId"],
             one["who"],
-            _STATES.get(one["status"], one["status"]),
-            one["type"] if one["status"] == "accepted" else "",
+            _OURS.get(one["status"], one["status"]),
+            _THEIRS.get(one["theirs"], one["theirs"]),
+            _rules(one),
             when(one["created"]),
             date(one["expires"]) if one["expires"] else "",
             one["waiting"] or "",
@@ -106,7 +117,19 @@ def listing(session: Session) -> None:
         ]
         for one in found
     ]
-    table(["id", "who", "state", "type", "since", "until", "waiting", "note"], rows, flexible=[1, 7])
+    heads = ["id", "who", "you say", "they say", "rules", "since", "until", "waiting", "note"]
+    table(heads, rows, flexible=[1, 4, 8], folds=[8])
+    if sys.stdout.isatty() and any(one["status"] == "request" for one in found):
+        note("answer with: mailio handshake accept ID, or revoke ID; read first: mailio list handshake")
+
+
+def _rules(one: dict[str, Any]) -> str:
+    """On what terms someone is accepted, where these are not the usual ones."""
+    if one["status"] != "accepted":
+        return ""
+    kind = " ".join(part for part in (one["type"], one["subtype"]) if part and part != "personal")
+    every = f"1 letter in {duration_text(one['every'] * MINUTE_MS)}" if one["every"] else ""
+    return ", ".join(part for part in (kind, every) if part)
 
 
 def link(session: Session, qr: Qr = False) -> None:
@@ -118,10 +141,19 @@ def link(session: Session, qr: Qr = False) -> None:
     write_line(clean(found["link"]))
     if qr:
         show_qr(found["link"])
-    note("give it to one person, on a way that you trust; they run: mailio handshake open 'LINK'")
+    note(
+        "good once, for 72 hours. Give it to one person, on a way that you trust; they run, with the quotes: "
+    )
+    note("  mailio handshake open 'LINK'")
 
 
 def open_(session: Session, link: Link, wait: Wait = DEFAULT_WAIT, no_wait: NoWait = False) -> None:
     """Open an invitation: from then on you may write to each other."""
     patience = 0 if no_wait else min(duration_ms(wait), MAX_WAIT_MS)
-    finish(session, session.post("/api/v1/handshake/open", link=link), patience)
+    if link.startswith("mailio:") and "&i=" not in link and "?i=" not in link:
+        raise UsageError(
+            "no-invitation",
+            "this link holds no invitation (no &i=), or the shell cut it off at its first &",
+            "put the link in quotes; to ask without an invitation: mailio handshake request 'LINK'",
+        )
+    finish(session, session.post("/api/v1/handshake/open", link=link), patience, OPENED)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import typer
 
 from node.cli.client import Question
-from node.cli.output import note, table, text, when, write_json, write_line, write_raw
+from node.cli.output import NO_SUBJECT, note, table, text, when, write_json, write_line, write_raw
 from node.cli.session import Session, command, group
 from node.cli.text import clean, date, short_ids, size
 
@@ -50,11 +50,17 @@ def listing(
         write_json(found)
         return
     if not found:
-        note(f"nothing in {folder}" if before is None else "nothing older")
+        note(_nothing(folder) if before is None else "nothing older")
         return
     _show_list(found, sent=folder.lower() == "sent")
     if len(found) == limit:
         note(f"there may be more: mailio list {folder} --before {found[-1]['id']}")
+
+
+def _nothing(folder: str) -> str:
+    if folder.lower() != "inbox":
+        return f"nothing in {folder}"
+    return "nothing in inbox; requests: mailio handshake list; invite someone: mailio handshake link"
 
 
 def read(session: Session, letter: LetterId, raw: Raw = False) -> None:
@@ -93,7 +99,14 @@ def folders(session: Session) -> None:
     if session.json:
         write_json(found)
         return
-    rows = [[one["name"], one["totalMessages"], one["unreadMessages"] or ""] for one in found]
+    rows = [
+        [
+            one["name"],
+            one["totalMessages"] or "" if sys.stdout.isatty() else one["totalMessages"],
+            one["unreadMessages"] or "",
+        ]
+        for one in found
+    ]
     table(["folder", "letters", "unread"], rows, flexible=[0])
 
 
@@ -111,7 +124,11 @@ def rename_folder(session: Session, folder: Folder, new: NewName) -> None:
 def remove_folder(session: Session, folder: Folder) -> None:
     """Remove a folder of yours; its letters go to archive."""
     found = session.call(Question("DELETE", f"/api/v1/folder/{_part(folder)}"))
-    moved = f"; {found['moved']} letters went to archive" if found["moved"] else ""
+    moved = (
+        f"; {found['moved']} {'letter' if found['moved'] == 1 else 'letters'} went to archive"
+        if found["moved"]
+        else ""
+    )
     _done(session, found, f"{folder} is gone{moved}")
 
 
@@ -129,26 +146,44 @@ def _show_list(letters: list[dict[str, Any]], *, sent: bool) -> None:
         ids = {one: one for one in ids}
     rows = []
     for one in letters:
-        who = ", ".join(one["to"]) if sent else one["from"]
+        who = ", ".join(_people(one)) if sent else _person(one["from"], one["fromName"])
         style = "" if one["read"] or sent else "bold"
         mark = "" if one["read"] or sent else "new"
+        subject = one["subject"] or (NO_SUBJECT if sys.stdout.isatty() else "")
         clip = f"+{one['attachments']}" if one["attachments"] else ""
-        cells = [ids[one["id"]], when(one["arrived"]), mark, _person(who), one["subject"], clip]
+        cells = [ids[one["id"]], when(one["arrived"]), mark, who, subject, clip]
         rows.append([text(cell, style) for cell in cells] if sys.stdout.isatty() else cells)
-    table(["id", "came", "", "to" if sent else "from", "subject", ""], rows, flexible=[3, 4])
+    table(
+        ["id", "sent" if sent else "came", "", "to" if sent else "from", "subject", "files"],
+        rows,
+        flexible=[3, 4],
+    )
 
 
-def _person(mailbox: str) -> str:
-    """A Mailio mailbox is long and says the address twice over: enough of it to tell people apart."""
+def _people(letter: dict[str, Any]) -> list[str]:
+    return [_person(one, name) for one, name in zip(letter["to"], letter["toNames"], strict=True)]
+
+
+def _person(mailbox: str, contact: str | None) -> str:
+    """The contact's name; else of a Mailio mailbox, whose domain says nothing, the address."""
+    if contact:
+        return contact
     name, at, domain = mailbox.rpartition("@")
     if at and domain.rstrip(">") == "mailio.alt" and sys.stdout.isatty():
         return name.replace("<", "").strip()
     return mailbox
 
 
+def _whole(mailbox: str, contact: str | None) -> str:
+    """A mailbox as it stands, and what the address book calls it."""
+    return f"{contact} ({mailbox})" if contact else mailbox
+
+
 def _show_letter(letter: dict[str, Any]) -> None:
     width = 9
-    heads = [("From", letter["from"]), ("To", ", ".join(letter["to"])), ("Subject", letter["subject"])]
+    to = [_whole(one, name) for one, name in zip(letter["to"], letter["toNames"], strict=True)]
+    heads = [("From", _whole(letter["from"], letter["fromName"])), ("To", ", ".join(to))]
+    heads.append(("Subject", letter["subject"]))
     heads.append(("Written", date(letter["created"])))
     if abs(letter["arrived"] - letter["created"]) >= 60_000:
         heads.append(("Came", date(letter["arrived"])))

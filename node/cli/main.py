@@ -90,7 +90,10 @@ def _failed(fault: BaseException, *, json: bool) -> int:
     elif isinstance(fault, ProtocolError):
         told = NodeError("not-understood", str(fault))
     elif isinstance(fault, typer.TyperException):
-        told = UsageError("usage", _sentence(fault), "see: mailio --help")
+        context = getattr(fault, "ctx", None)
+        told = UsageError(
+            "usage", _sentence(fault), f"see: {context.command_path if context else 'mailio'} --help"
+        )
     else:
         if DEBUG_VARIABLE in os.environ:
             raise fault

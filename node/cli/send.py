@@ -10,14 +10,17 @@ from urllib.parse import quote
 import typer
 
 from node.cli.client import Question
-from node.cli.output import note, table, when, write_json, write_line
+from node.cli.output import NO_SUBJECT, note, table, when, write_json, write_line
 from node.cli.session import HomeOption, JsonOption, Session, command, group, settle
-from node.cli.text import ago, duration_ms, short_ids
-from node.runtime.errors import NodeError
+from node.cli.text import MINUTE_MS, ago, duration_ms, short_ids
+from node.runtime.errors import NodeError, UsageError
 
 DEFAULT_WAIT: Final = "30s"
 MAX_WAIT_MS: Final = 3_600_000
 """An hour: who wants to wait longer looks into the outbox."""
+
+SHORT: Final = 12
+"""Digits of an id that are enough to name a letter: they tell its time to the millisecond."""
 
 STEP_S: Final = 5.0
 """Seconds of one question to the node while a letter is followed."""
@@ -78,26 +81,36 @@ def send(
     wait: Wait = DEFAULT_WAIT,
     no_wait: NoWait = False,
 ) -> None:
-    """Send a letter, and follow it until it has arrived or the time is over."""
+    """Send a letter, and follow it for a while.
+
+    It is safe in the outbox once its id is shown; it goes on by itself whatever happens here.
+    """
     patience = 0 if no_wait else min(duration_ms(wait), MAX_WAIT_MS)
     text = body if body is not None else _read_text()
+    if not text.strip() and not subject.strip():
+        raise UsageError(
+            "letter-empty", "the letter is empty", "give --subject, and --body or the text on standard input"
+        )
     letter = session.post("/api/v1/message", to=to, cc=cc or [], bcc=bcc or [], subject=subject, text=text)
     finish(session, letter, patience)
 
 
-def finish(session: Session, letter: dict[str, Any], patience_ms: int) -> None:
-    """Follow a letter that was just queued, say what became of it, and exit 1 if it was refused."""
+def finish(session: Session, letter: dict[str, Any], patience_ms: int, arrived: str = "") -> None:
+    """Follow a letter that was just queued, say what became of it, and exit 1 if it was refused.
+    `arrived` is what a delivery means, beyond that.
+    """
     if not session.json:
         write_line(letter["id"])
     try:
         letter = follow(session, letter, patience_ms)
     except KeyboardInterrupt:
-        note("no longer followed; it stays in the outbox: mailio outbox")
+        note("")  # after the terminal's ^C
+        note("no longer followed; it stays in the outbox and goes on by itself: mailio outbox")
         raise
     if session.json:
         write_json(letter)
     else:
-        for line in outcome(letter, int(time.time() * 1000)):
+        for line in outcome(letter, int(time.time() * 1000), arrived or _first_contact(session, letter)):
             note(line)
     if any(one["state"] in WATCHED for one in letter["recipients"]):
         raise typer.Exit(1)
@@ -106,7 +119,7 @@ def finish(session: Session, letter: dict[str, Any], patience_ms: int) -> None:
 def follow(session: Session, letter: dict[str, Any], patience_ms: int) -> dict[str, Any]:
     """The letter once nothing of it is under way any more, or as it stands when the time is over."""
     if not _runs(session):
-        note("it goes when the node runs: mailio run")
+        note("the node is not running; the letter goes once it runs: mailio run")
         return letter
     end = time.monotonic() + patience_ms / 1000
     if patience_ms and any(one["state"] == "queued" for one in letter["recipients"]):
@@ -122,29 +135,59 @@ def follow(session: Session, letter: dict[str, Any], patience_ms: int) -> dict[s
     return letter
 
 
-def outcome(letter: dict[str, Any], now: int) -> list[str]:
-    """One line for each recipient: what became of it, and what can be done."""
-    return [f"{one['to']}: {in_words(one, now)}" for one in letter["recipients"]]
+def outcome(letter: dict[str, Any], now: int, arrived: str = "") -> list[str]:
+    """One line for each recipient: what became of it, and then what can be done."""
+    lines = []
+    for one in letter["recipients"]:
+        more = f"; {arrived}" if arrived and one["state"] == "delivered" else ""
+        lines.append(f"{name_of(one)}: {in_words(one, now)}{more}")
+    states = {(one["state"], one["cause"]) for one in letter["recipients"]}
+    if any(one["state"] == "queued" and one["next"] for one in letter["recipients"]):
+        lines.append(f"it is tried again by itself; to stop it: mailio outbox cancel {letter['id'][:SHORT]}")
+    if ("held", "approval") in states:
+        lines.append(f"let it go with: mailio outbox approve {letter['id'][:SHORT]} (or cancel it)")
+    return lines
+
+
+def name_of(one: dict[str, Any]) -> str:
+    """A recipient as a person knows them."""
+    return str(one.get("name") or one["to"])
 
 
 def in_words(one: dict[str, Any], now: int) -> str:
     """A recipient's state for a person."""
-    why = one["detail"] or _meaning(one["code"])
+    why = (one["detail"] or _meaning(one["code"])).removeprefix(f"{one.get('address')} was ")
     why = f": {why}" if why else ""
     code = f" [{one['code']}]" if one["code"] and not one["code"].startswith("2") else ""
     match one["state"]:
         case "delivered":
             return "delivered"
         case "queued":
-            return f"waits, next try {ago(one['next'], now) if one['next'] else 'soon'}{why}{code}"
+            return f"waits, next try {_soon(one['next'], now)}{why}{code}"
         case "held" if one.get("cause") == "handshake":
-            return f"held until they accept you{why}{code}"
+            why = why.replace("waits until this owner accepts you: ", "")  # said already
+            return f"held until they accept you; they are asked{why}{code}"
         case "held":
-            return f"held until you decide{why}{code} (mailio outbox approve ID, or cancel ID)"
+            return f"held until you decide{why}{code}"
+        case "cancelled":
+            return "cancelled"
         case "at-host":
             return "waits at one of their hosts"
         case state:
             return f"{state.replace('-', ' ')}{why}{code}"
+
+
+def _soon(then: int, now: int) -> str:
+    return ago(then, now) if then - now >= MINUTE_MS else "in a moment"
+
+
+def _first_contact(session: Session, letter: dict[str, Any]) -> str:
+    """What becomes of a letter that arrived at someone who has not accepted us, as far as we know."""
+    arrived = {one["address"] for one in letter["recipients"] if one["state"] == "delivered"}
+    if not arrived:
+        return ""
+    strangers = {one["address"] for one in session.get("/api/v1/handshake") if one["theirs"] == "none"}
+    return "until they accept you it waits among their requests" if arrived & strangers else ""
 
 
 def listing(session: Session, everything: bool) -> None:
@@ -154,7 +197,11 @@ def listing(session: Session, everything: bool) -> None:
         write_json(found)
         return
     if not found:
-        note("nothing is on its way")
+        note(
+            "nothing is on its way, and nothing ended in the last day (--all shows what did before)"
+            if not everything
+            else "nothing has been sent yet; write with: mailio send WHO --subject S"
+        )
         return
     now = int(time.time() * 1000)
     ids = short_ids([one["id"] for one in found])
@@ -162,14 +209,20 @@ def listing(session: Session, everything: bool) -> None:
         [
             ids[one["id"]] if sys.stdout.isatty() else one["id"],
             when(one["created"]),
-            one["subject"] or f"({one.get('kind', 'letter')})",
-            recipient["to"],
+            one["subject"] or NO_SUBJECT,
+            name_of(recipient),
             in_words(recipient, now),
         ]
         for one in found
         for recipient in one["recipients"]
     ]
-    table(["id", "written", "subject", "to", "state"], rows, flexible=[2, 3, 4])
+    table(["id", "written", "subject", "to", "state"], rows, flexible=[2, 3, 4], folds=[4])
+    if sys.stdout.isatty() and any(_wants_word(one) for one in found):
+        note("let a held letter go: mailio outbox approve ID; stop one: mailio outbox cancel ID")
+
+
+def _wants_word(letter: dict[str, Any]) -> bool:
+    return any(one["state"] == "held" and one["cause"] == "approval" for one in letter["recipients"])
 
 
 def retry(session: Session, letter: LetterId) -> None:
@@ -189,7 +242,7 @@ def approve(session: Session, letter: LetterId) -> None:
 
 def _act(session: Session, letter: str, verb: str, sentence: str) -> None:
     found = session.post(f"/api/v1/outbox/{quote(letter, safe='')}/{verb}")
-    write_json(found) if session.json else note(f"{found['id']} {sentence}")
+    write_json(found) if session.json else note(f"{found['id'][:SHORT]} {sentence}")
 
 
 def _read_text() -> str:

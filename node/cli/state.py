@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from node.cli.output import note, pairs, table, when, write_json, write_line
+from node.cli.output import folded, note, pairs, table, when, write_json, write_line
 from node.cli.session import Session, command
 from node.cli.text import clean, size
 
@@ -50,18 +50,26 @@ def status(session: Session) -> None:
         write_json(found)
         return
     box, disk = found["outbox"], found["disk"]
-    waiting = f"{box['queued']} on their way" + (f", {box['failed']} failed" if box["failed"] else "")
+    waiting = f"{box['queued']} on {'its' if box['queued'] == 1 else 'their'} way" + (
+        f", {box['failed']} failed" if box["failed"] else ""
+    )
     rows: list[tuple[str, object]] = [
         ("Node", "running" if found.get("running", True) else "not running (start it with: mailio run)"),
         ("Address", found["address"] or "none: a public node"),
-        ("Listens on", found["listen"]["libp2p"] or "nothing"),
-        ("Peers", found["peers"]),
-        ("Reachable", _REACHABILITY.get(found["reachability"], found["reachability"])),
+        *(_connected(found) if found.get("running", True) else ()),
         ("Outbox", waiting),
         ("Disk", f"{size(disk['used'])} used, {size(disk['free'])} free"),
     ]
     pairs(rows)
     _show_warnings(found["warnings"])
+
+
+def _connected(found: dict[str, Any]) -> list[tuple[str, object]]:
+    return [
+        ("Listens on", found["listen"]["libp2p"] or "nothing"),
+        ("Peers", found["peers"]),
+        ("Reachable", _REACHABILITY.get(found["reachability"], found["reachability"])),
+    ]
 
 
 def peers(session: Session) -> None:
@@ -71,12 +79,12 @@ def peers(session: Session) -> None:
         write_json(found)
         return
     if not found:
-        note("nobody yet; mailio status says more")
+        note("nobody yet: your node connects when a letter goes or comes, and to network.bootstrap")
         return
     rows = [
         [
             one["peerId"],
-            one["address"] or "",
+            one["name"] or one["address"] or "",
             _way(one),
             _rtt(one["rtt"]),
             one["agent"],
@@ -99,7 +107,7 @@ def show_qr(text: str) -> None:
 def _show_warnings(warnings: list[dict[str, Any]]) -> None:
     for one in warnings:
         write_line()
-        write_line(clean(f"! {one['text']}"))
+        write_line(folded(clean(f"! {one['text']}"), sys.stdout))
         if one["remedy"]:
             write_line(clean(f"  → {one['remedy']}"))
     if not warnings:

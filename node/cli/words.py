@@ -5,6 +5,7 @@ Words are read from standard input and shown once; they never stand in an argume
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Annotated, Final
 
 import typer
 
-from node.cli.output import note, pairs, write_json, write_line
+from node.cli.output import folded, note, pairs, write_json, write_line
 from node.cli.session import (
     PassphraseOption,
     Session,
@@ -28,6 +29,9 @@ from node.runtime.home import Home
 WORDS: Final = 24
 COLUMNS: Final = 4
 """Words in a row: four numbered words of at most eight letters fit 60 columns."""
+
+CELL: Final = 13
+"""Columns of a numbered word."""
 
 MAX_LINE: Final = 4_096
 """Characters read at once where words are expected."""
@@ -152,13 +156,16 @@ def show_made(made: Made) -> None:
     if not made.words:
         return
     write_line()
-    write_line("These 24 words are the only way back to it. Write them down now; they are")
-    write_line("not shown again. Whoever has them has everything.")
+    said = (
+        "These 24 words are the only way back to it. Write them down now, on paper; they are not shown again."
+    )
+    write_line(folded(f"{said} Whoever has them has everything.", sys.stdout))
     write_line()
-    for line in grid(made.words):
+    columns = max(1, min(COLUMNS, (shutil.get_terminal_size().columns - 2) // CELL))
+    for line in grid(made.words, columns):
         write_line(line)
     write_line()
-    write_line("Check what you wrote at any time with: mailio words confirm")
+    write_line(folded("Check what you wrote at any time with: mailio words confirm", sys.stdout))
 
 
 def grid(words: Sequence[str], columns: int = COLUMNS) -> list[str]:
