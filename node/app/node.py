@@ -15,7 +15,7 @@ from node.app.ground import Ground, open_ground
 from node.app.owner import Owner, open_owner
 from node.app.running import open_peers, work_until
 from node.app.selfdelivery import SelfDelivery
-from node.app.status import owner_warnings, status_of, warnings_of
+from node.app.status import owner_warnings, status_of
 from node.app.wakes import Wakes
 from node.exchange import Acquaintances, Receiver, SealedCarrier
 from node.identity import Identity, PeerClocks, Publisher, serve_identity
@@ -131,11 +131,13 @@ def _desk(
     stop: trio.Event,
 ) -> Desk:
     def status() -> dict[str, object]:
-        return status_of(ground, network) | {
+        found = status_of(ground, network)
+        warnings = [*found["warnings"], *owner_warnings(owner), *publisher.warnings()]
+        return found | {
             "published": publisher.status(),
             "letters": receiver.counts(),
             "unread": owner.mailbox.status()["unread"],
-            "warnings": [*warnings_of(ground), *owner_warnings(owner), *publisher.warnings()],
+            "warnings": warnings,
         }
 
     return desk_of(

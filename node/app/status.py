@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from node.app.ground import Ground
 from node.runtime.rooms import Warning_
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from node.network import Network
 
 
-def status_of(ground: Ground, network: Network) -> dict[str, object]:
+def status_of(ground: Ground, network: Network) -> dict[str, Any]:
     """The fields that every running node has."""
     disk = ground.store.disk()
     return {
         "reachability": network.reachability,
         "disk": {"used": disk.used, "free": disk.free},
-        "warnings": warnings_of(ground),
+        "warnings": [*warnings_of(ground), *network_warnings(network)],
         "network": dict(network.counters),
     }
 
@@ -29,6 +29,13 @@ def warnings_of(ground: Ground) -> list[Warning_]:
     if fault := ground.store.fault:
         return [Warning_("store", fault, "make room on the disk, or look at the log")]
     return []
+
+
+def network_warnings(network: Network) -> Iterable[Warning_]:
+    """What the network has to say."""
+    warnings = network.status()["warnings"]
+    assert isinstance(warnings, list)
+    return warnings
 
 
 def owner_warnings(owner: Owner) -> Iterable[Warning_]:

@@ -3,6 +3,7 @@
 NodeError
 └── NetworkError            the network could not do what was asked
     ├── ListenFailed        an address can't be listened on
+    │   └── NoSuchFamily    because the machine has none of its kind
     ├── BadAddress          text that is no address of a peer
     ├── PeerUnreachable     no connection or no answer in time; trying again later may help
     │   └── ChannelClosed   the other side ended the stream
@@ -28,6 +29,10 @@ class ListenFailed(NetworkError):  # noqa: N818 - the contract's name
             f"can't listen on {address}: {why}",
             "end the program that uses it, or set another address with `mailio config set network.listen`",
         )
+
+
+class NoSuchFamily(ListenFailed):
+    """This machine has no addresses of that kind, IPv6 mostly."""
 
 
 class BadAddress(NetworkError):  # noqa: N818 - the contract's name

@@ -10,7 +10,7 @@ from libp2p.io.abc import ReadWriteCloser
 from libp2p.io.trio import TrioTCPStream
 from multiaddr import Multiaddr
 
-from node.network.errors import ListenFailed
+from node.network.errors import ListenFailed, NoSuchFamily
 
 BACKLOG: Final = 128
 """Connections that the kernel may hold for us; more come again."""
@@ -34,6 +34,8 @@ class Listener(IListener):
         try:
             self._sockets.append(await _bind(kind, host, int(port)))
         except OSError as error:
+            if error.errno == errno.EAFNOSUPPORT:
+                raise NoSuchFamily(text, "this machine has no addresses of this kind") from error
             why = "the port is in use" if error.errno == errno.EADDRINUSE else str(error)
             raise ListenFailed(text, why) from error
 

@@ -16,7 +16,7 @@ from node.network.admission import Admission, Bodies
 from node.network.channel import Channel
 from node.network.channels import Channels, Handler
 from node.network.connections import Connections, PeerStatus, Remote
-from node.network.errors import NetworkError, PeerUnreachable
+from node.network.errors import NetworkError, NoSuchFamily, PeerUnreachable
 from node.network.host import NodeSwarm, Watcher
 from node.network.interfaces import expand
 from node.network.join import Joiner
@@ -217,12 +217,24 @@ class Network:
         )
         if self.settings.dht_server:
             self.serve(kad.PROTOCOL, self._serve_kad, max_frame=MAX_KAD_FRAME, deadline=SERVED_IDLE)
-        for addr in self.settings.listen:
-            listener = await self._swarm.open_listener(addr)
-            nursery.start_soon(listener.serve)
+        await self._listen(nursery)
         await self.kad.records.load()
         nursery.start_soon(joiner.stay_joined)
         nursery.start_soon(joiner.maintain)
+
+    async def _listen(self, nursery: trio.Nursery) -> None:
+        """On every address that this machine can have; on one at least, if any is asked for."""
+        missing = None
+        for addr in self.settings.listen:
+            try:
+                listener = await self._swarm.open_listener(addr)
+            except NoSuchFamily as fault:
+                log.warning("%s", fault)
+                missing = fault
+                continue
+            nursery.start_soon(listener.serve)
+        if missing is not None and not self._swarm.listeners:
+            raise missing
 
     async def stop(self) -> None:
         """Say goodbye to everyone."""

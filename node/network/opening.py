@@ -23,13 +23,14 @@ async def open_network(
     *,
     book: PeerBook,
     is_accepted: Callable[[bytes], bool] = lambda _: False,
+    doubtful: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[Network]:
     """A running network. `key_seed` is the 32-byte Ed25519 seed of the peer key; `is_accepted` says
     which peers may use the reserve for accepted senders. Raises ListenFailed.
     """
     admission = Admission(settings.max_connections)
     host, swarm = build_host(key_seed, admission)
-    held = Records(host.get_id().to_bytes(), validator, records, clock)
+    held = Records(host.get_id().to_bytes(), validator, records, clock, doubtful)
     network = Network(settings, host, swarm, admission, held, Bodies(), clock)
     try:
         async with host.run([]), trio.open_nursery() as nursery:

@@ -4,7 +4,7 @@ left after a restart. No network.
 
 import logging
 import re
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, Protocol
 
 from node.network.kad_table import point
@@ -86,11 +86,20 @@ def address_in(key: bytes) -> str:
 
 
 class Records:
-    """Valid records, at most MAX_RECORDS, each for RECORD_LIFE_MS after it was last put."""
+    """Valid records, at most MAX_RECORDS, each for RECORD_LIFE_MS after it was last put. `doubtful` says
+    whether our clock is not to be believed.
+    """
 
-    def __init__(self, own_id: bytes, validator: Validator, store: RecordStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        own_id: bytes,
+        validator: Validator,
+        store: RecordStore,
+        clock: Clock,
+        doubtful: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._own = point(own_id)
-        self._validator, self._store, self._clock = validator, store, clock
+        self._validator, self._store, self._clock, self._doubtful = validator, store, clock, doubtful
         self._held: dict[bytes, tuple[int, bytes]] = {}  # key → (time put, value)
         self._distance: dict[bytes, int] = {}  # key → XOR from us
         self._unstamped: set[bytes] = set()
@@ -112,7 +121,7 @@ class Records:
     def get(self, key: bytes) -> bytes | None:
         """The value under a key if it is still valid."""
         entry = self._held.get(key)
-        if entry is None or entry[0] + RECORD_LIFE_MS <= self._clock.now():
+        if entry is None or entry[0] <= self._oldest():
             return None
         try:
             self._validator.validate(address_in(key), entry[1])
@@ -143,9 +152,13 @@ class Records:
 
     async def sweep(self) -> None:
         """Drop what nobody put again."""
-        before = self._clock.now() - RECORD_LIFE_MS
-        for key in [key for key, (put, _) in self._held.items() if put <= before]:
+        oldest = self._oldest()
+        for key in [key for key, (put, _) in self._held.items() if put <= oldest]:
             await self.drop(key)
+
+    def _oldest(self) -> int:
+        """Records put then (Unix ms) or earlier have run out; none has by a clock in doubt (protocol §3)."""
+        return -1 if self._doubtful() else self._clock.now() - RECORD_LIFE_MS
 
     def best(self, address: str, values: list[bytes]) -> bytes:
         """The best of several valid values."""

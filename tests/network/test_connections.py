@@ -1,5 +1,6 @@
 """Listening, dialling, joining: real TCP on loopback."""
 
+import errno
 import socket
 
 import pytest
@@ -18,9 +19,11 @@ from node.network import (
     identify,
     join,
     limits,
+    listener,
     parse_peer,
 )
 from node.network.addresses import Scope, scope_of
+from node.network.errors import NoSuchFamily
 from node.network.muxer import Muxer
 from node.runtime.errors import NodeError
 from node.runtime.rooms import Warning_
@@ -260,3 +263,20 @@ async def test_a_peer_is_told_where_we_see_it() -> None:
             assert isinstance(connection.muxed_conn, Muxer)
             host, port = connection.muxed_conn._raw.socket.getsockname()
             assert str(Multiaddr(answer.observed_addr)) == f"/ip4/{host}/tcp/{port}"
+
+
+async def test_a_machine_without_ipv6_listens_on_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    bind = listener._bind
+
+    async def without(kind: str, host: str, port: int) -> trio.SocketListener:
+        if kind == "ip6":
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return await bind(kind, host, port)
+
+    monkeypatch.setattr(listener, "_bind", without)
+    async with a_network(listen=(LISTEN, "/ip6/::1/tcp/0")) as bob:
+        (only,) = bob.listen_addrs()
+        assert only.startswith("/ip4/127.0.0.1/tcp/")
+    with pytest.raises(NoSuchFamily):
+        async with a_network(listen=("/ip6/::1/tcp/0",)):
+            pass
