@@ -98,9 +98,7 @@ def _mailbox(ground: Ground) -> Mailbox:
     )
 
 
-def _consent(
-    ground: Ground, identity: Identity, peer_id: bytes, names: Names, mailbox: Mailbox
-) -> Consent:
+def _consent(ground: Ground, identity: Identity, peer_id: bytes, names: Names, mailbox: Mailbox) -> Consent:
     limits = ground.config.limits
     return Consent(
         ground.store,
