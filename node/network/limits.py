@@ -120,7 +120,12 @@ MAX_QUESTION: Final = 16 * KIB
 MAX_RECORD: Final = 8 * KIB
 """Bytes of a value (protocol §3)."""
 MAX_RECORDS: Final = 20_000
-"""Records held for others; 160 MB on disk at worst, 40 MB as they are."""
+"""Records held for others."""
+MAX_RECORD_BYTES: Final = 32 * MIB
+"""Bytes of them all, which lie in memory: 20,000 of 1.6 KB, as they are, and not of the 8 KiB that anybody
+may fill them up to."""
+SHED: Final = 100
+"""One of so many goes when there are too many: to find the worst all are sorted, 20 ms, so not each time."""
 MAX_RECORDS_PER_PEER: Final = 500
 """Records that one peer may put in RECORDS_WINDOW: a host speaks for many owners."""
 RECORDS_WINDOW: Final = 3_600.0

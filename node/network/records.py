@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, Protocol
 
 from node.network.kad_table import point
-from node.network.limits import MAX_RECORD, MAX_RECORDS, RECORD_LIFE_MS
+from node.network.limits import MAX_RECORD, MAX_RECORD_BYTES, MAX_RECORDS, RECORD_LIFE_MS, SHED
 from node.runtime.clock import Clock
 from node.runtime.errors import NodeError
 from protocol.errors import RemoteProtocolError
@@ -86,8 +86,8 @@ def address_in(key: bytes) -> str:
 
 
 class Records:
-    """Valid records, at most MAX_RECORDS, each for RECORD_LIFE_MS after it was last put. `doubtful` says
-    whether our clock is not to be believed.
+    """Valid records, at most MAX_RECORDS and MAX_RECORD_BYTES, each for RECORD_LIFE_MS after it was last
+    put. `doubtful` says whether our clock is not to be believed.
     """
 
     def __init__(
@@ -103,6 +103,7 @@ class Records:
         self._held: dict[bytes, tuple[int, bytes]] = {}  # key → (time put, value)
         self._distance: dict[bytes, int] = {}  # key → XOR from us
         self._unstamped: set[bytes] = set()
+        self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._held)
@@ -116,6 +117,7 @@ class Records:
             except RemoteProtocolError:
                 await _if_possible(self._store.delete(key))
         await self.sweep()
+        await self._shed()
         return len(self._held)
 
     def get(self, key: bytes) -> bytes | None:
@@ -137,15 +139,13 @@ class Records:
         if not self._keep(key, value, now):
             return False
         await _if_possible(self._store.put(key, now.to_bytes(8, "big") + value))
-        if len(self._held) > MAX_RECORDS:
-            worst = self._worst()
-            await self.drop(worst)
-            return worst != key
-        return True
+        await self._shed()
+        return key in self._held
 
     async def drop(self, key: bytes) -> None:
         """Hold it no longer."""
-        self._held.pop(key, None)
+        _, value = self._held.pop(key, (0, b""))
+        self._bytes -= len(value)
         self._distance.pop(key, None)
         self._unstamped.discard(key)
         await _if_possible(self._store.delete(key))
@@ -160,10 +160,6 @@ class Records:
         """Records put then (Unix ms) or earlier have run out; none has by a clock in doubt (protocol §3)."""
         return -1 if self._doubtful() else self._clock.now() - RECORD_LIFE_MS
 
-    def best(self, address: str, values: list[bytes]) -> bytes:
-        """The best of several valid values."""
-        return values[self._validator.select(address, values)]
-
     def check(self, address: str, value: bytes) -> None:
         """Raises RemoteProtocolError for a value that is not valid."""
         if len(value) > MAX_RECORD:
@@ -177,6 +173,7 @@ class Records:
         # The last among equals wins, or a record put again would run out.
         if held is not None and self._validator.select(address, [held[1], value]) == 0:
             return False
+        self._bytes += len(value) - (len(held[1]) if held is not None else 0)
         self._held[key] = (put, value)
         self._distance[key] = point(key) ^ self._own
         if self._validator.is_stamped(address, value):
@@ -185,9 +182,16 @@ class Records:
             self._unstamped.add(key)
         return True
 
-    def _worst(self) -> bytes:
-        """Unstamped first, then farthest from us by XOR, never the oldest (protocol §3)."""
-        return max(self._unstamped or self._held, key=self._distance.__getitem__)
+    async def _shed(self) -> None:
+        """Make room: unstamped first, then farthest from us by XOR, never the oldest (protocol §3)."""
+        if len(self._held) <= MAX_RECORDS and self._bytes <= MAX_RECORD_BYTES:
+            return
+        records, size = MAX_RECORDS - MAX_RECORDS // SHED, MAX_RECORD_BYTES - MAX_RECORD_BYTES // SHED
+        worst = sorted(self._held, key=lambda key: (key not in self._unstamped, -self._distance[key]))
+        for key in worst:
+            if len(self._held) <= records and self._bytes <= size:
+                return
+            await self.drop(key)
 
 
 async def _if_possible(change: Awaitable[None]) -> None:

@@ -124,6 +124,20 @@ async def test_values_survive_a_restart_and_forged_ones_do_not() -> None:
     assert [key for key, _ in store.items()] == [key_of(address(1))]
 
 
+async def test_nothing_runs_out_by_a_clock_in_doubt(mock_clock: MockClock) -> None:
+    doubt = [True]
+    clock = TrioClock(1_000_000)
+    records, key = Records(OWN, AnyValue(), MemoryRecords(), clock, lambda: doubt[0]), key_of(address(1))
+    await records.put(key, b"1:a")
+    mock_clock.jump(2 * RECORD_LIFE_MS / 1000)
+    await records.sweep()
+    assert records.get(key) == b"1:a"
+    doubt[0] = False
+    assert records.get(key) is None
+    await records.sweep()
+    assert len(records) == 0
+
+
 async def test_a_store_that_takes_nothing_ends_nothing(mock_clock: MockClock) -> None:
     class Full(MemoryRecords):
         async def put(self, key: bytes, value: bytes) -> None:
@@ -157,3 +171,20 @@ async def test_unstamped_values_go_first_then_the_farthest(monkeypatch: pytest.M
         False,
     ]
     assert not await records.put(keys[5], b"1:a")  # itself the worst
+
+
+async def test_what_is_held_is_bounded_in_bytes_whatever_the_size_of_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(records_module, "MAX_RECORD_BYTES", 40_000)
+    store = MemoryRecords()
+    records, stamped = await held(store), key_of(address(100))
+    assert await records.put(stamped, b"1:*" + bytes(7_000))
+    for seq in range(3):
+        for number in range(30):
+            await records.put(key_of(address(number)), b"%d:" % seq + bytes(8_000))
+            assert sum(len(value) for _, value in records._held.values()) == records._bytes <= 40_000
+    assert len(records) == len(list(store.items())) == 5
+    assert records.get(stamped) is not None
+    monkeypatch.setattr(records_module, "MAX_RECORD_BYTES", 20_000)
+    assert len(await held(store)) == 2
