@@ -44,7 +44,7 @@ async def run_node(
     """
     people = Acquaintances()
     async with open_ground(home, config, passphrase) as ground:
-        opened = open_peers(ground, "mailio-node", is_accepted=people.is_accepted)
+        opened = open_peers(ground, "mailio-node")
         async with opened as (network, records), open_owner(ground, network) as owner:
             records.on_put(Wakes(owner.outbox.wake).put)
             await _work(ground, network, owner, people, stop, ready)

@@ -30,9 +30,7 @@ Task = Callable[[], Awaitable[None]]
 
 
 @asynccontextmanager
-async def open_peers(
-    ground: Ground, role: str, *, is_accepted: Callable[[bytes], bool] = lambda _: False
-) -> AsyncIterator[tuple[Network, StoredRecords]]:
+async def open_peers(ground: Ground, role: str) -> AsyncIterator[tuple[Network, StoredRecords]]:
     """The network of this home, and the DHT records that it holds for others. `role` is the program's name
     as other nodes see it. Raises NodeError.
     """
@@ -53,7 +51,7 @@ async def open_peers(
         records,
         ground.clock,
         book=StoredPeers(ground.store),
-        is_accepted=is_accepted,
+        doubtful=ground.doubtful,
     ) as network:
         yield network, records
 

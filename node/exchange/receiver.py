@@ -172,10 +172,7 @@ class Receiver:
         if isinstance(offer.proof, KeyProof):
             if not offer.proof_holds():
                 raise RemoteProtocolError("the proof of an offer does not hold", codes.FAILED)
-            verdict = self._consent.judge_key(offer.proof.key, offer.size, offer.service, now)
-            if verdict.status == codes.OK:
-                self._people.accept(channel.peer_id)
-            return verdict
+            return self._consent.judge_key(offer.proof.key, offer.size, offer.service, now)
         if offer.size > MAX_FIRST_CONTACT_BYTES:
             return Result(codes.TOO_LARGE)
         if isinstance(offer.proof, Stamp):

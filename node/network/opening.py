@@ -22,11 +22,10 @@ async def open_network(
     clock: Clock,
     *,
     book: PeerBook,
-    is_accepted: Callable[[bytes], bool] = lambda _: False,
     doubtful: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[Network]:
-    """A running network. `key_seed` is the 32-byte Ed25519 seed of the peer key; `is_accepted` says
-    which peers may use the reserve for accepted senders. Raises ListenFailed.
+    """A running network. `key_seed` is the 32-byte Ed25519 seed of the peer key; `doubtful` says whether
+    our clock is not to be believed. Raises ListenFailed.
     """
     admission = Admission(settings.max_connections)
     host, swarm = build_host(key_seed, admission)

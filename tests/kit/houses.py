@@ -178,7 +178,7 @@ class Street:
     def client(self) -> Client:
         """A counterpart made by hand who lives on this street, and whom everyone can find."""
         peer_id = b"\x00\x24\x08\x01\x12\x20" + secrets.token_bytes(32)
-        network: Any = Wire(self.wires, peer_id, self._nursery, lambda _: False)
+        network: Any = Wire(self.wires, peer_id, self._nursery)
         client = Client(secrets.token_bytes(32), network, self.wires.clock)
         client.serve()
         self.wires.records[client.address] = [client.record.record]
@@ -258,7 +258,7 @@ async def _open_house(
         ground = Ground(home, config, key, store, workers, workers, clock, watch, Events())
         people = Acquaintances()
         async with trio.open_nursery() as nursery:
-            wire = Wire(wires, own_peer_id(ground), nursery, people.is_accepted)
+            wire = Wire(wires, own_peer_id(ground), nursery)
             network: Any = wire
             async with open_owner(ground, network) as owner:
                 receiver = fit_exchange(ground, network, owner, people)

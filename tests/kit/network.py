@@ -58,7 +58,6 @@ async def a_network(
     records: RecordStore | None = None,
     clock: Clock | None = None,
     book: PeerBook | None = None,
-    is_accepted: Callable[[bytes], bool] = lambda _: False,
 ) -> AsyncIterator[Network]:
     """A network that knows `bootstrap` as its first peers."""
     first = tuple(addr for network in bootstrap for addr in network.listen_addrs())
@@ -70,7 +69,6 @@ async def a_network(
         records or MemoryRecords(),
         clock or SystemClock(),
         book=book or MemoryPeerBook(),
-        is_accepted=is_accepted,
     ) as network:
         yield network
 

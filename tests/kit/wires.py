@@ -135,9 +135,7 @@ class Wire:
     its public addresses, without `/p2p/`.
     """
 
-    def __init__(
-        self, wires: Wires, peer_id: bytes, nursery: trio.Nursery, is_accepted: Callable[[bytes], bool]
-    ) -> None:
+    def __init__(self, wires: Wires, peer_id: bytes, nursery: trio.Nursery) -> None:
         self.peer_id, self.peer_id_text = peer_id, peer_id_text(peer_id)
         self.blamed: list[tuple[bytes, str]] = []
         self.counters: Counter[str] = Counter()
