@@ -3,7 +3,7 @@
 A try takes about 13 ms and 16 MiB: verify in a limited thread, search in a process that can be stopped.
 """
 
-from collections.abc import Callable
+import itertools
 from typing import Final
 
 from nacl import bindings
@@ -46,11 +46,10 @@ def verify_stamp(challenge: bytes, nonce: bytes, price: int) -> bool:
     return leading_zero_bits(stamp_tag(challenge, nonce)) >= price
 
 
-def search_stamp(
-    challenge: bytes, price: int, stop: Callable[[], bool] | None = None, first: int = 0
-) -> bytes | None:
-    """The first nonce from `first` on that pays `price`; None once `stop` says so, asked before each try."""
-    return _search(lambda nonce: leading_zero_bits(stamp_tag(challenge, nonce)) >= price, stop, first)
+def search_stamp(challenge: bytes, price: int) -> bytes:
+    """The first nonce that pays `price`. It may take minutes: run it where it can be ended."""
+    nonces = map(_nonce, itertools.count())
+    return next(nonce for nonce in nonces if leading_zero_bits(stamp_tag(challenge, nonce)) >= price)
 
 
 def birth_tag(public_key: bytes, nonce: bytes) -> bytes:
@@ -67,22 +66,14 @@ def verify_birth(public_key: bytes, nonce: bytes) -> bool:
     return leading_zero_bits(birth_tag(public_key, nonce)) >= BIRTH_BITS
 
 
-def search_birth(public_key: bytes, stop: Callable[[], bool] | None = None, first: int = 0) -> bytes | None:
-    """The first birth nonce from `first` on; None once `stop` says so, asked before each try.
-
-    A caller that is stopped goes on later from where it was.
-    """
-    return _search(lambda nonce: verify_birth(public_key, nonce), stop, first)
+def search_birth(public_key: bytes, first: int, tries: int) -> bytes | None:
+    """The birth nonce of this key among `tries` numbers from `first` on."""
+    nonces = map(_nonce, range(first, first + tries))
+    return next((nonce for nonce in nonces if verify_birth(public_key, nonce)), None)
 
 
-def _search(pays: Callable[[bytes], bool], stop: Callable[[], bool] | None, first: int) -> bytes | None:
-    for number in range(first, 1 << (8 * NONCE_BYTES)):
-        if stop is not None and stop():
-            return None
-        nonce = number.to_bytes(NONCE_BYTES, "big")
-        if pays(nonce):
-            return nonce
-    return None
+def _nonce(number: int) -> bytes:
+    return number.to_bytes(NONCE_BYTES, "big")
 
 
 def _argon2id(password: bytes, salt: bytes) -> bytes:

@@ -8,13 +8,13 @@ from typing import Final, Protocol, TypeVar
 
 import trio
 
-from node.identity.birth import search_some_births
 from node.identity.own import Identity
 from node.runtime.clock import Clock
 from node.runtime.errors import NodeError
 from node.runtime.rooms import Warning_
 from node.storage import Batch, Store
 from protocol.errors import RemoteProtocolError
+from protocol.stamps import search_birth
 
 log = logging.getLogger(__name__)
 
@@ -157,9 +157,7 @@ class Publisher:
                 await trio.sleep(AGAIN_S)
 
     async def _try_birth(self, tried: int) -> None:
-        found = await self._jobs.run(
-            search_some_births, self._identity.public_key, tried, TRIES, deadline=JOB_S
-        )
+        found = await self._jobs.run(search_birth, self._identity.public_key, tried, TRIES, deadline=JOB_S)
         now = self._clock.now()
         await self._save(lambda batch: self._identity.birth_progress(batch, tried + TRIES, found, now))
 

@@ -10,7 +10,6 @@ from trio.testing import MockClock
 
 import protocol.stamps
 from node.identity import Identity, Profile, Publisher, create, load
-from node.identity.birth import search_some_births
 from node.identity.publish import AGAIN_S, CALM_S, EVERY_S, REST_S, SETTLE_S, TRIES
 from node.runtime.clock import TrioClock
 from node.runtime.errors import NodeError
@@ -18,6 +17,7 @@ from node.runtime.home import Home
 from node.runtime.worker import WorkerTimeout, open_worker
 from node.storage import Store
 from protocol.identity import IdentityRecord
+from protocol.stamps import search_birth
 from tests.identity.conftest import ROOT, Time
 from tests.kit.owners import NOW
 from tests.kit.stores import KEY
@@ -55,7 +55,7 @@ class Jobs:
 
     async def run(self, job: Callable[..., T], *args: object, deadline: float) -> T:
         await trio.lowlevel.checkpoint()
-        assert job is search_some_births
+        assert job is search_birth
         _, first, tries = args
         assert isinstance(first, int)
         assert isinstance(tries, int)
@@ -200,13 +200,13 @@ def test_a_slice_finds_the_first_stamp_in_it(identity: Identity, monkeypatch: py
     monkeypatch.setattr(protocol.stamps, "BIRTH_BITS", 2)
     nonces = [number.to_bytes(8, "big") for number in range(24)]
     good = [nonce for nonce in nonces if protocol.stamps.verify_birth(identity.public_key, nonce)]
-    assert search_some_births(identity.public_key, 0, 24) == good[0]
+    assert search_birth(identity.public_key, 0, 24) == good[0]
     first = int.from_bytes(good[0], "big")
-    assert search_some_births(identity.public_key, first, 1) == good[0]
-    assert search_some_births(identity.public_key, 0, first) is None
+    assert search_birth(identity.public_key, first, 1) == good[0]
+    assert search_birth(identity.public_key, 0, first) is None
 
 
 async def test_a_slice_runs_in_the_worker_process(identity: Identity) -> None:
     async with open_worker() as worker:
-        found = await worker.run(search_some_births, identity.public_key, 0, 1, deadline=30.0)
-    assert found == search_some_births(identity.public_key, 0, 1)
+        found = await worker.run(search_birth, identity.public_key, 0, 1, deadline=30.0)
+    assert found == search_birth(identity.public_key, 0, 1)
