@@ -45,6 +45,7 @@ def routes(desk: Desk) -> APIRouter:
         batch = Batch()
         contact = names.add(batch, body.name, body.who)
         await store.write(batch)
+        _wake(desk, contact)
         return contact_json(contact)
 
     @router.put("/{name:path}")
@@ -52,6 +53,7 @@ def routes(desk: Desk) -> APIRouter:
         batch = Batch()
         contact = names.edit(batch, name, new_name=body.name, who=body.who)
         await store.write(batch)
+        _wake(desk, contact)
         return contact_json(contact)
 
     @router.delete("/{name:path}")
@@ -62,6 +64,12 @@ def routes(desk: Desk) -> APIRouter:
         return contact_json(contact)
 
     return router
+
+
+def _wake(desk: Desk, contact: Contact) -> None:
+    """A link may have said where they are now."""
+    if contact.address:
+        desk.outbox.wake(contact.address)
 
 
 def contact_json(contact: Contact) -> dict[str, Any]:

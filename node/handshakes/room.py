@@ -246,6 +246,8 @@ class Handshakes:
         letter = self._submit(batch, "request", "Handshake request", who.address, (), now, body)
         await self._store.write(batch)
         self._outbox.started(letter)
+        if who.link is not None:
+            self._outbox.wake(who.address)  # the link may say where they are now
         return letter.id
 
     def _tell_accepted(self, batch: Batch, address: str, handshake: bytes, now: int) -> Letter:

@@ -90,6 +90,9 @@ class Submission:
         self._mailbox.file_sent(batch, raw, summary, now, letter.letter_id.hex())
         await self._store.write(batch)
         self._outbox.started(letter)
+        for target in (*to, *cc, *bcc):
+            if target.link is not None:
+                self._outbox.wake(target.address)  # it may say where they are now
         return letter
 
     def _resolve(self, who: Sequence[str]) -> list[Target]:

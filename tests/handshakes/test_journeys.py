@@ -107,6 +107,16 @@ async def test_revoked_person_gains_nothing_by_an_invitation(alice: House, bob: 
     assert State.REVOKED is alice.state(bob)
 
 
+async def test_a_link_is_tried_at_once_by_all_that_waits(alice: House, bob: House) -> None:
+    alice.post.asleep.add("alice")
+    await bob.handshakes.request(alice.address)
+    await settle()
+    alice.post.asleep.clear()
+    await bob.handshakes.request(await alice.handshakes.link(one_time=False))
+    await settle()
+    assert ["delivered"] * 2 == [d.state for letter in bob.outbox.list() for d in letter.deliveries]
+
+
 async def test_link_without_invitation_locates_and_pins_only(alice: House, bob: House) -> None:
     link = await alice.handshakes.link(one_time=False)
     assert ContactLink.parse(link).invitation is None
