@@ -114,7 +114,8 @@ def _require_ours(path: Path) -> None:
     except FileNotFoundError:
         raise NotRunning from None
     except OSError as error:
-        raise NodeError("socket", f"can't look at {path}: {error.strerror or error}") from error
+        remedy = "choose another --home, or ask whose this one is"
+        raise NodeError("socket", f"can't look at {path}: {error.strerror or error}", remedy) from error
     if not stat.S_ISSOCK(status.st_mode) or status.st_uid != os.getuid():
         raise NodeError("socket", f"{path} is not a socket of yours", "remove it, or choose another --home")
 

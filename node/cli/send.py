@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from typing import Annotated, Any, Final
@@ -18,6 +19,9 @@ from node.runtime.errors import NodeError, UsageError
 DEFAULT_WAIT: Final = "30s"
 MAX_WAIT_MS: Final = 3_600_000
 """An hour: who wants to wait longer looks into the outbox."""
+
+NO_ANSWER: Final = "4.4.1"
+"""Code of who was not found or does not answer (protocol.md)."""
 
 SHORT: Final = 12
 """Digits of an id that are enough to name a letter: they tell its time to the millisecond."""
@@ -118,7 +122,7 @@ def finish(session: Session, letter: dict[str, Any], patience_ms: int, arrived: 
 
 def follow(session: Session, letter: dict[str, Any], patience_ms: int) -> dict[str, Any]:
     """The letter once nothing of it is under way any more, or as it stands when the time is over."""
-    if not _runs(session):
+    if session.closed:
         note("the node is not running; the letter goes once it runs: mailio run")
         return letter
     end = time.monotonic() + patience_ms / 1000
@@ -144,6 +148,12 @@ def outcome(letter: dict[str, Any], now: int, arrived: str = "") -> list[str]:
     states = {(one["state"], one["cause"]) for one in letter["recipients"]}
     if any(one["state"] == "queued" and one["next"] for one in letter["recipients"]):
         lines.append(f"it is tried again by itself; to stop it: mailio outbox cancel {letter['id'][:SHORT]}")
+    for one in letter["recipients"]:
+        if one["state"] == "queued" and one["code"] == NO_ANSWER:
+            verb = f"edit {shlex.quote(one['name'])}" if one.get("name") else "add NAME"
+            lines.append(
+                f"if they have moved, a new link of theirs tells where: mailio contact {verb} 'LINK'"
+            )
     if ("held", "approval") in states:
         lines.append(f"let it go with: mailio outbox approve {letter['id'][:SHORT]} (or cancel it)")
     return lines
@@ -257,10 +267,6 @@ def _read_text() -> str:
         raise NodeError(
             "letter-text", "the text is not UTF-8", "convert it, for example with iconv"
         ) from None
-
-
-def _runs(session: Session) -> bool:
-    return session.home.socket_path.exists()
 
 
 def _meaning(code: str) -> str:

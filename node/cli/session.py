@@ -43,6 +43,8 @@ class Session:
     home_option: str | None = None
     json: bool = False
     passphrase: str | None = None
+    closed: bool = False
+    """Whether the last answer came from the store itself, since no node runs."""
 
     @property
     def home(self) -> Home:
@@ -62,8 +64,10 @@ class Session:
         """Ask the running node, and where none runs the store itself."""
         home = self.home
         try:
+            self.closed = False
             return ask(home, question)
         except NotRunning:
+            self.closed = True
             return self._ask_closed(home, question)
 
     def _ask_closed(self, home: Home, question: Question) -> Answer:

@@ -74,6 +74,9 @@ def init(session: Session, recover: Recover = False, passphrase_file: Passphrase
     passphrase = passphrase_from_file(passphrase_file)
     given = read_words() if recover else None
     made = make_identity(home, passphrase, given)
+    if given is not None:  # who has just typed the words need not be asked whether they have them
+        session.passphrase = passphrase
+        session.post("/local/words", words=given)
     if session.json:
         found = {"address": made.address, "did": made.did, "peerId": made.peer_id, "words": list(made.words)}
         write_json(found)
@@ -154,6 +157,9 @@ def show_made(made: Made) -> None:
     write_line("Your identity is made." if made.words else "Your identity is back.")
     pairs([("Address", made.address), ("DID", made.did)])
     if not made.words:
+        write_line(
+            folded("Words bring back who you are; letters and contacts are in the old home.", sys.stdout)
+        )
         return
     write_line()
     said = (

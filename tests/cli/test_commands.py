@@ -69,6 +69,7 @@ def test_a_home_from_words_to_letters(mailio: Commands, home: Path, tmp_path: Pa
     again = mailio(tmp_path / "other", "init", "--recover", "--json", stdin=" ".join(made["words"])).json
     assert (again["address"], again["words"]) == (made["address"], [])
     assert again["peerId"] != made["peerId"]
+    assert mailio(tmp_path / "other", "status", "--json").json["warnings"] == []
 
 
 def test_words_are_shown_to_someone_or_not_at_all(mailio: Commands, home: Path) -> None:
