@@ -182,7 +182,7 @@ def build_host(key_seed: bytes, admission: Admission) -> tuple[BasicHost, NodeSw
     )
     host.set_stream_handler(PING, PingService(host).handle_ping)
     swarm.notifees.clear()  # tags and identify in tasks that nobody owns: we do without
-    _guard_streams(host, swarm, admission)
+    _guard_streams(swarm, admission)
     return host, swarm
 
 
@@ -196,7 +196,7 @@ def remote_end(connection: object) -> tuple[str, int]:
     return str(host), int(port)
 
 
-def _guard_streams(host: BasicHost, swarm: NodeSwarm, admission: Admission) -> None:
+def _guard_streams(swarm: NodeSwarm, admission: Admission) -> None:
     """An exception that escapes a stream's handler would end the whole host."""
     negotiate = swarm.common_stream_handler
 

@@ -23,6 +23,8 @@ DIAL_TIMEOUT: Final = 5.0
 """Seconds for one address, from SYN to a working connection."""
 CONNECT_TIMEOUT: Final = 10.0
 """Seconds for all addresses of a peer together."""
+IDENTIFY_WAIT: Final = 2.0
+"""Seconds that `connect` waits for a peer to say who it is; the connection stands without it."""
 DIAL_STAGGER: Final = 0.25
 """Seconds between the starts of dials to the addresses of one peer (RFC 8305 §5)."""
 MAX_ADDRS: Final = 8

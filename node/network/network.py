@@ -16,18 +16,18 @@ from node.network.admission import Admission, Bodies
 from node.network.channel import Channel
 from node.network.channels import Channels, Handler
 from node.network.connections import Connections, PeerStatus, Remote
-from node.network.errors import NetworkError, NoSuchFamily, PeerUnreachable
+from node.network.errors import NetworkError, PeerUnreachable
 from node.network.host import NodeSwarm, Watcher
-from node.network.interfaces import expand
 from node.network.join import Joiner
 from node.network.limits import (
-    LOOK_AGAIN,
+    IDENTIFY_WAIT,
     MAX_ADDRS,
     MAX_KAD_FRAME,
     MAX_QUESTION,
     QUERY_TIMEOUT,
     SERVED_IDLE,
 )
+from node.network.listening import Listening
 from node.network.records import Records, key_of
 from node.network.settings import NetworkSettings, PeerBook
 from node.runtime.clock import Clock
@@ -35,9 +35,6 @@ from node.runtime.rooms import Check, Warning_
 from protocol.errors import RemoteProtocolError
 
 log = logging.getLogger(__name__)
-
-IDENTIFY_WAIT = 2.0
-"""Seconds that `connect` waits for a peer to say who it is; the connection stands without it."""
 
 Connected = Callable[[bytes], None]
 
@@ -64,7 +61,7 @@ class Network:
         self._channels = Channels(host, self._connections, self.blame)
         self.kad = kad.Kademlia(self.peer_id, records, self._ask, self._known)
         self._connected: list[Connected] = []
-        self._looked, self._found = -LOOK_AGAIN, list[str]()
+        self._listening = Listening(swarm)
         self._identified: dict[bytes, trio.Event] = {}
         self._nursery: trio.Nursery | None = None
         self._joiner: Joiner | None = None
@@ -73,11 +70,11 @@ class Network:
 
     def listen_addrs(self) -> list[str]:
         """Where this node listens, with `/p2p/`; wildcards are replaced by this machine's addresses."""
-        return PeerAddress(self.peer_id, tuple(self._addrs())).texts()
+        return PeerAddress(self.peer_id, tuple(self._listening.addrs())).texts()
 
     def public_addrs(self) -> list[str]:
         """Those of them that can be reached from anywhere."""
-        addrs = (addr for addr in self._addrs() if scope_of(addr) is Scope.PUBLIC)
+        addrs = (addr for addr in self._listening.addrs() if scope_of(addr) is Scope.PUBLIC)
         return PeerAddress(self.peer_id, tuple(addrs)).texts()
 
     @property
@@ -217,37 +214,14 @@ class Network:
         )
         if self.settings.dht_server:
             self.serve(kad.PROTOCOL, self._serve_kad, max_frame=MAX_KAD_FRAME, deadline=SERVED_IDLE)
-        await self._listen(nursery)
+        await self._listening.start(self.settings.listen, nursery)
         await self.kad.records.load()
         nursery.start_soon(joiner.stay_joined)
         nursery.start_soon(joiner.maintain)
 
-    async def _listen(self, nursery: trio.Nursery) -> None:
-        """On every address that this machine can have; on one at least, if any is asked for."""
-        missing = None
-        for addr in self.settings.listen:
-            try:
-                listener = await self._swarm.open_listener(addr)
-            except NoSuchFamily as fault:
-                log.warning("%s", fault)
-                missing = fault
-                continue
-            nursery.start_soon(listener.serve)
-        if missing is not None and not self._swarm.listeners:
-            raise missing
-
     async def stop(self) -> None:
         """Say goodbye to everyone."""
         await self._swarm.close_all()
-
-    def _addrs(self) -> list[str]:
-        now = trio.current_time()
-        if now >= self._looked + LOOK_AGAIN:
-            listeners = self._swarm.listeners.values()
-            found = [str(addr) for listener in listeners for addr in listener.get_addrs()]
-            self._found = list(dict.fromkeys(addr for text in found for addr in expand(text)))
-            self._looked = now
-        return self._found
 
     async def _located(self, peer: PeerAddress) -> PeerAddress:
         if peer.addrs or self.is_connected(peer.peer_id):
@@ -260,7 +234,7 @@ class Network:
     def _known(self, peer_id: bytes) -> PeerAddress | None:
         """A connected peer with the addresses that it told; ourselves."""
         if peer_id == self.peer_id:
-            return PeerAddress(peer_id, tuple(self._addrs()[:MAX_ADDRS]))
+            return PeerAddress(peer_id, tuple(self._listening.addrs()[:MAX_ADDRS]))
         remote = self._connections.get(peer_id)
         if remote is None or remote.identity is None or not remote.identity.addrs:
             return None
@@ -306,7 +280,7 @@ class Network:
         protocols = [str(name) for name in self._host.get_mux().get_protocols() if name]
         key = self._host.get_public_key().serialize()
         await channel.send(
-            identify.encode(key, self.settings.agent, self._addrs(), protocols, seen_at, scope)
+            identify.encode(key, self.settings.agent, self._listening.addrs(), protocols, seen_at, scope)
         )
 
     async def _serve_kad(self, channel: Channel) -> None:
