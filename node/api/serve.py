@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import trio
 from hypercorn.config import Config
-from hypercorn.trio import serve
+from hypercorn.trio import run, serve
+from hypercorn.trio.tcp_server import TCPServer
 from starlette.types import ASGIApp
 
 from node.runtime.errors import NodeError
@@ -25,6 +26,18 @@ GRACE_S: Final = 3.0
 """Seconds that answers under way get at the end."""
 
 
+class Connection(TCPServer):
+    """One client. Upstream (0.18) lets out whatever goes wrong with it, which ended the node: a client that
+    goes while an answer is begun is a BusyResourceError there.
+    """
+
+    async def run(self) -> None:
+        try:
+            await super().run()
+        except Exception:
+            log.debug("a connection of a command failed", exc_info=True)
+
+
 async def serve_api(
     app: ASGIApp,
     home: Home,
@@ -35,6 +48,7 @@ async def serve_api(
     """Answer on the home's socket until cancelled, or until `shutdown` returns. Raises NodeError when
     the socket can't be made. The caller holds the store's lock, so a socket found there is a dead one.
     """
+    run.TCPServer = Connection  # type: ignore[attr-defined]  # the name by which upstream makes them
     listener = _listen(home)
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]

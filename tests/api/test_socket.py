@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
+from hypercorn.trio.tcp_server import TCPServer
 
 from node.api import Desk, make_api, serve_api
 from node.cli.client import Answer, NotRunning, Question, ask
@@ -139,3 +140,22 @@ def _answer_with(listener: socket.socket, reply: bytes) -> None:
     with connection:
         connection.recv(1_000)
         connection.sendall(reply)
+
+
+async def test_whatever_goes_wrong_with_one_client_the_next_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen with nine hundred clients that went at once, in the middle of what they asked."""
+    reads, read = [], TCPServer._read_data
+
+    async def fail_first(server: TCPServer) -> None:
+        reads.append(server)
+        if len(reads) == 1:
+            raise trio.BusyResourceError
+        await read(server)
+
+    monkeypatch.setattr(TCPServer, "_read_data", fail_first)
+    async with served(tmp_path / "home") as desk:
+        with pytest.raises(NodeError):
+            await asked(desk.home, Question("GET", "/local/id"))
+        assert (await asked(desk.home, Question("GET", "/local/id"))).status == 200
