@@ -6,11 +6,12 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import trio
 from libp2p.host.basic_host import BasicHost
 
-from node.network import identify, kad, kad_wire
+from node.network import identify, kad
 from node.network.addresses import PeerAddress, Scope, parse_peer, peer_id_text, scope_of
 from node.network.admission import Admission, Bodies
 from node.network.channel import Channel
@@ -19,14 +20,8 @@ from node.network.connections import Connections, PeerStatus, Remote
 from node.network.errors import NetworkError, PeerUnreachable
 from node.network.host import NodeSwarm, Watcher
 from node.network.join import Joiner
-from node.network.limits import (
-    IDENTIFY_WAIT,
-    MAX_ADDRS,
-    MAX_KAD_FRAME,
-    MAX_QUESTION,
-    QUERY_TIMEOUT,
-    SERVED_IDLE,
-)
+from node.network.kad_channel import KadChannel
+from node.network.limits import IDENTIFY_WAIT, MAX_ADDRS, MAX_KAD_FRAME, SERVED_IDLE
 from node.network.listening import Listening
 from node.network.records import Records, key_of
 from node.network.settings import NetworkSettings, PeerBook
@@ -59,7 +54,8 @@ class Network:
         self._host, self._swarm, self._admission = host, swarm, admission
         self._connections = Connections(swarm, admission, clock)
         self._channels = Channels(host, self._connections, self.blame)
-        self.kad = kad.Kademlia(self.peer_id, records, self._ask, self._known)
+        self._kad_channel = KadChannel(self._channels, self._connections)
+        self.kad = kad.Kademlia(self.peer_id, records, self._kad_channel.ask, self._known)
         self._connected: list[Connected] = []
         self._listening = Listening(swarm)
         self._identified: dict[bytes, trio.Event] = {}
@@ -213,7 +209,8 @@ class Network:
             identify.PROTOCOL, self._serve_identify, max_frame=identify.MAX_FRAME, deadline=identify.DEADLINE
         )
         if self.settings.dht_server:
-            self.serve(kad.PROTOCOL, self._serve_kad, max_frame=MAX_KAD_FRAME, deadline=SERVED_IDLE)
+            answer = partial(self._kad_channel.answer, self.kad)
+            self.serve(kad.PROTOCOL, answer, max_frame=MAX_KAD_FRAME, deadline=SERVED_IDLE)
         await self._listening.start(self.settings.listen, nursery)
         await self.kad.records.load()
         nursery.start_soon(joiner.stay_joined)
@@ -282,25 +279,3 @@ class Network:
         await channel.send(
             identify.encode(key, self.settings.agent, self._listening.addrs(), protocols, seen_at, scope)
         )
-
-    async def _serve_kad(self, channel: Channel) -> None:
-        while True:
-            question = kad_wire.parse_question(await channel.receive(MAX_QUESTION))
-            answer = await self.kad.handle(question, channel.peer_id)
-            remote = self._connections.get(channel.peer_id)
-            await channel.send(kad_wire.encode_answer(answer, remote.scope if remote else Scope.PUBLIC))
-
-    async def _ask(self, peer: PeerAddress, question: kad_wire.Question) -> kad_wire.Answer:
-        """One question to one server, within QUERY_TIMEOUT in all."""
-        try:
-            with trio.fail_after(QUERY_TIMEOUT):
-                async with self._channels.channel(
-                    peer, kad.PROTOCOL, max_frame=MAX_KAD_FRAME, deadline=QUERY_TIMEOUT
-                ) as channel:
-                    await channel.send(kad_wire.encode_question(question))
-                    data = await channel.receive()
-                    remote = self._connections.get(peer.peer_id)
-                    return kad_wire.parse_answer(data, remote.scope if remote else Scope.PUBLIC)
-        except trio.TooSlowError:
-            self._connections.doubt(peer.peer_id)
-            raise PeerUnreachable("the node did not answer in time") from None

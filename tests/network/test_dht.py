@@ -6,8 +6,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 import trio
 
-from node.network import MemoryRecords, Network, PeerAddress, PeerUnreachable, kad, limits, parse_peer
-from node.network import network as network_module
+from node.network import (
+    MemoryRecords,
+    Network,
+    PeerAddress,
+    PeerUnreachable,
+    kad,
+    kad_channel,
+    limits,
+    parse_peer,
+)
 from node.network.kad_wire import FIND_NODE, GET_VALUE, PUT_VALUE, Question, encode_question
 from node.network.records import key_of
 from protocol.errors import RemoteProtocolError
@@ -156,7 +164,7 @@ async def test_records_held_for_others_survive_a_restart() -> None:
 
 
 async def test_a_server_that_does_not_answer_leaves_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network_module, "QUERY_TIMEOUT", 0.3)
+    monkeypatch.setattr(kad_channel, "QUERY_TIMEOUT", 0.3)
     async with networks(servers=2) as (boot, alice):
         boot.serve(kad.PROTOCOL, silent, max_frame=limits.MAX_KAD_FRAME, deadline=60)
         await alice.drop_idle_streams(boot.peer_id)
