@@ -165,13 +165,18 @@ def _people(letter: dict[str, Any]) -> list[str]:
 
 
 def _person(mailbox: str, contact: str | None) -> str:
-    """The contact's name; else of a Mailio mailbox, whose domain says nothing, the address."""
+    """The contact's name; else of a Mailio mailbox the address, whatever its owner calls himself beside
+    it; else the mailbox as it stands.
+    """
     if contact:
         return contact
-    name, at, domain = mailbox.rpartition("@")
-    if at and domain.rstrip(">") == "mailio.alt" and sys.stdout.isatty():
-        return name.replace("<", "").strip()
-    return mailbox
+    if not sys.stdout.isatty():
+        return mailbox
+    name, _, inner = mailbox.rstrip(">").rpartition("<")
+    local, _, domain = inner.strip().lower().rpartition("@")
+    if domain != "mailio.alt":
+        return mailbox
+    return local if local.startswith("0x") else name.strip() or local
 
 
 def _whole(mailbox: str, contact: str | None) -> str:
