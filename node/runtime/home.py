@@ -98,7 +98,7 @@ class Home:
         """Make the directory, for its owner alone (0700); an existing home is tightened, and a
         directory with other things in it is left alone.
         """
-        with _faults("make", self.path):
+        with _faults("make", self.path, absent=True):
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             status = self.path.stat()
             if status.st_uid != os.getuid():
@@ -119,12 +119,14 @@ class Home:
 class _faults(contextlib.AbstractContextManager[None]):  # noqa: N801 - used like a function
     """Turns what the operating system says into a NodeError that names the file."""
 
-    def __init__(self, verb: str, path: Path) -> None:
+    def __init__(self, verb: str, path: Path, *, absent: bool = False) -> None:
+        """`absent`: a name that is not there is such a fault too, and nothing for the caller to handle."""
         self._verb = verb
+        self._absent = absent
         self._path = path
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+        if isinstance(error, OSError) and (self._absent or not isinstance(error, FileNotFoundError)):
             reason = error.strerror or "unknown error"
             raise NodeError("file", f"can't {self._verb} {self._path}: {reason}") from error
 

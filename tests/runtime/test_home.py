@@ -54,6 +54,12 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
         Home(tmp_path / "file").create()
 
 
+def test_a_place_where_nothing_can_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone" / "away")
+    with pytest.raises(NodeError, match="can't make"):
+        Home(tmp_path / "nowhere" / "home").create()
+
+
 def test_private_files_come_back(tmp_path: Path) -> None:
     path = tmp_path / "key"
     write_private(path, b"one")
