@@ -132,7 +132,7 @@ class Intake:
     def _prepare(self, offer: Offer, verdict: Verdict, inner: Inner, summary: Summary | None) -> _Taken:
         """Everything that this letter changes, in one batch."""
         now, batch, author = self._clock.now(), Batch(), inner.sender.address
-        self._names.learn(batch, inner.sender, now)
+        self._names.learn(batch, inner.sender)
         effects: list[Callable[[], None]] = []
         if verdict.invitation is not None:
             effects += self._handshakes.invited(batch, verdict.invitation, inner.sender, now)

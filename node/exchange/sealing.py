@@ -58,7 +58,7 @@ class Sealer:
         if record.address != recipient.address:
             raise RemoteProtocolError("a node answered with another owner's identity")
         batch = Batch()
-        self._names.learn(batch, record, now)
+        self._names.learn(batch, record)
         fresh = parcel.anew(record, now)
         await consignment.keep(batch, recipient, fresh.encode())
         return record, fresh

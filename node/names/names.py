@@ -124,7 +124,7 @@ class Names:
         """What is pinned for an address, if anything."""
         return self._pins.get(address)
 
-    def learn(self, batch: Batch, record: IdentityRecord, now: int) -> bool:
+    def learn(self, batch: Batch, record: IdentityRecord) -> bool:
         """Pin a verified record's keys at first sight and keep it if it is the newest; whether anything
         changed. Raises KeyChanged, which `warnings` then tells.
         """

@@ -120,7 +120,7 @@ class House:
             raise RemoteProtocolError("after opening", again.status)
         batch = Batch()
         effects: tuple[Callable[[], None], ...] = ()
-        self.names.learn(batch, record, now)
+        self.names.learn(batch, record)
         if verdict is not None and verdict.invitation is not None:
             effects += self.handshakes.invited(batch, verdict.invitation, record, now)
         effects += self.handshakes.take_records(batch, record, records, now)

@@ -134,7 +134,7 @@ async def test_acceptance_wakes_what_waits(alice: House, bob: House) -> None:
     await settle()
     assert [] == alice.post.log
     alice.post.asleep.clear()
-    await bob.party.write(lambda batch: bob.names.learn(batch, alice.party.record, NOW))
+    await bob.party.write(lambda batch: bob.names.learn(batch, alice.party.record))
     await bob.handshakes.accept(alice.address)
     await settle()
     # Bob's accept came first and woke the request, which now goes by key.

@@ -74,7 +74,7 @@ async def test_unknown_kinds_and_unknown_letters_are_passed_over(tmp_path: Path)
 
 async def test_where_the_author_is_now_wakes_what_waits_for_it(alice: House) -> None:
     alice.post.asleep.add("bob")
-    await alice.party.write(lambda batch: alice.names.learn(batch, BOB.identity, NOW))
+    await alice.party.write(lambda batch: alice.names.learn(batch, BOB.identity))
     await alice.handshakes.accept(BOB.address)
     await trio.testing.wait_all_tasks_blocked()
     alice.post.asleep.clear()
@@ -93,7 +93,7 @@ async def test_where_the_author_is_now_wakes_what_waits_for_it(alice: House) -> 
 
 
 async def test_a_reminder_that_the_disk_did_not_take_is_due_again_and_one_sent_is_not(alice: House) -> None:
-    await alice.party.write(lambda batch: alice.names.learn(batch, BOB.identity, NOW))
+    await alice.party.write(lambda batch: alice.names.learn(batch, BOB.identity))
     await alice.handshakes.accept(BOB.address)
     assert alice.handshakes.remind(Batch(), BOB.address, NOW) != ()
     batch = Batch()
@@ -117,7 +117,7 @@ def trouble() -> Trouble:
 async def test_act_that_the_disk_does_not_take_has_not_happened(tmp_path: Path, trouble: Trouble) -> None:
     async with open_worker() as worker, open_party("alice", tmp_path, opener=trouble) as party:
         house = build(party, "alice", worker, Post(), tmp_path)
-        await party.write(lambda batch: house.names.learn(batch, BOB.identity, NOW))
+        await party.write(lambda batch: house.names.learn(batch, BOB.identity))
         before = snapshot(house)
         trouble.full = True
         for act in (house.handshakes.accept, house.handshakes.revoke, house.handshakes.request):

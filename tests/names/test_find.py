@@ -30,7 +30,7 @@ def record(created: int = NOW, nodes: Sequence[Peer] = NODE) -> IdentityRecord:
 
 async def learn(store: Store, names: Names, what: IdentityRecord) -> None:
     batch = Batch()
-    names.learn(batch, what, NOW)
+    names.learn(batch, what)
     await store.write(batch)
 
 

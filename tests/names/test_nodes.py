@@ -58,7 +58,7 @@ async def learn(store: Store, names: Names, *records: bytes, now: int = NOW) -> 
 
 async def pin(store: Store, names: Names, *public: Peer, hints: Sequence[str] = ()) -> None:
     batch = Batch()
-    names.learn(batch, build_identity(BOB.secrets, BOB.chain, price=6, created=NOW, nodes=public), NOW)
+    names.learn(batch, build_identity(BOB.secrets, BOB.chain, price=6, created=NOW, nodes=public))
     await store.write(batch)
     batch = Batch()
     names.learn_link(batch, ContactLink(BOB.address, BOB.public, tuple(hints)))

@@ -29,7 +29,7 @@ def other_next(created: int = NOW) -> IdentityRecord:
 
 async def learn(store: Store, names: Names, what: IdentityRecord) -> bool:
     batch = Batch()
-    changed = names.learn(batch, what, NOW)
+    changed = names.learn(batch, what)
     assert changed is not batch.is_empty
     await store.write(batch)
     return changed
@@ -65,7 +65,7 @@ async def test_another_next_is_refused_remembered_and_changes_nothing(store: Sto
     assert names.warnings() == []
     batch = Batch()
     with pytest.raises(KeyChanged) as fault:
-        names.learn(batch, other_next(NOW + DAY), NOW)
+        names.learn(batch, other_next(NOW + DAY))
     assert fault.value.status == HELD_KEY
     assert batch.is_empty
     assert names.cached(BOB.address, NOW) == BOB.identity
@@ -81,7 +81,7 @@ async def test_a_link_pins_the_key_and_the_record_adds_next(store: Store, names:
     assert names.cached(BOB.address, NOW) is None
     assert await learn(store, names, BOB.identity)
     with pytest.raises(KeyChanged):
-        names.learn(Batch(), other_next(), NOW)
+        names.learn(Batch(), other_next())
 
 
 async def test_a_link_with_another_key_is_refused(store: Store, names: Names) -> None:
