@@ -9,13 +9,12 @@ from typing import Final
 
 from protocol.errors import RemoteProtocolError
 from protocol.handshake import KIND, MAX_PAYLOAD_BYTES, Handshake, parse_handshake
+from protocol.kdf import KEY_BYTES
 from protocol.keys import SIGNATURE_BYTES
 from protocol.record import Record
 
 # The payload in base64, and once more as plain fields.
 MAX_WRAPPER_BYTES: Final = 4 * MAX_PAYLOAD_BYTES
-
-_KEY_BYTES: Final = 32
 
 
 def parse_wrapped(data: bytes, now: int | None = None) -> Handshake:
@@ -30,7 +29,7 @@ def parse_wrapped(data: bytes, now: int | None = None) -> Handshake:
     record = Record(
         kind=KIND,
         payload=_base64(wrapper, "cborPayloadBase64"),
-        public_key=_base64(content, "ownerPublicKey", _KEY_BYTES),
+        public_key=_base64(content, "ownerPublicKey", KEY_BYTES),
         signature=_base64(wrapper, "signatureBase64", SIGNATURE_BYTES),
     )
     return parse_handshake(record.encode(), now)

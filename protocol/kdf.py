@@ -6,6 +6,7 @@ from typing import Final
 from protocol.errors import LocalProtocolError
 
 KEY_BYTES: Final = 32
+HASH_BYTES: Final = 32  # BLAKE2b-256
 
 
 def kdf(secret: bytes, context: str, *items: bytes | str | int) -> bytes:

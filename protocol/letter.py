@@ -15,7 +15,7 @@ from protocol.email import normal_email
 from protocol.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
 from protocol.fields import Fields
 from protocol.identity import MAX_IDENTITY, IdentityRecord
-from protocol.kdf import KEY_BYTES, blake2b, kdf
+from protocol.kdf import HASH_BYTES, KEY_BYTES, blake2b, kdf
 from protocol.keys import SigningKey, mailbox_of, x25519, x25519_public
 from protocol.padding import LEAST_LETTER, LENGTH_BYTES, pad, unpad
 from protocol.receipt import MAX_RECORD_BYTES as MAX_RECEIPT_BYTES
@@ -47,7 +47,6 @@ MAX_WEEK: Final = 2 ** (8 * WEEK_BYTES) - 1
 
 LETTER_LIFE_MS: Final = 30 * 86_400_000  # after `created` (§6)
 ID_BYTES: Final = 32
-HASH_BYTES: Final = 32
 MAX_THREAD_BYTES: Final = 128  # ours have 64, a letterId in hex
 MAX_RECORDS: Final = 64  # handshakes, receipts and nodes records that ride along; more go in the next letter
 MAX_RECORD_BYTES: Final = MAX_RECEIPT_BYTES  # the largest kind that rides along

@@ -10,17 +10,14 @@ from protocol.cbor import Value, encode
 from protocol.errors import RemoteProtocolError
 from protocol.fields import Fields
 from protocol.identity import MAX_IDENTITY
-from protocol.keys import SigningKey, verify
+from protocol.kdf import HASH_BYTES, KEY_BYTES
+from protocol.keys import SIGNATURE_BYTES, SigningKey, verify
 from protocol.letter import MAX_ENVELOPE, MAX_WEEK, MIN_ENVELOPE
 from protocol.receipt import MAX_RECORD_BYTES as MAX_RECEIPT_BYTES
 from protocol.stamps import CHALLENGE_BYTES, MAX_PRICE, NONCE_BYTES
 from protocol.status import TOO_LARGE, Status
 
 PROTOCOL_ID: Final = "/mailio/letter/1"
-
-KEY_BYTES: Final = 32
-SIGNATURE_BYTES: Final = 64
-HASH_BYTES: Final = 32
 
 MAX_SERVICE_BYTES: Final = 16_384  # A service letter, sealed, is at most this (§6).
 MAX_FIRST_CONTACT_BYTES: Final = 16_384  # So is a letter without a handshake (§6).
@@ -29,7 +26,6 @@ MAX_OFFER_BYTES: Final = 1_024  # an offer with every field has about 400
 MAX_TEXT_BYTES: Final = 512  # A sentence or two for a person.
 MAX_WEEKS: Final = 1_000  # prekeys kept at once: 40 days back and 90 ahead are 19
 MAX_ANSWER_BYTES: Final = MAX_RECEIPT_BYTES + MAX_IDENTITY + 1_024
-
 
 _OFFER_CONTEXT: Final = b"mailio/offer/1\0"
 _DIRECT: Final = bytes(32)

@@ -9,6 +9,7 @@ from typing import Final
 from protocol.cbor import Value
 from protocol.errors import RemoteProtocolError
 from protocol.fields import Fields
+from protocol.kdf import HASH_BYTES
 from protocol.keys import SigningKey
 from protocol.record import Record, sign_record
 from protocol.status import Status
@@ -16,7 +17,6 @@ from protocol.status import Status
 KIND: Final = "receipt/1"
 
 LETTER_ID_BYTES: Final = 32
-HASH_BYTES: Final = 32
 
 MAX_CIDS: Final = 1_000  # As many as a letter has references.
 MAX_CID_BYTES: Final = 100  # A CIDv1 with sha2-256 in base32 has 59; the rest is room for another hash.

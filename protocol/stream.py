@@ -14,6 +14,7 @@ from nacl import bindings
 from protocol.cbor import Value
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.fields import Fields
+from protocol.kdf import HASH_BYTES, KEY_BYTES
 from protocol.padding import padme
 
 AEAD_TAG_BYTES: Final = 16
@@ -21,7 +22,6 @@ SEALED_CHUNK_BYTES: Final = 262_144  # A sealed chunk is one UnixFS raw leaf (§
 CHUNK_BYTES: Final = SEALED_CHUNK_BYTES - AEAD_TAG_BYTES
 
 LEAST_PADDED_BYTES: Final = 4_096  # No file looks smaller than this (§7).
-KEY_BYTES: Final = 32
 # The largest integer of our CBOR; the owner's own limit (§3 capabilities) is far below.
 MAX_FILE_BYTES: Final = 2**53 - 1
 # References in one letter: beyond what a person attaches, and 400 KB of CBOR at most.
@@ -31,7 +31,6 @@ MAX_MEDIA_TYPE_BYTES: Final = 255  # RFC 6838 §4.2 allows 127 characters on eit
 # `ipfs://` and a CIDv1 in base32 is 66 bytes; the rest is room for another hash.
 MAX_REFERENCE_BYTES: Final = 128
 MAX_LINE_LENGTH: Final = 998  # RFC 5322 §2.1.1.
-HASH_BYTES: Final = 32
 
 _REFERENCE: Final = re.compile(r"ipfs://b[a-z2-7]+", re.ASCII)
 
