@@ -25,6 +25,9 @@ COLUMN_GAP: Final = 2
 LEAST_COLUMN: Final = 8
 """Characters that a column keeps however narrow the terminal is."""
 
+SENTENCE: Final = 12
+"""Characters that a column with sentences gets more than one without, where room is short."""
+
 PLAIN_WIDTH: Final = 1_000
 """Characters of a line where nobody's terminal bounds it: columns are not cut for a pipe."""
 
@@ -64,7 +67,8 @@ def folded(text: str, stream: TextIO) -> str:
         return text
     from textwrap import fill
 
-    return fill(text, columns, break_long_words=False, break_on_hyphens=False)
+    indent = text[: len(text) - len(text.lstrip())]
+    return fill(text, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def when(then: int) -> str:
@@ -123,7 +127,7 @@ def table(
     needs = [max(len(name), *(row[n].cell_len for row in cells)) for n, name in enumerate(names)]
     folding = [kept.index(n) for n in folds if n in kept]
     width = console().width
-    found = widths(needs, gives, width)
+    found = widths(needs, gives, width, folding)
     if sum(found) + COLUMN_GAP * (len(found) - 1) > width:
         _blocks(names, cells, width, folding)
     else:
@@ -168,13 +172,19 @@ def _middle(cell: Text, width: int) -> Text:
     return text(word[: width - 1 - tail] + "…" + word[len(word) - tail :], str(cell.style))
 
 
-def widths(needs: Sequence[int], flexible: Sequence[int], width: int) -> list[int]:
-    """Columns' widths: all that they need where there is room, else the widest flexible ones give way."""
+def widths(needs: Sequence[int], flexible: Sequence[int], width: int, folds: Sequence[int] = ()) -> list[int]:
+    """Columns' widths: all that they need where there is room, else the widest flexible ones give way,
+    those that fold less than others, since sentences stand in them.
+    """
     found = list(needs)
     over = sum(found) + COLUMN_GAP * (len(found) - 1) - width
     while over > 0:
-        widest = max(flexible, key=lambda n: found[n], default=None)
-        if widest is None or found[widest] <= LEAST_COLUMN:
+        widest = max(
+            (n for n in flexible if found[n] > LEAST_COLUMN),
+            key=lambda n: found[n] - SENTENCE * (n in folds),
+            default=None,
+        )
+        if widest is None:
             break
         found[widest] -= 1
         over -= 1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Annotated, Any
 
 import typer
 
-from node.cli.output import note, write_json, write_line
+from node.cli.output import folded, note, write_json, write_line
 from node.cli.session import Session, command, group
 from node.cli.text import clean
 
@@ -48,7 +49,7 @@ def show(session: Session, key: OptionalKey = None) -> None:
     for name, one in chosen.items():
         origin = "" if one.source == "default" else f"  ({one.source})"
         write_line(clean(f"{name} = {_plain(one.value)}{origin}"))
-        write_line(clean(f"    {one.help} Default: {_plain(one.default)}."))
+        write_line(folded(clean(f"    {one.help} Default: {_plain(one.default)}."), sys.stdout))
 
 
 def set_(session: Session, key: Key, value: Value) -> None:
