@@ -40,10 +40,12 @@ from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as NoiseTransport
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.stream_muxer.yamux.yamux import Yamux
+from libp2p.transport.exceptions import OpenConnectionError
 from libp2p.transport.tcp.tcp import TCP
 from libp2p.transport.upgrader import TransportUpgrader
 from multiaddr import Multiaddr
 
+from node.network.addresses import Scope, scope_of_ip
 from node.network.admission import Admission
 from node.network.errors import Busy, ListenFailed
 from node.network.limits import (
@@ -55,6 +57,7 @@ from node.network.limits import (
 from node.network.listener import Listener
 from node.network.muxer import Buffers, Muxer
 from node.network.negotiation import bound_lines
+from protocol.peers import is_private_multiaddr
 
 _RAW: Final = "mailio_raw_stream"
 
@@ -87,6 +90,20 @@ class NoDials(AutoConnector):
         """We say whom to dial."""
 
 
+class Dialer(TCP):
+    """Anybody may tell us a name; one of the internet that leads into our own network is a trick."""
+
+    async def dial(self, maddr: Multiaddr) -> IRawConnection:
+        connection = await super().dial(maddr)
+        host, _ = remote_end(getattr(connection, "stream", None))
+        text = str(maddr)
+        named = text.startswith("/dns") and not is_private_multiaddr(text)
+        if named and scope_of_ip(host) is not Scope.PUBLIC:
+            await connection.close()
+            raise OpenConnectionError(f"{maddr} leads to a private address")
+        return connection
+
+
 class NodeSwarm(Swarm):
     """Connections, each admitted by us and forgotten when it closes."""
 
@@ -102,7 +119,7 @@ class NodeSwarm(Swarm):
             inbound_upgrade_timeout=HANDSHAKE_TIMEOUT,
             outbound_upgrade_timeout=HANDSHAKE_TIMEOUT,
         )
-        super().__init__(peer_id, store, upgrader, [TCP()], RetryConfig(max_retries=0), config)
+        super().__init__(peer_id, store, upgrader, [Dialer()], RetryConfig(max_retries=0), config)
         self._admission = admission
         self.auto_connector = NoDials(self)
 

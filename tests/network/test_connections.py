@@ -6,6 +6,7 @@ import socket
 import pytest
 import trio
 from libp2p.identity.identify.pb.identify_pb2 import Identify
+from libp2p.transport.tcp import tcp
 from multiaddr import Multiaddr
 
 from node.network import (
@@ -280,3 +281,21 @@ async def test_a_machine_without_ipv6_listens_on_the_rest(monkeypatch: pytest.Mo
     with pytest.raises(NoSuchFamily):
         async with a_network(listen=("/ip6/::1/tcp/0",)):
             pass
+
+
+@pytest.mark.parametrize(("name", "reached"), [("node.example", False), ("pi.lan", True)])
+async def test_a_name_of_the_internet_does_not_lead_into_our_own_network(
+    monkeypatch: pytest.MonkeyPatch, name: str, reached: bool
+) -> None:
+    async def resolve(maddr: Multiaddr, **_: object) -> list[Multiaddr]:
+        return [Multiaddr(str(maddr).replace(f"/dns4/{name}/", "/ip4/127.0.0.1/"))]
+
+    monkeypatch.setattr(tcp, "resolve_multiaddr_with_retry", resolve)
+    async with a_network(server=False) as alice, a_network(server=False) as bob:
+        peer = f"/dns4/{name}/tcp/{port_of(bob)}/p2p/{bob.peer_id_text}"
+        if reached:
+            await alice.connect(peer)
+        else:
+            with pytest.raises(PeerUnreachable):
+                await alice.connect(peer)
+        assert alice.is_connected(bob.peer_id) is reached
