@@ -16,6 +16,7 @@ from protocol.foreign import SECONDS_BELOW, base64_bytes, choice, inner, integer
 from protocol.keys import SigningKey, address_of, parse_address, verify
 from protocol.pair import GRANT_BYTES
 from protocol.record import Record, next_seq, refuse_ahead
+from protocol.status import TOO_LARGE
 
 KIND: Final = "handshake/1"
 SIGNATURE_SCHEME: Final = "EdDSA_X25519"
@@ -24,7 +25,6 @@ MAX_PAYLOAD_BYTES: Final = 4_096  # Ours have about 500 bytes; other software ma
 # The payload, key, signature and the names of the record's fields.
 MAX_RECORD_BYTES: Final = MAX_PAYLOAD_BYTES + 256
 MAX_TEXT_BYTES: Final = 255  # Of a domain, an IP address or a subtype: the longest domain name there is.
-
 
 # Of the `accepted` that goes along with a letter (§5, "the way back").
 DEFAULT_LIFE_MS: Final = 90 * 86_400_000
@@ -237,7 +237,7 @@ def parse_handshake(data: bytes, now: int | None = None) -> Handshake:
     if record.kind != KIND:
         raise RemoteProtocolError(f"a record of kind {record.kind} instead of {KIND}")
     if len(record.payload) > MAX_PAYLOAD_BYTES:
-        raise RemoteProtocolError(f"a handshake over {MAX_PAYLOAD_BYTES} bytes")
+        raise RemoteProtocolError(f"a handshake over {MAX_PAYLOAD_BYTES} bytes", TOO_LARGE)
     if not verify(record.public_key, record.payload, record.signature):
         raise RemoteProtocolError("handshake: the signature does not hold")
     handshake = _read(present(decode(record.payload, foreign=True), "handshake"), record, data)

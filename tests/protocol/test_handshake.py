@@ -29,7 +29,7 @@ from protocol.handshake import (
 )
 from protocol.handshake_json import parse_wrapped
 from protocol.record import Record
-from protocol.status import TIME
+from protocol.status import TIME, TOO_LARGE
 from tests.kit.foreign import foreign_cbor
 from tests.kit.hostile import changed, damaged, parses_or_refuses
 from tests.kit.owners import GRANT, NOW, owner
@@ -193,8 +193,9 @@ def test_the_largest_payload_is_read_and_one_byte_more_is_not() -> None:
     room = MAX_PAYLOAD_BYTES - len(foreign_cbor({**_foreign(), "filler": ""}))
     largest = foreign_cbor({**_foreign(), "filler": "x" * room})
     assert largest == parse_handshake(_signed(largest)).payload
-    with pytest.raises(RemoteProtocolError):
+    with pytest.raises(RemoteProtocolError) as refusal:
         parse_handshake(_signed(foreign_cbor({**_foreign(), "filler": "x" * (room + 1)})))
+    assert refusal.value.status == TOO_LARGE
 
 
 def test_a_foreign_revocation_never_expires() -> None:
