@@ -48,7 +48,7 @@ def parse_peer_id(text: str) -> bytes:
         raise BadAddress(text)
     try:
         peer_id = ID.from_string(text).to_bytes()
-    except Exception as error:
+    except Exception as error:  # the library raises whatever its parsers do
         raise BadAddress(text) from error
     if not is_peer_id(peer_id):
         raise BadAddress(text)

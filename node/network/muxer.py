@@ -100,7 +100,7 @@ class Muxer(Yamux):
                 nursery.start_soon(self._write_frames)
                 await super().start()
                 nursery.cancel_scope.cancel()
-        except Exception:
+        except Exception:  # upstream raises whatever its parts do; it ends this connection and no other
             log.debug("a connection failed", exc_info=True)
         finally:
             self._tasks = None

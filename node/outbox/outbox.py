@@ -129,7 +129,7 @@ class Outbox:
         except StoreUnavailable as fault:
             log.warning("a letter waits because the store is unavailable: %s", fault)
             self._schedule.add(name, letter_id, lane.failed(self._clock.now(), self._chance()))
-        except Exception:
+        except Exception:  # a task's boundary: a carrier's bug must not end the queue
             log.exception("an attempt to send letter %s broke off", letter_id.hex())
             self._schedule.add(name, letter_id, lane.failed(self._clock.now(), self._chance()))
 
