@@ -30,6 +30,7 @@ from node.network.limits import (
 )
 from node.network.records import Records, address_in, key_of
 from protocol.errors import RemoteProtocolError
+from protocol.status import FAILED
 
 log = logging.getLogger(__name__)
 
@@ -37,17 +38,19 @@ PROTOCOL: Final = "/mailio/kad/1.0.0"
 
 Ask = Callable[[PeerAddress, Question], Awaitable[Answer]]
 Known = Callable[[bytes], PeerAddress | None]
+Blame = Callable[[bytes, str], None]
 
 
 class Kademlia:
     """One node of the DHT. `ask` puts a question to a peer, raising NetworkError or
-    RemoteProtocolError; `known` gives what is known of a connected peer.
+    RemoteProtocolError; `known` gives what is known of a connected peer; `blame` counts a fault of one.
     """
 
-    def __init__(self, own_id: bytes, records: Records, ask: Ask, known: Known) -> None:
+    def __init__(self, own_id: bytes, records: Records, ask: Ask, known: Known, blame: Blame) -> None:
         self.table = Table(own_id)
         self.records = records
         self.ask = ask
+        self.blame = blame
         self._known = known
         self._suspects: OrderedDict[bytes, float] = OrderedDict()
         self._puts: OrderedDict[bytes, deque[float]] = OrderedDict()
@@ -204,10 +207,10 @@ class Lookup:
             self._failed.add(peer.peer_id)
         else:
             self._good.add(peer.peer_id)
-            self._read(answer)
+            self._read(peer, answer)
         self._wake()
 
-    def _read(self, answer: Answer) -> None:
+    def _read(self, asked: PeerAddress, answer: Answer) -> None:
         for peer in answer.closer:
             if peer.peer_id == self._wanted and peer.addrs:
                 self.found = peer
@@ -219,6 +222,8 @@ class Lookup:
             self._kad.records.check(address_in(self._question.key), answer.value)
         except RemoteProtocolError as error:
             log.debug("a value that is not valid: %s", error)
+            if error.status.category == FAILED.category:  # one that has run out is nobody's fault
+                self._kad.blame(asked.peer_id, f"kad {error.status}")
             return
         self.values.append(answer.value)
         if len(self.values) >= ANSWERS:

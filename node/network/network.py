@@ -55,7 +55,7 @@ class Network:
         self._connections = Connections(swarm, admission, clock)
         self._channels = Channels(host, self._connections, self.blame)
         self._kad_channel = KadChannel(self._channels, self._connections)
-        self.kad = kad.Kademlia(self.peer_id, records, self._kad_channel.ask, self._known)
+        self.kad = kad.Kademlia(self.peer_id, records, self._kad_channel.ask, self._known, self.blame)
         self._connected: list[Connected] = []
         self._listening = Listening(swarm)
         self._identified: dict[bytes, trio.Event] = {}

@@ -123,6 +123,7 @@ async def test_a_forged_record_that_a_server_holds_is_not_believed() -> None:
         boot.kad.records._held[key_of(ADDRESS)] = (2**62, b"1:!")
         boot.kad.records.get = lambda key: b"1:!"  # type: ignore[method-assign]  # a server that lies
         assert await alice.find_records(ADDRESS) == []
+        assert alice.counters["fault:kad 5.6.0"] == 1
 
 
 async def test_one_peer_may_put_so_many_records_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
