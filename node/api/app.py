@@ -46,6 +46,7 @@ def _application(base: Base) -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,  # the usual page loads its scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # a redirect has no body, and every answer here has our form
         exception_handlers=handlers,
     )
     app.state.public = not isinstance(base, Desk)

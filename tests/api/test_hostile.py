@@ -102,6 +102,11 @@ async def test_bodies_that_are_no_json(call: Caller, content: bytes) -> None:
     assert (status, found["error"]["code"]) == (400, "bad-request")
 
 
+async def test_a_slash_as_an_id_is_answered_and_not_redirected(call: Caller) -> None:
+    status, found = await call("PATCH", "/api/v1/message/%2f", {"read": True})
+    assert (404, "no-such-route") == (status, found["error"]["code"])
+
+
 async def test_a_body_is_bounded(call: Caller) -> None:
     status, found = await call.raw("POST", "/api/v1/folder", b" " * (MAX_BODY + 1))
     assert (status, found["error"]["code"]) == (413, "too-large")
