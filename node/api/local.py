@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from node.api.desk import Base, Desk
-from node.api.fields import Body, Word
+from node.api.fields import MAX_PEOPLE, Body, Who, Word
 from node.api.people import book_of
 from node.api.problem import needs_network
 from node.runtime.errors import NodeError
@@ -23,6 +23,12 @@ class Words(Body):
     """The owner's recovery words. They are compared and forgotten; no log and no error repeats them."""
 
     words: Annotated[list[Word], Field(min_length=1, max_length=2 * WORDS)] = Field(repr=False)
+
+
+class Recipients(Body):
+    """Whom a letter is to go to, before it is written."""
+
+    who: Annotated[list[Who], Field(min_length=1, max_length=MAX_PEOPLE)]
 
 
 def routes(base: Base) -> APIRouter:
@@ -65,6 +71,11 @@ def owner_routes(desk: Desk) -> APIRouter:
         desk.identity.confirm(batch)
         await desk.store.write(batch)
         return {"confirmed": True}
+
+    @router.post("/recipients")
+    async def recipients(body: Recipients) -> dict[str, Any]:
+        desk.submission.check(body.who)
+        return {"known": True}
 
     return router
 

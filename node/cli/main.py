@@ -15,12 +15,9 @@ import typer
 import node
 from node.cli import contacts, handshakes, mailbox, nodes, send, settings, state, words
 from node.cli.output import note, write_json, write_line
-from node.cli.session import HomeOption, JsonOption, Session, settle
+from node.cli.session import INTERRUPTED, HomeOption, JsonOption, Session, settle
 from node.runtime.errors import NodeError, UsageError
 from protocol.errors import ProtocolError
-
-INTERRUPTED: Final = 130
-"""Exit code after Ctrl-C, as shells have it."""
 
 DEBUG_VARIABLE: Final = "MAILIO_DEBUG"
 """In the environment, shows where an unforeseen fault happened."""
@@ -84,6 +81,8 @@ def _failed(fault: BaseException, *, json: bool) -> int:
     """One line for the person, the same as JSON for a program; the exit code."""
     fault = _first(fault)
     if isinstance(fault, KeyboardInterrupt | typer.Abort):
+        if sys.stderr.isatty():
+            note("")  # after the terminal's ^C
         return INTERRUPTED
     if isinstance(fault, NodeError):
         told = fault

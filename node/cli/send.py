@@ -12,7 +12,7 @@ import typer
 
 from node.cli.client import Question
 from node.cli.output import NO_SUBJECT, note, table, when, write_json, write_line
-from node.cli.session import HomeOption, JsonOption, Session, command, group, settle
+from node.cli.session import INTERRUPTED, HomeOption, JsonOption, Session, command, group, settle
 from node.cli.text import MINUTE_MS, ago, duration_ms, short_ids
 from node.runtime.errors import NodeError, UsageError
 
@@ -90,6 +90,8 @@ def send(
     It is safe in the outbox once its id is shown; it goes on by itself whatever happens here.
     """
     patience = 0 if no_wait else min(duration_ms(wait), MAX_WAIT_MS)
+    if body is None and sys.stdin.isatty():  # before someone writes a letter that can't go
+        session.post("/local/recipients", who=[*to, *(cc or []), *(bcc or [])])
     text = body if body is not None else _read_text()
     if not text.strip() and not subject.strip():
         raise UsageError(
@@ -110,7 +112,7 @@ def finish(session: Session, letter: dict[str, Any], patience_ms: int, arrived: 
     except KeyboardInterrupt:
         note("")  # after the terminal's ^C
         note("no longer followed; it stays in the outbox and goes on by itself: mailio outbox")
-        raise
+        raise typer.Exit(INTERRUPTED) from None
     if session.json:
         write_json(letter)
     else:

@@ -19,6 +19,9 @@ from node.cli.client import Answer, NotRunning, Question, ask
 from node.runtime.errors import NodeError, UsageError
 from node.runtime.home import Home, read_private
 
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
 PASSPHRASE_VARIABLE: Final = "MAILIO_PASSPHRASE_FILE"  # noqa: S105 - a variable's name
 
 T = TypeVar("T")

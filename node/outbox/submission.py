@@ -95,6 +95,10 @@ class Submission:
                 self._outbox.wake(target.address)  # it may say where they are now
         return letter
 
+    def check(self, who: Sequence[str]) -> None:
+        """Raises what `send` would for these recipients, while the letter is not yet written."""
+        self._resolve(who)
+
     def _resolve(self, who: Sequence[str]) -> list[Target]:
         targets = [self._names.resolve(text) for text in who]
         for target in targets:

@@ -109,6 +109,24 @@ async def test_a_letter_is_queued_and_its_copy_kept(call: Caller) -> None:
     assert read == copy | {"text": "Wie geht’s?\n", "html": read["html"], "attachments": []}
 
 
+async def test_recipients_are_judged_before_the_letter_is_written(call: Caller) -> None:
+    assert (200, {"known": True}) == await call("POST", "/local/recipients", {"who": [BOB]})
+    status, found = await call("POST", "/local/recipients", {"who": [BOB, "nobody"]})
+    assert (404, "unknown-recipient") == (status, found["error"]["code"])
+    assert (200, []) == await call("GET", "/api/v1/outbox")
+
+
+async def test_names_stand_beside_addresses(call: Caller) -> None:
+    await call("POST", "/api/v1/contact", {"name": "Bob", "who": [BOB]})
+    _, sent = await call("POST", "/api/v1/message", {"to": [BOB], "subject": "s", "text": "x"})
+    assert (BOB, "Bob") == (sent["recipients"][0]["to"], sent["recipients"][0]["name"])
+    _, (copy,) = await call("GET", "/api/v1/message", folder="sent")
+    assert ([f"{BOB}@mailio.alt"], ["Bob"], None) == (copy["to"], copy["toNames"], copy["fromName"])
+    await call("DELETE", "/api/v1/contact/Bob")
+    _, (copy,) = await call("GET", "/api/v1/message", folder="sent")
+    assert [None] == copy["toNames"]
+
+
 async def test_a_letter_on_its_way_can_be_stopped(call: Caller) -> None:
     _, sent = await call("POST", "/api/v1/message", {"to": [BOB], "text": "x"})
     path = f"/api/v1/outbox/{sent['id']}"
