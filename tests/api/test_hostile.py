@@ -107,6 +107,12 @@ async def test_a_slash_as_an_id_is_answered_and_not_redirected(call: Caller) -> 
     assert (404, "no-such-route") == (status, found["error"]["code"])
 
 
+async def test_a_path_with_a_slash_too_many_is_nowhere(call: Caller) -> None:
+    for path in ("/api/v1/message/%2f", "/api/v1/message/", "/api/v1/outbox//"):
+        status, found = await call("GET", path)
+        assert (404, "no-such-route") == (status, found["error"]["code"])
+
+
 async def test_a_body_is_bounded(call: Caller) -> None:
     status, found = await call.raw("POST", "/api/v1/folder", b" " * (MAX_BODY + 1))
     assert (status, found["error"]["code"]) == (413, "too-large")
