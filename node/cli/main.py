@@ -74,6 +74,8 @@ def run(arguments: Sequence[str]) -> int:
     except BaseException as fault:  # noqa: BLE001 - the last one who can say it in words
         unread = isinstance(fault, typer.TyperException)  # of which only a part may have been understood
         return _failed(fault, json=session.json or (unread and "--json" in arguments))
+    if code == INTERRUPTED and sys.stderr.isatty():
+        note("")  # after the terminal's ^C; typer makes this code of a KeyboardInterrupt
     return code if isinstance(code, int) else 0
 
 
@@ -81,8 +83,6 @@ def _failed(fault: BaseException, *, json: bool) -> int:
     """One line for the person, the same as JSON for a program; the exit code."""
     fault = _first(fault)
     if isinstance(fault, KeyboardInterrupt | typer.Abort):
-        if sys.stderr.isatty():
-            note("")  # after the terminal's ^C
         return INTERRUPTED
     if isinstance(fault, NodeError):
         told = fault
