@@ -79,4 +79,7 @@ def _listen(home: Home) -> socket.socket:
     except OSError as error:
         listener.close()
         raise NodeError("socket", f"can't listen on {path}: {error.strerror or error}") from error
+    except NodeError:
+        listener.close()
+        raise
     return listener

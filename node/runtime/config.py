@@ -195,6 +195,8 @@ def from_file(path: Path) -> Iterator[tuple[str, object, str]]:
 
 def read_text(path: Path) -> str:
     """What is in config.toml; empty if there is none. Raises ConfigError."""
+    if path.exists() and not path.is_file():
+        raise ConfigError("config-file", f"{path} is no file", "move it away")
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE + 1)

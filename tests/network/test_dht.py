@@ -168,9 +168,10 @@ async def test_a_server_that_does_not_answer_leaves_the_table(monkeypatch: pytes
     monkeypatch.setattr(kad_channel, "QUERY_TIMEOUT", 0.3)
     async with networks(servers=2) as (boot, alice):
         boot.serve(kad.PROTOCOL, silent, max_frame=limits.MAX_KAD_FRAME, deadline=60)
-        await alice.drop_idle_streams(boot.peer_id)
-        assert await alice.find_records(ADDRESS) == []
-        assert boot.peer_id not in alice.kad.table
+        with trio.fail_after(BOUND):
+            while boot.peer_id in alice.kad.table:  # an answer from before may put it back once
+                await alice.drop_idle_streams(boot.peer_id)
+                assert await alice.find_records(ADDRESS) == []
 
 
 async def silent(_: object) -> None:

@@ -1,4 +1,5 @@
 import contextlib
+import os
 import tomllib
 from pathlib import Path
 
@@ -206,3 +207,9 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
     assert [(key, raw) for key, raw, _ in from_file(tmp_path / "config.toml")] == [
         ("limits.free_disk", "1 GB")
     ]
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "config.toml")
+    with pytest.raises(ConfigError, match="is no file"):
+        load(tmp_path, {})
