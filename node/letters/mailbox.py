@@ -3,6 +3,7 @@ counted wrongly is one batch. Who may write to the owner is judged elsewhere.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 from node.letters.arrival import Arrival, own_entry
@@ -132,7 +133,7 @@ class Mailbox:
 
     def put_notice(self, batch: Batch, raw: bytes, now: int, thid: str = "") -> bytes:
         """Put a notice that this node wrote (`failure_notice`) into the inbox; its id."""
-        letter, summary = self._shelf.free_id(now), summarize(raw)
+        letter, summary = self._shelf.free_id(now), replace(summarize(raw), attachments=0)
         entry = own_entry(letter, NUMBERS[INBOX], summary, now, thid=thid, letter_id=b"", read=False)
         return self._shelf.file(batch, entry, raw)
 

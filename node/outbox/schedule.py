@@ -30,6 +30,7 @@ class Schedule:
         self._scopes: dict[tuple[str, bytes], trio.CancelScope] = {}
         self._poked: dict[str, None] = {}
         self._timers: list[tuple[int, str]] = []
+        self._armed: dict[str, int] = {}
         self._changed = trio.Event()
 
     @property
@@ -87,7 +88,10 @@ class Schedule:
     def _dispatch(self, nursery: trio.Nursery) -> None:
         now = self._clock.now()
         while self._timers and self._timers[0][0] <= now:
-            self._poked[heapq.heappop(self._timers)[1]] = None
+            due, name = heapq.heappop(self._timers)
+            self._poked[name] = None
+            if self._armed.get(name) == due:
+                del self._armed[name]
         for name in list(self._poked):
             if len(self._scopes) >= MAX_ACTIVE:
                 return
@@ -102,9 +106,15 @@ class Schedule:
         if len(self._scopes) >= MAX_ACTIVE:
             self._poked[name] = None  # its turn comes when an attempt ends
         elif (due := lane.next_due()) is not None:
-            heapq.heappush(self._timers, (due, name))
+            self._arm(name, due)
         elif lane.empty and not lane.failures:
             del self._lanes[name]
+
+    def _arm(self, name: str, due: int) -> None:
+        """Look at this lane again at `due`; one timer a lane, unless a sooner one takes its place."""
+        if name not in self._armed or due < self._armed[name]:
+            self._armed[name] = due
+            heapq.heappush(self._timers, (due, name))
 
     async def _guarded(self, name: str, lane: Lane, letter_id: bytes, scope: trio.CancelScope) -> None:
         try:

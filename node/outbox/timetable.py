@@ -82,10 +82,11 @@ class Lane:
 
     def next_due(self) -> int | None:
         """When something here could go next, None if that does not depend on time."""
-        if len(self.active) >= self.width or not (self.ready or self.deferred):
+        if len(self.active) >= self.width:
             return None
-        soonest = 0 if self.ready else min(self.deferred.values())
-        return max(self.retry_at, soonest)
+        if any(letter_id not in self.active for letter_id in self.ready):
+            return self.retry_at
+        return max(self.retry_at, min(self.deferred.values())) if self.deferred else None
 
     def worked(self) -> None:
         """The other side answered: the way is good."""

@@ -313,3 +313,16 @@ async def test_who_lost_the_handshake_gets_it_again(street: Street, alice: House
     await street.quiet()
     assert ["Small", "Large"] == bob.folder()
     assert len([x for x in bob.owner.outbox.list() if x.kind == "accept"]) == 2
+
+
+async def test_a_refusal_is_told_in_the_inbox(street: Street, alice: House, bob: House) -> None:
+    await street.befriend(alice, bob)
+    await bob.owner.handshakes.revoke(alice.address)
+    await street.quiet()
+    await alice.send(bob, "Still friends?")
+    await street.quiet()
+    (notice,) = alice.owner.mailbox.list()
+    assert ("Not delivered: Still friends?", 0) == (notice["subject"], notice["attachments"])
+    text = (await alice.owner.mailbox.read(alice.owner.mailbox.find_id(str(notice["id"]))))["text"]
+    assert "5.8.2" in text
+    assert "the recipient has revoked this sender" in text

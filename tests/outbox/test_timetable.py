@@ -71,6 +71,7 @@ def test_a_letter_is_never_taken_twice_at_once() -> None:
     assert lane.take(0) == A
     lane.add(A)  # asked for again while its attempt runs
     assert lane.take(0) is None
+    assert lane.next_due() is None  # nothing to look for until the attempt ends
     lane.active.discard(A)
     assert lane.take(0) == A
 
