@@ -17,7 +17,7 @@ from node.app.running import open_peers, work_until
 from node.app.selfdelivery import SelfDelivery
 from node.app.status import owner_warnings, status_of
 from node.app.wakes import Wakes
-from node.exchange import Acquaintances, Receiver, SealedCarrier
+from node.exchange import Acquaintances, Intake, Receiver, SealedCarrier
 from node.identity import Identity, PeerClocks, Publisher, serve_identity
 from node.network import Network, peer_id_text
 from node.runtime.config import Config
@@ -100,13 +100,22 @@ def fit_exchange(ground: Ground, network: Network, owner: Owner, people: Acquain
         ask=owner.handshakes.ask,
         to_self=to_self.deliver,
     )
+    intake = Intake(
+        ground.store,
+        owner.identity,
+        owner.names,
+        owner.consent,
+        owner.mailbox,
+        owner.handshakes,
+        ground.clock,
+        ground.doubtful,
+    )
     return Receiver(
+        intake=intake,
         store=ground.store,
         identity=owner.identity,
-        names=owner.names,
         consent=owner.consent,
         mailbox=owner.mailbox,
-        handshakes=owner.handshakes,
         network=network,
         people=people,
         clock=ground.clock,

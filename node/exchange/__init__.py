@@ -4,7 +4,8 @@ Consent, storing and queueing are decided in the rooms below; here they meet on 
 """
 
 from node.exchange.acquaintances import Acquaintances
+from node.exchange.intake import Intake
 from node.exchange.receiver import Receiver
 from node.exchange.sender import SealedCarrier
 
-__all__ = ["Acquaintances", "Receiver", "SealedCarrier"]
+__all__ = ["Acquaintances", "Intake", "Receiver", "SealedCarrier"]

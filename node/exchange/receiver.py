@@ -14,10 +14,8 @@ from node.consent import Consent, Verdict
 from node.exchange.acquaintances import Acquaintances
 from node.exchange.intake import Intake
 from node.exchange.wire import DEADLINE, LETTER, MAX_FRAME
-from node.handshakes import Handshakes
 from node.identity import Identity
 from node.letters import Mailbox
-from node.names import Names
 from node.network import Busy, Channel, Network, PeerFault
 from node.runtime.clock import Clock
 from node.runtime.worker import WorkerError
@@ -60,17 +58,17 @@ class Receiver:
     def __init__(
         self,
         *,
+        intake: Intake,
         store: Store,
         identity: Identity,
-        names: Names,
         consent: Consent,
         mailbox: Mailbox,
-        handshakes: Handshakes,
         network: Network,
         people: Acquaintances,
         clock: Clock,
         doubtful: Callable[[], bool],
     ) -> None:
+        self._intake = intake
         self._store = store
         self._identity = identity
         self._consent = consent
@@ -79,7 +77,6 @@ class Receiver:
         self._people = people
         self._clock = clock
         self._doubtful = doubtful
-        self._intake = Intake(store, identity, names, consent, mailbox, handshakes, clock, doubtful)
         self._counts = dict.fromkeys(("taken", "firstContacts", "refusedBeforeBody", "refusedAfterBody"), 0)
 
     def counts(self) -> dict[str, int]:
