@@ -58,7 +58,9 @@ class _Consignment:
         return self.ledger.parcel(self.letter, recipient)
 
     async def keep(self, batch: Batch, recipient: Recipient, parcel: bytes) -> None:
-        self.ledger.put_parcel(batch, self.letter, recipient, parcel)
+        present = self.ledger.get(self.letter.id)
+        if present is not None and not present.ended:  # else nobody would ever take the parcel away again
+            self.ledger.put_parcel(batch, self.letter, recipient, parcel)
         await self.store.write(batch)
 
 

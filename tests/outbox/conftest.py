@@ -41,6 +41,7 @@ class Courier:
     seconds: float = 0.0
     parcel: bytes | None = None
     kept: list[bytes | None] = field(default_factory=list)
+    seen: list[Consignment] = field(default_factory=list)
 
     def lane(self, recipient: Recipient) -> str:
         return recipient.address
@@ -49,6 +50,7 @@ class Courier:
         self, recipients: Sequence[Recipient], consignment: Consignment
     ) -> Mapping[Recipient, Result]:
         letter = consignment.letter
+        self.seen.append(consignment)
         self.under_way += 1
         self.most = max(self.most, self.under_way)
         try:

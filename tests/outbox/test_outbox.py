@@ -171,6 +171,18 @@ async def test_cancelling_ends_a_running_attempt_at_once(post: Post, autojump_cl
     assert post.notices == []
 
 
+async def test_nothing_is_kept_of_a_letter_that_ended_while_it_was_sealed(
+    post: Post, autojump_clock: MockClock
+) -> None:
+    post.courier.seconds = 3600.0
+    letter = await post.send("one")
+    await settled()
+    (consignment,) = post.courier.seen
+    await post.outbox.cancel(letter.id)
+    await consignment.keep(Batch(), BOB, b"sealed too late")
+    assert list(post.store.walk(spaces.PARCEL)) == []
+
+
 async def test_retry_tries_now(post: Post, autojump_clock: MockClock) -> None:
     post.courier.answer = lambda letter, recipient: ASLEEP
     letter = await post.send("one")
