@@ -13,6 +13,14 @@ from typing import Any, Final
 
 from node.runtime.errors import NodeError
 from node.runtime.settings import Kind, choice, in_words, listen_addresses, peer_addresses, size, whole
+from node.runtime.settings_mail import (
+    domain_names,
+    file_path,
+    ip_address_or_none,
+    nameserver_list,
+    own_emails,
+    smarthost_url,
+)
 
 FILE_NAME: Final = "config.toml"
 
@@ -21,6 +29,10 @@ MAX_FILE: Final = 262_144
 
 MAX_LETTER: Final = 1_032_192
 """Bytes of a letter's padded inner (protocol §6); an operator may take less, never more."""
+
+
+MAX_MAIL: Final = 32_000_000
+"""Bytes of an ordinary mail that can still be read within bounds (node/letters/limits.py)."""
 
 
 class ConfigError(NodeError):
@@ -54,6 +66,65 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MailConfig:
+    """Who the owner is in ordinary e-mail."""
+
+    addresses: tuple[str, ...] = setting(
+        own_emails(),
+        (),
+        "Your e-mail addresses, the one you write from first. *@example.org means every name there.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpConfig:
+    """The bridge to ordinary e-mail, in and out."""
+
+    host: str = setting(ip_address_or_none(), "127.0.0.1", "Where ordinary mail comes in. Empty: nowhere.")
+    port: int = setting(whole(0, 65_535), 2525, "The port for it; 0 picks a free one.")
+    domains: tuple[str, ...] = setting(
+        domain_names(), (), "Domains whose mail comes here; who is known there is in mail.addresses."
+    )
+    smarthost: str | None = setting(
+        smarthost_url(),
+        None,
+        "The mail server that takes your mail to others, as smtp://USER@HOST:587 or smtps://USER@HOST:465; "
+        "its password is set apart: mailio config set --secret smtp.smarthost.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionConfig:
+    """Where the owner's mail programs hand in what they send."""
+
+    host: str = setting(
+        ip_address_or_none(),
+        "127.0.0.1",
+        "Where your mail programs hand in what they send. Empty: nowhere. Off this machine only with TLS.",
+    )
+    port: int = setting(whole(0, 65_535), 2587, "The port for it; 0 picks a free one.")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """The certificate that this node shows to mail servers and mail programs."""
+
+    certificate: str | None = setting(
+        file_path(), None, "File with this node's certificate chain (PEM); with it STARTTLS is offered."
+    )
+    key: str | None = setting(file_path(), None, "File with its private key (PEM).")
+
+
+@dataclass(frozen=True, slots=True)
+class DnsConfig:
+    """Who is asked about names."""
+
+    nameservers: tuple[str, ...] | None = setting(
+        nameserver_list(), None, "Name servers to ask in place of the system's, such as 127.0.0.1:5353."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """What the log says."""
 
@@ -70,6 +141,11 @@ class LimitsConfig:
 
     letter_size: int = setting(
         size(16_384, MAX_LETTER), MAX_LETTER, "Bytes of the largest letter that this node takes."
+    )
+    mail_size: int = setting(
+        size(65_536, MAX_MAIL),
+        25_000_000,
+        "Bytes of the largest ordinary mail that goes in or out.",
     )
     handshake_letters: int = setting(
         whole(10, 1_000_000), 2000, "Letters from people not yet accepted that wait for a decision at most."
@@ -95,6 +171,11 @@ class Config:
     """Every setting of a node. `sources` says of each key that isn't the default where it came from."""
 
     network: NetworkConfig = NetworkConfig()
+    mail: MailConfig = MailConfig()
+    smtp: SmtpConfig = SmtpConfig()
+    submission: SubmissionConfig = SubmissionConfig()
+    tls: TlsConfig = TlsConfig()
+    dns: DnsConfig = DnsConfig()
     log: LogConfig = LogConfig()
     limits: LimitsConfig = LimitsConfig()
     sources: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
@@ -113,6 +194,11 @@ class Described:
 
 SECTIONS: Final[Mapping[str, type[Any]]] = {
     "network": NetworkConfig,
+    "mail": MailConfig,
+    "smtp": SmtpConfig,
+    "submission": SubmissionConfig,
+    "tls": TlsConfig,
+    "dns": DnsConfig,
     "log": LogConfig,
     "limits": LimitsConfig,
 }

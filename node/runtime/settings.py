@@ -59,7 +59,7 @@ def size(least: int, most: int) -> Kind:
     def read(raw: object) -> int:
         if isinstance(raw, int) and not isinstance(raw, bool):
             return _within(raw, least, most)
-        match = _SIZE.fullmatch(_text(raw).strip())
+        match = _SIZE.fullmatch(text_of(raw).strip())
         if not match:
             raise ValueError("not a size")
         return _within(int(match[1]) * UNITS[match[2] or "B"], least, most)
@@ -71,7 +71,7 @@ def choice(*names: str) -> Kind:
     """One of a few words."""
 
     def read(raw: object) -> str:
-        if _text(raw) not in names:
+        if text_of(raw) not in names:
             raise ValueError(f'"{raw}" is unknown')
         return str(raw)
 
@@ -80,13 +80,13 @@ def choice(*names: str) -> Kind:
 
 def listen_addresses() -> Kind:
     """Multiaddrs to listen on: an IP address and a TCP port."""
-    return Kind('a list such as ["/ip4/0.0.0.0/tcp/4101"]', lambda raw: _each(raw, _listen_address), _commas)
+    return Kind('a list such as ["/ip4/0.0.0.0/tcp/4101"]', lambda raw: _each(raw, _listen_address), commas)
 
 
 def peer_addresses() -> Kind:
     """Multiaddrs that name a peer."""
     wants = 'a list such as ["/dns4/example.org/tcp/4101/p2p/12D3Koo..."]'
-    return Kind(wants, lambda raw: _each(raw, _peer_address), _commas)
+    return Kind(wants, lambda raw: _each(raw, _peer_address), commas)
 
 
 def in_words(count: int) -> str:
@@ -103,7 +103,8 @@ def _within(number: int, least: int, most: int) -> int:
     return number
 
 
-def _text(raw: object) -> str:
+def text_of(raw: object) -> str:
+    """A text of bearable length. Raises ValueError."""
     if not isinstance(raw, str):
         raise ValueError("not a text")  # noqa: TRY004 - one exception for what is not right
     if len(raw) > MAX_TEXT:
@@ -115,16 +116,22 @@ def _number(text: str) -> object:
     return int(text) if _NUMBER.fullmatch(text.strip()) else text
 
 
-def _commas(text: str) -> object:
+def commas(text: str) -> object:
+    """A list written with commas."""
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
 def _each(raw: object, read: Callable[[str], str]) -> tuple[str, ...]:
+    return tuple(read(text) for text in texts_of(raw))
+
+
+def texts_of(raw: object) -> tuple[str, ...]:
+    """A list of texts, not too many. Raises ValueError."""
     if not isinstance(raw, list):
         raise ValueError("not a list")  # noqa: TRY004 - as above
     if len(raw) > MAX_ITEMS:
         raise ValueError(f"more than {MAX_ITEMS} entries")
-    return tuple(read(_text(item)) for item in raw)
+    return tuple(text_of(item) for item in raw)
 
 
 def _listen_address(text: str) -> str:

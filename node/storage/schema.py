@@ -94,6 +94,8 @@ WAITING: Final = Space(
     "(keyed hash of an author's address, letter's id) → letter in `handshake`",
 )
 
+USER: Final = Space("user", 60, ("bytes",), "(keyed hash of a name) → app password of a mail program")
+
 SPACES: Final[tuple[Space, ...]] = (
     META,
     DHT,
@@ -125,4 +127,5 @@ SPACES: Final[tuple[Space, ...]] = (
     BY_LETTER,
     LAST_SENT,
     OUTBOX_ENDED,
+    USER,
 )

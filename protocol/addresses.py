@@ -1,0 +1,49 @@
+"""An owner's own e-mail addresses, as settings name them: which of them a given address is. No look-up."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from protocol.email import normal_domain, normal_email
+from protocol.errors import RemoteProtocolError
+
+ANY = "*"
+"""In place of a name: every address of that domain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """`exact` in normal form, in the order in which they were named; of `domains` every name is ours."""
+
+    exact: tuple[str, ...] = ()
+    domains: frozenset[str] = frozenset()
+
+    @classmethod
+    def parse(cls, texts: Iterable[str]) -> "Addresses":
+        """From addresses and `*@domain`. Raises RemoteProtocolError for what is neither."""
+        exact: dict[str, None] = {}
+        domains: set[str] = set()
+        for text in texts:
+            name, at, domain = text.strip().rpartition("@")
+            if at and name == ANY:
+                domains.add(normal_domain(domain))
+            else:
+                exact[normal_email(text)] = None
+        return cls(tuple(exact), frozenset(domains))
+
+    @property
+    def main(self) -> str | None:
+        """The address that stands in From unless another is asked for; None where only domains are named."""
+        return self.exact[0] if self.exact else None
+
+    def __bool__(self) -> bool:
+        return bool(self.exact or self.domains)
+
+    def __contains__(self, email: object) -> bool:
+        """Whether it is ours. What is no e-mail address is nobody's."""
+        if not isinstance(email, str):
+            return False
+        try:
+            normal = normal_email(email)
+        except RemoteProtocolError:
+            return False
+        return normal in self.exact or normal.rpartition("@")[2] in self.domains
