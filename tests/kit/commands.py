@@ -50,6 +50,8 @@ def environment(home: Path, extra: Mapping[str, str] | None = None) -> dict[str,
     ours = {
         "MAILIO_HOME": str(home),
         "MAILIO_NETWORK_LISTEN": "/ip4/127.0.0.1/tcp/0",
+        "MAILIO_SMTP_PORT": "0",
+        "MAILIO_SUBMISSION_PORT": "0",
         "MAILIO_NETWORK_BOOTSTRAP": "",
         "PYTHONPATH": str(Path.cwd()),
         "COLUMNS": "80",

@@ -214,6 +214,8 @@ class Village:
         """A node that is to be; it is ended with the village."""
         settings = {
             "MAILIO_NETWORK_LISTEN": "/ip4/127.0.0.1/tcp/0",
+            "MAILIO_SMTP_PORT": "0",
+            "MAILIO_SUBMISSION_PORT": "0",
             "MAILIO_NETWORK_BOOTSTRAP": ",".join(self.bootstrap),
             **environment,
         }
