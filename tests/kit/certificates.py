@@ -1,0 +1,95 @@
+"""A throwaway authority and certificates of its making, as PEM files. Made anew for each test; worth nothing."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A chain and its private key, both PEM files."""
+
+    chain: Path
+    key: Path
+
+    def server_context(self) -> ssl.SSLContext:
+        """What a server shows with it."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.chain, self.key)
+        return context
+
+
+class Authority:
+    """Signs certificates; keeps its files and theirs in `folder`."""
+
+    def __init__(self, folder: Path, name: str = "Test authority") -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = _name(name)
+        builder = _builder(self._name, self._name, self._key, expired=False)
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        self._certificate = builder.sign(self._key, hashes.SHA256())
+        self.file = folder / "authority.pem"
+        self.file.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
+
+    def certificate(self, *names: str, expired: bool = False) -> Certificate:
+        """A server's certificate for these names or IP addresses."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = _builder(_name(names[0]), self._name, key, expired=expired)
+        builder = builder.add_extension(x509.SubjectAlternativeName([_alternative(n) for n in names]), False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
+        signed = builder.sign(self._key, hashes.SHA256())
+        stem = f"{len(list(self._folder.iterdir()))}-{names[0].replace(':', '_')}"
+        found = Certificate(self._folder / f"{stem}.pem", self._folder / f"{stem}.key")
+        found.chain.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+        found.key.touch(0o600)
+        found.key.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        return found
+
+    def client_context(self) -> ssl.SSLContext:
+        """What a client that trusts this authority and nobody else verifies with."""
+        return ssl.create_default_context(cafile=str(self.file))
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, *, expired: bool
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - 10 * DAY)
+        .not_valid_after(now - DAY if expired else now + 10 * DAY)
+    )
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _alternative(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(text))
+    except ValueError:
+        return x509.DNSName(text)
