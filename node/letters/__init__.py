@@ -16,15 +16,19 @@ if TYPE_CHECKING:
     from node.letters.notice import Failure, failure_notice
     from node.letters.parse import Attachment, Parts, Summary
     from node.letters.seen import Seen
+    from node.letters.submitted import Adopted, Faces
+    from node.letters.transport import Transport
     from node.letters.waiting import Due
 
 _MODULES = {
+    "Adopted": "submitted",
     "Arrival": "arrival",
     "Attachment": "parse",
     "Draft": "compose",
     "DraftError": "errors",
     "Due": "waiting",
     "Entry": "entry",
+    "Faces": "submitted",
     "Failure": "notice",
     "Folder": "folders",
     "FolderError": "errors",
@@ -33,18 +37,21 @@ _MODULES = {
     "Parts": "parse",
     "Seen": "seen",
     "Summary": "parse",
+    "Transport": "transport",
     "failure_notice": "notice",
     "new_message_id": "compose",
     "render_draft": "compose",
 }
 
 __all__ = [
+    "Adopted",
     "Arrival",
     "Attachment",
     "Draft",
     "DraftError",
     "Due",
     "Entry",
+    "Faces",
     "Failure",
     "Folder",
     "FolderError",
@@ -53,6 +60,7 @@ __all__ = [
     "Parts",
     "Seen",
     "Summary",
+    "Transport",
     "failure_notice",
     "new_message_id",
     "render_draft",

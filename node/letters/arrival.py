@@ -5,15 +5,18 @@ from dataclasses import dataclass
 
 from node.letters.entry import Entry
 from node.letters.parse import Summary
+from node.letters.transport import SMTP, Transport
 from protocol.status import Status
 from protocol.stream import ContentRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """A letter to be taken in. `author` is the proven Mailio address, None where nothing is proven;
-    `created` is what its author says, `arrived` now; `expires` is until when it is remembered (all
-    Unix ms). `receipt` is the signed record that answered it, if one did.
+    """A letter to be taken in. `author` is the proven name (a Mailio address, or an e-mail address in its
+    normal form), None where nothing is proven; `created` is what its author says, `arrived` now;
+    `expires` is until when it is remembered (all Unix ms). `receipt` is the signed record that answered
+    it, if one did. What came by SMTP has a `transport`, and as `letter_id` a BLAKE2b-256 of envelope and
+    data.
     """
 
     raw: bytes
@@ -31,6 +34,7 @@ class Arrival:
     thid: str = ""
     pthid: str = ""
     refs: Sequence[ContentRef] = ()
+    transport: Transport | None = None
 
     def entry(self, letter: bytes, folder: int) -> Entry:
         """What the index keeps of it."""
@@ -51,6 +55,7 @@ class Arrival:
             message_id=summary.message_id,
             thid=self.thid,
             pthid=self.pthid,
+            via="" if self.transport is None else SMTP,
         )
 
 

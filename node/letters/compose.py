@@ -42,9 +42,9 @@ class Draft:
     references: tuple[str, ...] = ()
 
 
-def new_message_id() -> str:
-    """A Message-ID, without angle brackets."""
-    return f"{secrets.token_hex(MESSAGE_ID_BYTES)}@mailio.alt"
+def new_message_id(domain: str = "mailio.alt") -> str:
+    """A Message-ID, without angle brackets; `domain` is one in its normal form (ASCII)."""
+    return f"{secrets.token_hex(MESSAGE_ID_BYTES)}@{domain}"
 
 
 def render_draft(draft: Draft, now: int, message_id: str) -> bytes:

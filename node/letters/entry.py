@@ -20,8 +20,9 @@ _HEX: Final = re.compile(rf"[0-9a-f]{{{MIN_PREFIX},{2 * ID_BYTES}}}")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A letter in a list. `author` is the proven Mailio address, "" where none is; `created` is what its
-    author says, `arrived` when we took it in. Empty texts and ids stand for "none".
+    """A letter in a list. `author` is the proven name (Mailio or e-mail address), "" where none is;
+    `created` is what its author says, `arrived` when we took it in; `via` is "smtp" where it came so.
+    Empty texts and ids stand for "none".
     """
 
     id: bytes
@@ -39,6 +40,7 @@ class Entry:
     message_id: str = ""
     thid: str = ""
     pthid: str = ""
+    via: str = ""
 
     def stored(self) -> dict[str, Any]:
         """The value in the store; id and folder are its key."""
@@ -56,6 +58,7 @@ class Entry:
             "messageId": self.message_id,
             "thid": self.thid,
             "pthid": self.pthid,
+            "via": self.via,
         }
         return {name: value for name, value in full.items() if value not in ("", b"", 0, False, [])}
 
@@ -79,6 +82,7 @@ class Entry:
             message_id=get("messageId", ""),
             thid=get("thid", ""),
             pthid=get("pthid", ""),
+            via=get("via", ""),
         )
 
 

@@ -3,9 +3,11 @@ nothing of the standard library's, whose cost or recursion grows faster than the
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -98,27 +100,33 @@ def parse_addresses(text: str, *, most: int = MAX_ADDRESSES) -> list[Address]:
 
     Raises RemoteProtocolError for more than `most` entries.
     """
-    found: list[Address] = []
-    entry, depth, position = _Entry(), 0, 0
+    found = [address for address, _ in islice(split_addresses(text), most + 1)]
+    if len(found) > most:
+        raise RemoteProtocolError(f"the message has more than {most} addresses")
+    return found
+
+
+def split_addresses(text: str, *, group_names: bool = False) -> Iterator[tuple[Address, str]]:
+    """The entries of an address list one by one, each with the piece of the text that it was read from.
+    Groups are flattened; with `group_names` a group's name is an entry too, one without a mailbox.
+    """
+    entry, depth, position, start = _Entry(), 0, 0, 0
     while match := (_COMMENT if depth else _TOKEN).match(text, position):
         piece, position = match[0], match.end()
-        if not piece or len(found) > most:
+        if not piece:
             break
         if piece == "(" or (depth and piece == ")"):
             depth += 1 if piece == "(" else -1
         elif depth:
             entry.comment.append(piece)
-        elif piece in ",;":
-            found += entry.addresses()
-            entry = _Entry()
-        elif piece == ":" and entry.state == "before":
-            entry = _Entry()  # what came before names a group
+        elif piece in ",;" or (piece == ":" and entry.state == "before"):
+            entry.broken |= piece == ":"
+            if piece != ":" or group_names:
+                yield from ((address, text[start : match.start()]) for address in entry.addresses())
+            entry, start = _Entry(), position
         else:
             entry.add(piece)
-    found += entry.addresses()
-    if len(found) > most:
-        raise RemoteProtocolError(f"the message has more than {most} addresses")
-    return found
+    yield from ((address, text[start:]) for address in entry.addresses())
 
 
 def _unquote(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 from node.letters.arrival import Arrival, own_entry
-from node.letters.desk import Desk
+from node.letters.desk import NOBODY, Desk
 from node.letters.entry import Entry
 from node.letters.errors import FolderError
 from node.letters.foldernames import NUMBERS
@@ -17,6 +17,8 @@ from node.letters.parse import Summary, summarize
 from node.letters.reader import Reader
 from node.letters.seen import Seen, SeenBook
 from node.letters.shelf import Shelf
+from node.letters.submitted import Adopted, Faces
+from node.letters.transport import SMTP, transport_json
 from node.letters.views import attachments_json, entry_json
 from node.letters.waiting import MAX_BYTES, MAX_LETTERS, ROOM, Due, WaitingBook
 from node.runtime.events import Events
@@ -77,25 +79,35 @@ class Mailbox:
         """What was answered to this letter, if it was taken."""
         return self._seen.letter(self._desk.author(author), letter_id)
 
+    def seen_mail(self, digest: bytes) -> Seen | None:
+        """What was answered to this mail by SMTP, if it was taken; `digest` is of envelope and data."""
+        return self._seen.letter(NOBODY, digest)
+
     def seen_envelope(self, envelope_id: bytes) -> Seen | None:
         """What was answered to this envelope, if it was taken."""
         return self._seen.envelope(envelope_id)
 
     def take_in(self, batch: Batch, arrival: Arrival) -> bytes:
         """Everything that a new letter changes; its id. Call `announce` once the batch is written."""
-        author, size = self._desk.author(arrival.author), len(arrival.raw)
+        author, size, by_smtp = (
+            self._desk.author(arrival.author),
+            len(arrival.raw),
+            arrival.transport is not None,
+        )
         number = NUMBERS[arrival.folder]
         if number == ROOM:
             self._erase_waiting(batch, self._waiting.too_many(batch, size))
         letter = self._shelf.free_id(arrival.arrived)
-        self._shelf.file(batch, arrival.entry(letter, number), arrival.raw, arrival.refs)
+        entry = arrival.entry(letter, number)
+        self._shelf.file(batch, entry, arrival.raw, arrival.refs, arrival.transport)
         if number == ROOM:
-            self._waiting.add(batch, author, letter, size, arrival.letter_id, arrival.payload_hash)
-        if arrival.author is not None:
-            if number != ROOM:  # the folder rule asks of accepted senders only, and strangers are many
-                self._habits.arrived(batch, author, letter)
-            seen = Seen(arrival.status, arrival.receipt)
-            self._seen.remember(batch, author, arrival.letter_id, arrival.envelope_id, seen, arrival.expires)
+            due = () if by_smtp else (arrival.letter_id, arrival.payload_hash)
+            self._waiting.add(batch, author, letter, size, *due)
+        elif arrival.author is not None:  # the folder rule asks of accepted senders only; strangers are many
+            self._habits.arrived(batch, author, letter)
+        if by_smtp or arrival.author is not None:
+            seen, by = Seen(arrival.status, arrival.receipt), NOBODY if by_smtp else author
+            self._seen.remember(batch, by, arrival.letter_id, arrival.envelope_id, seen, arrival.expires)
         return letter
 
     def announce(self, letter: bytes) -> None:
@@ -137,6 +149,13 @@ class Mailbox:
         entry = own_entry(letter, NUMBERS[INBOX], summary, now, thid=thid, letter_id=b"", read=False)
         return self._shelf.file(batch, entry, raw)
 
+    async def adopt(self, raw: bytes, faces: Faces, now: int, message_id: str) -> Adopted:
+        """What a mail program handed in, as each route shows it; done in the worker. `now` (Unix ms) and
+        `message_id` (without angle brackets) stand in for a date and an id that it lacks. Raises
+        RemoteProtocolError for what can't be sent, WorkerError.
+        """
+        return await self._reader.adopt(raw, faces, now, message_id)
+
     # ---- looking
 
     def list(self, folder: str | None = None, limit: int = 50, before: bytes | None = None) -> Page:
@@ -165,7 +184,9 @@ class Mailbox:
         content = self._shelf.content(letter)
         parts = await self._reader.parts(content["raw"])
         attachments = attachments_json(parts.attachments, content.get("refs", ()))
-        body = {"text": parts.text, "html": parts.html, "attachments": attachments}
+        body: Json = {"text": parts.text, "html": parts.html, "attachments": attachments}
+        if "smtp" in content:
+            body["smtp"] = transport_json(content["smtp"])
         return self._json(self.get(letter)) | body
 
     def thread(self, thid: str) -> Sequence[Entry]:
@@ -254,7 +275,7 @@ class Mailbox:
     def receipts_due(self, address: str) -> Sequence[Due]:
         """What waits of this author and is to be receipted when it is accepted. Ask before `release`."""
         author = self._desk.author(address)
-        waiting = [value for _, value in self._waiting.of(author)]
+        waiting = [value for _, value in self._waiting.of(author) if value["letterId"]]
         seen = [self._seen.letter(author, value["letterId"]) for value in waiting]
         return [
             Due(value["letterId"], value["payloadHash"], answer.receipt if answer else None)
@@ -273,6 +294,8 @@ class Mailbox:
         entries = self._shelf.waiting(dict.fromkeys(letters), batch)
         for entry in entries:
             self._shelf.erase(batch, entry)
+            if entry.via == SMTP:  # it costs its sender nothing, so no trace of it may pile up
+                self._seen.forget(batch, NOBODY, entry.letter_id)
         return len(entries)
 
     # ---- what every room shows

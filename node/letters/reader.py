@@ -4,13 +4,15 @@ message. What is read out of them is parse.py's.
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 import trio
 
-from node.letters import parse
+from node.letters import parse, submitted
 from node.letters.limits import check_size
 from node.letters.parse import Parts, Summary
+from node.letters.submitted import Adopted, Faces
 from node.runtime.worker import Worker, WorkerError, WorkerTimeout
 from protocol.errors import RemoteProtocolError
 from protocol.status import BUSY
@@ -62,6 +64,14 @@ class Reader:
         """Its bodies and attachments. Raises as `summary` does."""
         check_size(raw)
         return await self._alone(parse.read_parts, raw)
+
+    async def adopt(self, raw: bytes, faces: Faces, now: int, message_id: str) -> Adopted:
+        """What a mail program handed in, for each route. Raises as `summary` does."""
+        check_size(raw)
+        headers = await self._alone(
+            partial(submitted.adopt, faces=faces, now=now, message_id=message_id), raw
+        )
+        return headers.adopted(raw)
 
     async def _work(self) -> None:
         jobs = self._next_jobs()

@@ -62,6 +62,13 @@ class SeenBook:
             self._desk.put(batch, ENVELOPE, (envelope_id,), author + letter_id)
         batch.put(EXPIRY, (until, author + letter_id + (envelope_id or b"")), {})
 
+    def forget(self, batch: Batch, author: bytes, letter_id: bytes) -> None:
+        """Forget a letter that was remembered without an envelopeId."""
+        value = self._desk.get(batch, SEEN, (author, letter_id))
+        if value is not None:
+            self._desk.delete(batch, SEEN, (author, letter_id))
+            batch.delete(EXPIRY, (value["until"], author + letter_id))
+
     def expire(self, batch: Batch, now: int) -> int:
         """Forget what needs no more to be known, `MAX_EXPIRED` at most; how many there were."""
         rows = self._desk.store.scan(EXPIRY, before=(now + 1,), limit=MAX_EXPIRED)

@@ -8,6 +8,7 @@ from node.letters.desk import Desk
 from node.letters.entry import Entry, new_id, parse_id
 from node.letters.errors import NoSuchLetter
 from node.letters.folders import FolderBook
+from node.letters.transport import Transport
 from node.letters.waiting import ROOM, WaitingBook
 from node.storage import Batch
 from node.storage.schema import ENTRY, LETTER, PLACE, THREAD
@@ -51,7 +52,9 @@ class Shelf:
         return found
 
     def content(self, letter: bytes) -> dict[str, Any]:
-        """`raw`, the message as it came, and where there are any `refs`. Raises NoSuchLetter."""
+        """`raw`, the message as it came, and where there are any `refs` and `smtp`, how it came. Raises
+        NoSuchLetter.
+        """
         value = self._desk.store.get(LETTER, (letter,))
         if value is None:
             raise _gone()
@@ -83,11 +86,20 @@ class Shelf:
             pass
         return letter
 
-    def file(self, batch: Batch, entry: Entry, raw: bytes, refs: Sequence[ContentRef] = ()) -> bytes:
+    def file(
+        self,
+        batch: Batch,
+        entry: Entry,
+        raw: bytes,
+        refs: Sequence[ContentRef] = (),
+        transport: Transport | None = None,
+    ) -> bytes:
         """A new letter; its id."""
         content: dict[str, Any] = {"raw": raw}
         if refs:
             content["refs"] = [ref.to_value() for ref in refs]
+        if transport is not None:
+            content["smtp"] = transport.stored()
         batch.put(LETTER, (entry.id,), content)
         if entry.thid:
             batch.put(THREAD, (self._desk.thread(entry.thid), entry.id), {})

@@ -25,6 +25,7 @@ def entry_json(entry: Entry, folder: str) -> dict[str, Any]:
         "author": entry.author,
         "messageId": entry.message_id,
         "thid": entry.thid,
+        "via": entry.via,
     }
 
 

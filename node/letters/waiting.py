@@ -52,9 +52,15 @@ class WaitingBook:
         self._max_bytes = max_bytes
 
     def add(
-        self, batch: Batch, author: bytes, letter: bytes, size: int, letter_id: bytes, payload_hash: bytes
+        self,
+        batch: Batch,
+        author: bytes,
+        letter: bytes,
+        size: int,
+        letter_id: bytes = b"",
+        payload_hash: bytes = b"",
     ) -> None:
-        """A letter begins to wait."""
+        """A letter begins to wait; one that is never receipted (it came by SMTP) without letterId."""
         value = {"size": size, "letterId": letter_id, "payloadHash": payload_hash}
         self._desk.put(batch, WAITING, (author, letter), value)
 

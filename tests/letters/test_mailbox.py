@@ -58,6 +58,7 @@ async def test_a_letter_is_there_as_it_came(mailbox: Mailbox, take: Any) -> None
         "author": ALICE,
         "messageId": "m",
         "thid": "thread",
+        "via": "",
     }
     assert [listed] == mailbox.list()
     assert listed | {"text": "Zeile\n", "html": "", "attachments": []} == await mailbox.read(letter)
