@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from node.runtime.events import Events
     from node.runtime.home import Home
     from node.storage import Store
+    from node.users import Passwords, Users
 
 
 class Network(Protocol):
@@ -60,3 +61,5 @@ class Desk(Base):
     outbox: Outbox
     submission: Submission
     handshakes: Handshakes
+    users: Users
+    passwords: Passwords

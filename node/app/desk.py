@@ -48,6 +48,8 @@ def desk_of(
         outbox=owner.outbox,
         submission=owner.submission,
         handshakes=owner.handshakes,
+        users=owner.users,
+        passwords=owner.passwords,
     )
 
 

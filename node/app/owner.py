@@ -19,6 +19,7 @@ from node.names import Names
 from node.outbox import Carrier, Delivery, Letter, Outbox
 from node.outbox.submission import Submission
 from node.storage import Batch
+from node.users import Passwords, Users
 from protocol.exchange_identity import PROTOCOL_ID as IDENTITY
 from protocol.identity import Capabilities
 from protocol.keys import SigningKey, mailbox_of
@@ -48,6 +49,8 @@ class Owner:
     submission: Submission
     handshakes: Handshakes
     carriers: dict[str, Carrier]
+    users: Users
+    passwords: Passwords
 
 
 @asynccontextmanager
@@ -77,7 +80,20 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         ground.events,
         network.listen_addrs if network else tuple,
     )
-    yield Owner(ground, peer_id, identity, names, consent, mailbox, outbox, submission, handshakes, carriers)
+    yield Owner(
+        ground,
+        peer_id,
+        identity,
+        names,
+        consent,
+        mailbox,
+        outbox,
+        submission,
+        handshakes,
+        carriers,
+        Users(ground.store, ground.clock),
+        Passwords(ground.store),
+    )
 
 
 def _names(ground: Ground, network: Network | None) -> Names:
