@@ -1,4 +1,4 @@
-"""A throwaway authority and certificates of its making, as PEM files. Made anew for each test; worth nothing."""
+"""A throwaway authority and certificates of its making, as PEM files. Made anew for each test."""
 
 from __future__ import annotations
 
