@@ -4,6 +4,7 @@ Knows neither the network nor the letters; acts that touch more than this room a
 """
 
 from node.consent.entries import Counterpart, Limits, Ours, Rules, Theirs, Verdict
+from node.consent.hashing import hash_emails
 from node.consent.room import Consent
 
-__all__ = ["Consent", "Counterpart", "Limits", "Ours", "Rules", "Theirs", "Verdict"]
+__all__ = ["Consent", "Counterpart", "Limits", "Ours", "Rules", "Theirs", "Verdict", "hash_emails"]

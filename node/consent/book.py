@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from node.consent.entries import Invitation, Ours, Theirs
+from node.consent.entries import Invitation, Ours, Theirs, is_email
 from node.consent.rows import (
     invitation_of,
     ours_of,
@@ -20,6 +20,7 @@ from node.consent.rows import (
 from node.storage import Batch, Space, Store
 from node.storage.codec import Key
 from node.storage.schema import CONSENT_DUE, DELIVERY, INVITATION, OURS, REQUEST, THEIRS
+from protocol.email import email_index
 from protocol.fields import Fields
 from protocol.handshake import State
 from protocol.kdf import KEY_BYTES, kdf
@@ -50,6 +51,7 @@ class Book:
         self._store = store
         self._pair_private = secrets.pair_key
         self._pair_public = secrets.pair_public
+        self._vault_key = secrets.vault_key
         self._index_key = kdf(secrets.vault_key, "consent-index")
         self._peer_id = peer_id
         self._ours: WeakKeyDictionary[Batch, dict[str, Ours | None]] = WeakKeyDictionary()
@@ -58,7 +60,11 @@ class Book:
         self.address = secrets.address
 
     def place(self, address: str) -> bytes:
-        """What stands for an address in store keys, which are not encrypted: whom one knows is secret."""
+        """What stands for a name in store keys, which are not encrypted: whom one knows is secret. For an
+        e-mail address it is the index of §2. Raises RemoteProtocolError for a text with an @ that is none.
+        """
+        if is_email(address):
+            return email_index(self._vault_key, address)[:INDEX_BYTES]
         return kdf(self._index_key, "address", address)[:INDEX_BYTES]
 
     def ours(self, address: str, batch: Batch | None = None) -> Ours | None:

@@ -42,11 +42,14 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Counterpart:
-    """The other side of a handshake, with the keys that its IdentityRecord proves."""
+    """The other side of a handshake: a Mailio owner with the keys that its IdentityRecord proves, or an
+    e-mail address in its normal form, which has none, with its hash where that is known.
+    """
 
     address: str
-    public_key: bytes
-    pair_key: bytes
+    public_key: bytes = b""
+    pair_key: bytes = b""
+    email_hash: str = ""
 
     @classmethod
     def of(cls, record: IdentityRecord) -> "Counterpart":
@@ -82,7 +85,9 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Ours:
-    """What we let one sender do. `record` is the last handshake that we signed, b"" if none.
+    """What we let one sender do, named by a Mailio address or an e-mail address in its normal form. `record`
+    is the last handshake that we signed, b"" if none; `email_hash` the hash that stands in it, "" until the
+    first is made (scrypt costs 0.15 s, and a stranger must not make us pay that).
 
     `until`: when it ends by itself (Unix ms, 0: never); `automatic`: made by writing to them (§5, the way
     back), not by the owner's decision; `asked` and `note`: when their request came (Unix ms), and its words.
@@ -101,6 +106,12 @@ class Ours:
     pair_key: bytes = b""
     asked: int = 0
     note: str = ""
+    email_hash: str = ""
+
+    @property
+    def sender(self) -> Sender:
+        """As a handshake names them. Raises LocalProtocolError for an e-mail address not hashed yet."""
+        return sender_of(self.address, self.email_hash)
 
     @property
     def handshake(self) -> Handshake | None:
@@ -111,7 +122,9 @@ class Ours:
         return grant == self.grant or any(e.grant == grant and now < e.until for e in self.earlier)
 
     def handshake_id(self, owner_address: str) -> str:
-        return handshake_id(owner_address, Sender(address=self.address))
+        """For display (§5); "" of an e-mail address not hashed yet."""
+        unhashed = is_email(self.address) and not self.email_hash
+        return "" if unhashed else handshake_id(owner_address, self.sender)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,3 +156,13 @@ class Invitation:
     secret: bytes
     until: int
     user: str = ""
+
+
+def is_email(name: str) -> bool:
+    """Whether a counterpart's name is an e-mail address; a Mailio address holds no @."""
+    return "@" in name
+
+
+def sender_of(name: str, email_hash: str) -> Sender:
+    """Whom a handshake is about. Raises LocalProtocolError for an e-mail address without its hash."""
+    return Sender(email_hash=email_hash or None) if is_email(name) else Sender(address=name)

@@ -1,9 +1,10 @@
-"""The verdicts: before a letter's body by its delivery key, after opening by its author (protocol.md §6).
+"""The verdicts: before a letter's body by its delivery key, after opening by its author, and of mail by the
+names that it proves and claims (protocol.md §6).
 
 What was taken is counted here, for the pause between two letters and for service letters.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -66,6 +67,23 @@ class Gate:
         if state is State.REVOKED:
             return _verdict(entry, state, REVOKED)
         return self._judge_rules(entry, 0, service, now)
+
+    def judge_mail(
+        self, proven: Sequence[str], claimed: Sequence[str], now: int, batch: Batch | None
+    ) -> Verdict:
+        believed = self.believed(now)
+        names = dict.fromkeys((*proven, *claimed))
+        entries = {name: self._book.ours(name, batch) for name in names}
+        states = {name: state_of(entry, believed) for name, entry in entries.items()}
+        for name, entry in entries.items():
+            if entry is not None and states[name] is State.REVOKED:
+                return _verdict(entry, State.REVOKED, REVOKED)
+        for name in proven:
+            entry = entries[name]
+            if entry is not None and states[name] is State.ACCEPTED:
+                return self._judge_rules(entry, 0, service=False, now=now)
+        first = proven[0] if proven else None
+        return Verdict(OK, states[first] if first is not None else State.NONE, first)
 
     def count(self, batch: Batch, address: str, service: bool, now: int) -> None:
         """Note that a letter was taken. Nothing is written where nothing is limited: strangers pay stamps."""

@@ -1,21 +1,22 @@
 """The gate's face: each act of the owner, of a letter or of time is one method that adds to a batch.
 
-How an entry changes is rules.py's, who gets in gate.py's, what a stranger pays stamps.py's.
+How an entry changes is rules.py's, who gets in gate.py's, what a stranger pays stamps.py's. A sender has one
+name everywhere: a Mailio address, or an e-mail address in its normal form.
 """
 
 import secrets as chance
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Final
 
 from node.consent.book import Book
+from node.consent.ends import Ends
 from node.consent.entries import Counterpart, Invitation, Limits, Ours, Rules, Theirs, Verdict
 from node.consent.gate import Gate
 from node.consent.grants import Permits
+from node.consent.hashing import hash_emails
 from node.consent.rules import (
     OWNERS_LEVEL,
     accepted,
-    expired,
     needs_way_back,
     requested,
     revoked,
@@ -23,7 +24,8 @@ from node.consent.rules import (
     state_of,
     way_back_terms,
 )
-from node.consent.stamps import Challenges, Threads
+from node.consent.stamps import Challenges
+from node.consent.threads import Threads
 from node.runtime.clock import Clock
 from node.runtime.errors import NodeError
 from node.storage import Batch, Store
@@ -35,12 +37,6 @@ from protocol.link import INVITATION_LIFE_MS
 from protocol.offer import Challenge, Stamp
 from protocol.pair import GRANT_BYTES, INVITATION_SECRET_BYTES
 from protocol.status import TIME
-
-EXPIRE_AT_ONCE: Final = 500
-"""Ends that one call of `expire` deals with: a batch that is written in milliseconds."""
-
-MAKE_ROOM: Final = 100
-"""Oldest requests that go at once when there are too many, so that the count is taken only now and then."""
 
 
 class Consent:
@@ -66,12 +62,12 @@ class Consent:
         self._clock = clock
         self._limits = limits
         self._doubtful = doubtful
-        self._forgotten = forgotten
         self._book = Book(store, secrets, own_peer_id)
         self._gate = Gate(store, self._book, limits, doubtful)
         self._permits = Permits(self._book, clock, doubtful)
         self._challenges = Challenges(threads, fullness, limits.price)
-        self._most_requests: int | None = None  # Never fewer than there are; None until counted.
+        self._ends = Ends(self._book, self._permits, forgotten, limits.requests)
+        self._threads = threads
 
     @property
     def address(self) -> str:
@@ -95,6 +91,16 @@ class Consent:
     ) -> Verdict:
         """What to say once the author is proven. OK for a stranger too: a first contact."""
         return self._gate.judge_author(address, service, now, batch)
+
+    def judge_mail(
+        self, proven: Sequence[str], claimed: Sequence[str], now: int, batch: Batch | None = None
+    ) -> Verdict:
+        """What to say to mail that came by SMTP; addresses in their normal form, as many as the caller lets
+        in. `proven`: its From, where aligned DKIM holds; `claimed`: what it says of itself besides. Revoked
+        under any of them counts, accepted only where proven (§6). OK for a stranger: a first contact.
+        `address` is the name that counted, else the first proven one.
+        """
+        return self._gate.judge_mail(proven, claimed, now, batch)
 
     def count(self, batch: Batch, address: str, service: bool, now: int) -> None:
         """Note that a letter of this author is taken with this batch."""
@@ -134,8 +140,10 @@ class Consent:
         self._refuse_doubt()
         return self._accept(batch, who, rules.terms(OWNERS_LEVEL), now, automatic=False).record
 
-    def revoke(self, batch: Batch, address: str, now: int) -> bytes | None:
-        """The owner revokes, from now on; returns the handshake to tell of it, if they were accepted."""
+    def revoke(self, batch: Batch, address: str, now: int, email_hash: str = "") -> bytes | None:
+        """The owner revokes, from now on; returns the handshake to tell of it, if they were accepted. An
+        e-mail address needs its hash where none is kept (`unhashed`), else LocalProtocolError.
+        """
         before = self._book.ours(address, batch)
         state = state_of(before, self._gate.believed(now))
         if state is State.REVOKED:
@@ -143,21 +151,21 @@ class Consent:
         last = before.handshake if before is not None else None
         # A wrong clock must not keep a revocation from taking effect, nor put its seq out of reach.
         when = last.seq + 1 if last is not None and self._doubtful() else now
-        after = revoked(before or Ours(address), self._book.key, when)
+        entry = before or Ours(address)
+        entry = replace(entry, email_hash=email_hash or entry.email_hash)
+        after = revoked(entry, self._book.key, when)
         self._book.put_ours(batch, before, after)
         return after.record if state is State.ACCEPTED else None
 
     def request_arrived(self, batch: Batch, author: IdentityRecord, note: str, now: int) -> bool:
         """A letter came from someone not accepted; True if it is a new request."""
-        before = self._book.ours(author.address, batch)
-        state = state_of(before, self._gate.believed(now))
-        after = requested(before or Ours(author.address), Counterpart.of(author), note, now)
-        if after == before or after.state is not State.REQUEST:
-            return False
-        self._book.put_ours(batch, before, after)
-        if state is not State.REQUEST:
-            self._make_room(batch)
-        return state is not State.REQUEST
+        return self._request(batch, Counterpart.of(author), note, now)
+
+    def mail_requested(self, batch: Batch, email: str, note: str, now: int) -> bool:
+        """Mail came from a proven e-mail address not accepted; True if it is a new request. Nothing is
+        hashed nor signed: a stranger must not make us work.
+        """
+        return self._request(batch, Counterpart(email), note, now)
 
     def way_back(self, batch: Batch, who: IdentityRecord, now: int) -> tuple[bytes, ...]:
         """What goes along with a letter to them, so that an answer needs no stamp (§5); it is made or
@@ -168,17 +176,32 @@ class Consent:
             entry = self._accept(batch, Counterpart.of(who), way_back_terms(now), now, automatic=True)
         return (entry.record,) if entry is not None and rides(entry, now) else ()
 
+    def unhashed(self, emails: Sequence[str]) -> tuple[str, ...]:
+        """Those e-mail addresses whose hash is not kept yet, each once."""
+        entries = {email: self._book.ours(email) for email in emails}
+        return tuple(email for email, entry in entries.items() if entry is None or not entry.email_hash)
+
+    async def hashes(self, emails: Sequence[str]) -> dict[str, str]:
+        """E-mail address → hash, for all of them: the kept ones, the others worked out in threads. To be
+        called before the batch is begun, since it waits.
+        """
+        fresh = await hash_emails(self.unhashed(emails), self._threads)
+        return {email: fresh.get(email) or self._kept_hash(email) for email in emails}
+
+    def wrote_to(self, batch: Batch, email: str, email_hash: str, now: int) -> bool:
+        """The owner writes to this e-mail address, so an answer is taken for 90 days (§5, the way back);
+        True if that is new or renewed. The owner's own word stands, above all a revocation, and nothing
+        is signed while the clock is doubtful.
+        """
+        if self._doubtful() or not needs_way_back(self._book.ours(email, batch), now):
+            return False
+        who = Counterpart(email, email_hash=email_hash)
+        self._accept(batch, who, way_back_terms(now), now, automatic=True)
+        return True
+
     def expire(self, batch: Batch, now: int) -> int:
-        """End what has run out, up to EXPIRE_AT_ONCE of it; returns how much. Nothing while in doubt."""
-        if self._doubtful():
-            return 0
-        due = self._book.due(now, EXPIRE_AT_ONCE)
-        for end in due:
-            if end.invitation is not None:
-                self._book.drop_invitation(batch, end.invitation, end.when)
-            elif end.entry is not None:
-                self._end(batch, end.entry)
-        return len(due)
+        """End what has run out, up to some hundreds of it; returns how much. Nothing while in doubt."""
+        return 0 if self._doubtful() else self._ends.expire(batch, now)
 
     # ---- invitations of ours
 
@@ -252,22 +275,20 @@ class Consent:
         self._book.put_ours(batch, before, after)
         return after
 
-    def _make_room(self, batch: Batch) -> None:
-        """Let the oldest requests go when there are too many (§6: what strangers send has bounds)."""
-        most = self._limits.requests
-        if self._most_requests is None or self._most_requests >= most:
-            self._most_requests = self._book.count_requests(most + MAKE_ROOM)
-        self._most_requests += 1  # the one in this batch
-        if self._most_requests > most:
-            for entry in self._book.requests(min(MAKE_ROOM, most)):
-                self._end(batch, entry)
+    def _request(self, batch: Batch, who: Counterpart, note: str, now: int) -> bool:
+        before = self._book.ours(who.address, batch)
+        state = state_of(before, self._gate.believed(now))
+        after = requested(before or Ours(who.address), who, note, now)
+        if after == before or after.state is not State.REQUEST:
+            return False
+        self._book.put_ours(batch, before, after)
+        if state is not State.REQUEST:
+            self._ends.make_room(batch)
+        return state is not State.REQUEST
 
-    def _end(self, batch: Batch, entry: Ours) -> None:
-        """An entry's time is over. Of a stranger whom the owner never answered nothing stays."""
-        after = expired(entry)
-        self._book.put_ours(batch, entry, after)
-        if after is None and self._permits.forget(batch, entry.address):
-            self._forgotten(batch, entry.address)
+    def _kept_hash(self, email: str) -> str:
+        entry = self._book.ours(email)
+        return entry.email_hash if entry is not None else ""
 
     def _refuse_doubt(self) -> None:
         if self._doubtful():

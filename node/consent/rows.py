@@ -28,6 +28,7 @@ def row_of_ours(entry: Ours) -> dict[str, Value]:
         "pair": entry.pair_key,
         "asked": entry.asked,
         "note": entry.note,
+        "emailHash": entry.email_hash,
     }
 
 
@@ -55,6 +56,7 @@ def ours_of(row: Value) -> Ours:
         pair_key=fields.bytes("pair", most=KEY_BYTES),
         asked=fields.int("asked"),
         note=fields.text("note", most=MAX_RECORD_BYTES),
+        email_hash=fields.optional_text("emailHash") or "",  # rows of 0.1 have none
     )
 
 

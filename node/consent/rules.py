@@ -14,7 +14,6 @@ from protocol.handshake import (
     SUPERSEDED_GRANT_MS,
     Event,
     Level,
-    Sender,
     State,
     Terms,
     accept,
@@ -55,12 +54,12 @@ def accepted(
     automatic: bool,
 ) -> Ours:
     """The owner accepts, or writes to someone not judged yet. A new grant only where the sender was not
-    accepted; the one before then holds 30 days more, unless it was revoked.
+    accepted; the one before then holds 30 days more, unless it was revoked. Raises LocalProtocolError for
+    an e-mail address whose hash neither `who` nor the entry has.
     """
     state = state_of(entry, now)
-    handshake = accept(
-        key, Sender(address=who.address), terms, previous=entry.handshake, fresh_grant=fresh_grant, now=now
-    )
+    entry = replace(entry, email_hash=who.email_hash or entry.email_hash)
+    handshake = accept(key, entry.sender, terms, previous=entry.handshake, fresh_grant=fresh_grant, now=now)
     grant = handshake.grant or b""
     earlier = entry.earlier
     if entry.grant and grant != entry.grant:
@@ -82,8 +81,10 @@ def accepted(
 
 
 def revoked(entry: Ours, key: SigningKey, now: int) -> Ours:
-    """The owner revokes: no grant holds any longer, and nothing expires."""
-    handshake = revoke(key, Sender(address=entry.address), previous=entry.handshake, now=now)
+    """The owner revokes: no grant holds any longer, and nothing expires. Raises LocalProtocolError for an
+    e-mail address not hashed yet.
+    """
+    handshake = revoke(key, entry.sender, previous=entry.handshake, now=now)
     return replace(
         entry,
         state=transition(state_of(entry, now), Event.OWNER_REVOKES),

@@ -7,9 +7,10 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from node.consent.entries import DAY_MS
+from node.consent.threads import Threads
 from protocol.errors import RemoteProtocolError
 from protocol.offer import MAX_FIRST_CONTACT_BYTES, Challenge, Stamp
 from protocol.stamps import CHALLENGE_BYTES, DEFAULT_PRICE, RAISED_PRICE, verify_stamp
@@ -35,12 +36,6 @@ DAILY: Final = 2_000
 """Stamps a day at which the price stays the highest: what strangers make us remember of their letters (that
 they were taken, for 60 days) grows by a megabyte a day at most, whether there is anything to read in them or
 not. As many letters as wait for the owner at once."""
-
-
-class Threads(Protocol):
-    """Where short blocking work goes."""
-
-    async def in_thread(self, call: Callable[[bytes, bytes, int], bool], /, *args: object) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)

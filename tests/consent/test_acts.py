@@ -1,5 +1,6 @@
 """What the owner, letters and time do to a handshake: protocol.md §5."""
 
+import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -41,8 +42,12 @@ def state(party: Party, name: str, now: int = LATER) -> State:
 # ---- the table
 
 
-def after_event(entry: Ours, event: Event, now: int) -> Ours | None:
-    key, who = owner("alice").key, counterpart(owner("bob").identity)
+BOB = counterpart(owner("bob").identity)
+SAM = Counterpart("sam@example.org", email_hash=base64.b64encode(bytes(32)).decode())
+
+
+def after_event(entry: Ours, event: Event, now: int, who: Counterpart = BOB) -> Ours | None:
+    key = owner("alice").key
     match event:
         case Event.REQUEST_ARRIVES:
             return requested(entry, who, "", now)
@@ -55,8 +60,8 @@ def after_event(entry: Ours, event: Event, now: int) -> Ours | None:
             return expired(entry)
 
 
-def entry_in(state: State) -> Ours:
-    entry = Ours(owner("bob").address)
+def entry_in(state: State, who: Counterpart) -> Ours:
+    entry = Ours(who.address, email_hash=who.email_hash)
     if state is State.NONE:
         return entry
     event = {
@@ -64,14 +69,16 @@ def entry_in(state: State) -> Ours:
         State.ACCEPTED: Event.OWNER_ACCEPTS,
         State.REVOKED: Event.OWNER_REVOKES,
     }[state]
-    found = after_event(entry, event, NOW)
+    found = after_event(entry, event, NOW, who)
     assert found is not None
     return found
 
 
+@pytest.mark.parametrize("who", [BOB, SAM])
 @pytest.mark.parametrize(("before", "event"), TRANSITIONS)
-def test_entries_follow_the_table(before: State, event: Event) -> None:
-    assert TRANSITIONS[before, event] == state_of(after_event(entry_in(before), event, LATER), LATER)
+def test_entries_follow_the_table(before: State, event: Event, who: Counterpart) -> None:
+    after = after_event(entry_in(before, who), event, LATER, who)
+    assert TRANSITIONS[before, event] == state_of(after, LATER)
 
 
 @given(st.lists(st.sampled_from(Event), max_size=8))
