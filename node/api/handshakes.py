@@ -51,7 +51,7 @@ class Open(Body):
 
 def routes(desk: Desk) -> APIRouter:
     router = APIRouter(prefix="/handshake")
-    acts = desk.handshakes
+    acts, waiting = desk.handshakes, desk.mailbox.waiting
 
     @router.get("")
     async def listing() -> list[dict[str, Any]]:
@@ -63,8 +63,11 @@ def routes(desk: Desk) -> APIRouter:
 
     @router.post("/accept")
     async def accept(body: Accept) -> dict[str, Any]:
+        """Beside the row, as `moved`, how many letters went from the folder handshake to the inbox."""
         rules = Rules(_type(body.type), body.subtype, body.everyMinutes, body.until)
-        return await acts.accept(body.who, rules)
+        before = {one: waiting(one) for one in (str(row["address"]) for row in acts.list())}
+        row = await acts.accept(body.who, rules)
+        return row | {"moved": sum(max(0, n - waiting(one)) for one, n in before.items() if n)}
 
     @router.post("/revoke")
     async def revoke(body: Revoke) -> dict[str, Any]:

@@ -74,8 +74,10 @@ def owner_routes(desk: Desk) -> APIRouter:
 
     @router.post("/recipients")
     async def recipients(body: Recipients) -> dict[str, Any]:
+        """Raises what sending to them would; `routes` are mailio (sealed) or smtp (open), in their order."""
         desk.submission.check(body.who)
-        return {"known": True}
+        kinds = [desk.names.resolve(who).kind for who in body.who]
+        return {"known": True, "routes": ["smtp" if kind == "email" else "mailio" for kind in kinds]}
 
     return router
 

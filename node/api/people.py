@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from node.names import Names
+from protocol.email import normal_email
+from protocol.errors import RemoteProtocolError
 
 Book = Mapping[str, str]
-"""Names by Mailio address."""
+"""Names by Mailio address, and by e-mail address in its normal form."""
 
-_MAILBOX: Final = re.compile(r"(?:[^<]*<)?(0x[0-9a-f]{40})@mailio\.alt>?", re.IGNORECASE)
-"""A Mailio mailbox as a letter's head has it, with or without what its author calls himself."""
+_MAILIO: Final = "mailio.alt"
 
 
 def book_of(names: Names) -> Book:
     """The whole address book, read once for an answer."""
-    return {one.address: one.name for one in names.contacts() if one.address}
+    book: dict[str, str] = {}
+    for one in names.contacts():
+        book.update(dict.fromkeys(one.emails, one.name))
+        if one.address:
+            book[one.address] = one.name
+    return book
 
 
 def with_names(book: Book, letter: dict[str, Any]) -> dict[str, Any]:
     """A letter of the mailbox with `fromName` and `toNames`; None for who is no contact. The first goes
-    by who signed the letter, and neither by what the letter says of itself.
+    by who is proven to have written it, and neither by what the letter says of itself.
     """
     return letter | {
         "fromName": book.get(letter["author"] or ""),
@@ -31,5 +36,14 @@ def with_names(book: Book, letter: dict[str, Any]) -> dict[str, Any]:
 
 
 def _name(book: Book, mailbox: str) -> str | None:
-    found = _MAILBOX.fullmatch(mailbox.strip())
-    return book.get(found[1].lower()) if found else None
+    """The contact that a mailbox of a letter's head names, whatever stands beside its address."""
+    address = mailbox.strip()
+    if address.endswith(">"):
+        address = address[address.rfind("<") + 1 : -1]
+    if address.isascii():  # in its normal form then, but for capitals; lists hold thousands of them
+        local, _, domain = address.lower().rpartition("@")
+        return book.get(local if domain == _MAILIO else f"{local}@{domain}")
+    try:
+        return book.get(normal_email(address))
+    except RemoteProtocolError:
+        return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import APIRouter
@@ -22,7 +22,7 @@ def routes(base: Base) -> APIRouter:
 
 
 def status_of(base: Base) -> dict[str, Any]:
-    """The whole of `status --json`; what `app` says of a field wins."""
+    """The whole of `status --json`; what `app` says of a field, or of a place where we listen, wins."""
     network = base.network
     found: dict[str, Any] = {
         "running": network is not None,
@@ -38,11 +38,16 @@ def status_of(base: Base) -> dict[str, Any]:
         "peers": len(network.peers()) if network else 0,
         "reachability": "unknown",
         "outbox": base.outbox.counts() if isinstance(base, Desk) else {"queued": 0, "failed": 0},
+        "smtp": None,
         "hosts": [],
         "disk": {"used": 0, "free": 0},
         "warnings": [],
     }
-    found |= base.status()
+    told = dict(base.status())
+    listen = told.pop("listen", None)
+    found |= told
+    if isinstance(listen, Mapping):
+        found["listen"] |= listen
     found["warnings"] = [_warning(one) for one in _listed(found["warnings"])]
     return found
 

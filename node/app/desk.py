@@ -16,6 +16,8 @@ from node.app.owner import Owner, open_owner
 from node.app.status import owner_warnings, warnings_of
 from node.runtime.config import Config
 from node.runtime.home import Home
+from node.runtime.settings_mail import parse_smarthost
+from node.users import Passwords
 
 if TYPE_CHECKING:
     from node.network import Network
@@ -30,13 +32,13 @@ def desk_of(
     stop: Callable[[], None] | None = None,
     owner_of: Callable[[bytes], str | None] = lambda _: None,
 ) -> Desk:
-    """The owner's rooms as the API takes them."""
+    """The owner's rooms as the API takes them; to `status` is added how the settings have ordinary e-mail."""
     ground = owner.ground
     return Desk(
         home=ground.home,
         peer_id=peer_id,
         network=network,
-        status=status,
+        status=lambda: with_mail(status(), ground.config, owner.passwords),
         stop=stop,
         owner_of=owner_of,
         clock=ground.clock,
@@ -51,6 +53,28 @@ def desk_of(
         users=owner.users,
         passwords=owner.passwords,
     )
+
+
+def with_mail(told: Mapping[str, object], config: Config, passwords: Passwords) -> dict[str, object]:
+    """A status with what is set of ordinary e-mail beside what the open bridge said of itself."""
+    smarthost = parse_smarthost(config.smtp.smarthost) if config.smtp.smarthost else None
+    sending: dict[str, object] = {
+        "state": "unknown" if smarthost else "none",
+        "host": f"{smarthost.host}:{smarthost.port}" if smarthost else "",
+        "text": "",
+        "password": "none" if not (smarthost and smarthost.user) else _kept(passwords),
+    }
+    said = told.get("smtp")
+    said = dict(said) if isinstance(said, Mapping) else {}
+    said_sending = said.get("smarthost")
+    if isinstance(said_sending, Mapping):
+        sending |= said_sending
+    mail = {"addresses": list(config.mail.addresses), "domains": list(config.smtp.domains)}
+    return dict(told) | {"smtp": mail | said | {"smarthost": sending}}
+
+
+def _kept(passwords: Passwords) -> str:
+    return "kept" if passwords.smarthost() else "missing"
 
 
 @asynccontextmanager

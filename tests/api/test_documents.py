@@ -1,6 +1,9 @@
 """What interface.md promises of each document, asked of real rooms."""
 
+import pytest
+
 from node.api import Desk
+from node.api.people import with_names
 from node.runtime.rooms import Warning_
 from tests.kit.homes import Caller, words
 from tests.kit.owners import owner
@@ -110,7 +113,8 @@ async def test_a_letter_is_queued_and_its_copy_kept(call: Caller) -> None:
 
 
 async def test_recipients_are_judged_before_the_letter_is_written(call: Caller) -> None:
-    assert (200, {"known": True}) == await call("POST", "/local/recipients", {"who": [BOB]})
+    known = {"known": True, "routes": ["mailio"]}
+    assert (200, known) == await call("POST", "/local/recipients", {"who": [BOB]})
     status, found = await call("POST", "/local/recipients", {"who": [BOB, "nobody"]})
     assert (404, "unknown-recipient") == (status, found["error"]["code"])
     assert (200, []) == await call("GET", "/api/v1/outbox")
@@ -185,3 +189,71 @@ async def test_unknown_people_types_and_routes(call: Caller) -> None:
     assert (404, "no-such-route") == (status, found["error"]["code"])
     status, found = await call("PUT", "/api/v1/status")
     assert (405, "no-such-method") == (status, found["error"]["code"])
+
+
+async def test_app_passwords_come_and_go(call: Caller, desk: Desk) -> None:
+    assert (200, []) == await call("GET", "/api/v1/user")
+    status, made = await call("POST", "/api/v1/user", {"name": "Phone  of/Bob"})
+    assert (201, {"name", "created", "password"}) == (status, made.keys())
+    assert desk.users.check("phone of/bob", made["password"])
+    listed = {"name": "Phone of/Bob", "created": made["created"]}
+    assert (200, [listed]) == await call("GET", "/api/v1/user")
+    status, found = await call("POST", "/api/v1/user", {"name": "phone of/bob"})
+    assert (409, "user-exists") == (status, found["error"]["code"])
+    assert (200, {"name": "Phone of/Bob"}) == await call("DELETE", "/api/v1/user/phone%20of%2fbob")
+    assert not desk.users.check("Phone of/Bob", made["password"])
+    status, found = await call("DELETE", "/api/v1/user/phone")
+    assert (404, "no-such-user") == (status, found["error"]["code"])
+
+
+async def test_a_secret_goes_in_and_never_comes_out(call: Caller, desk: Desk) -> None:
+    assert (200, {"smtp.smarthost": False}) == await call("GET", "/local/secret")
+    given = {"key": "smtp.smarthost", "value": "hunter 2!"}
+    assert (200, {"key": "smtp.smarthost", "kept": True}) == await call("POST", "/local/secret", given)
+    assert desk.passwords.smarthost() == "hunter 2!"
+    assert (200, {"smtp.smarthost": True}) == await call("GET", "/local/secret")
+    for wrong in ({"key": "smtp.host", "value": "hunter 2!"}, given | {"value": "hunter 2!\n"}):
+        status, found = await call("POST", "/local/secret", wrong)
+        assert status == 409
+        assert "hunter" not in str(found)
+    status, found = await call("POST", "/local/secret", given | {"value": ["hunter"]})
+    assert (400, False) == (status, "hunter" in str(found))
+    removed = {"key": "smtp.smarthost", "removed": True}
+    assert (200, removed) == await call("DELETE", "/local/secret/smtp.smarthost")
+    assert desk.passwords.smarthost() == ""
+    assert (200, removed | {"removed": False}) == await call("DELETE", "/local/secret/smtp.smarthost")
+
+
+async def test_a_closed_store_tells_what_is_set_of_e_mail(call: Caller) -> None:
+    _, found = await call("GET", "/api/v1/status")
+    sending = {"state": "none", "host": "", "text": "", "password": "none"}
+    assert {"addresses": [], "domains": [], "smarthost": sending} == found["smtp"]
+
+
+BOOK = {"bob@example.org": "Bob", "zoë@xn--bcher-kva.example": "Zoë", BOB: "Bob"}
+
+
+@pytest.mark.parametrize(
+    ("mailbox", "name"),
+    [
+        (f"{BOB.upper()}@Mailio.alt", "Bob"),
+        (BOB, None),
+        (f"Eve <{BOB}@MAILIO.ALT>", "Bob"),
+        (f"{BOB}@example.org", None),
+        ("Eve <Bob@Example.org>", "Bob"),
+        ("bob@example.org <eve@example.org>", None),
+        ("bob@example.org <>", None),
+        ("Zoë@Bücher.example", "Zoë"),
+        ("<ü", None),
+        ("", None),
+    ],
+)
+def test_a_mailbox_is_who_its_address_says(mailbox: str, name: str | None) -> None:
+    letter = {"author": None, "to": [mailbox]}
+    assert {"fromName": None, "toNames": [name]} | letter == with_names(BOOK, letter)
+
+
+def test_only_who_is_proven_gets_a_name() -> None:
+    letter = {"author": "bob@example.org", "from": "Eve <eve@example.org>", "to": []}
+    assert with_names(BOOK, letter)["fromName"] == "Bob"
+    assert with_names(BOOK, letter | {"author": "", "from": "bob@example.org"})["fromName"] is None
