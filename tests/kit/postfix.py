@@ -1,0 +1,239 @@
+"""A real Postfix on loopback: configuration, queue and mailboxes of its own, no systemd, ended for certain.
+
+Needs root (its daemons change their user) and Debian's package; `why_not` says what is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from tests.kit.certificates import Certificate
+from tests.kit.corpus import with_crlf
+
+SBIN: Final = "/usr/sbin"
+"""Where Debian has it, and not everybody's PATH leads."""
+
+MAILBOXES: Final = "outside.example"
+"""The domain whose mail it keeps itself."""
+
+_ADDED: Final = re.compile(
+    rb"Return-Path: [^\n]*\n(?:X-Original-To: [^\n]*\n)?Delivered-To: (?P<to>[^\n]*)\n"
+    rb"Received: [^\n]*\n(?:[ \t][^\n]*\n)*(?P<mail>.*)",
+    re.DOTALL,
+)
+
+START_S: Final = 20.0
+STOP_S: Final = 15.0
+
+_MAIN: Final = """
+compatibility_level = 3.6
+queue_directory = {top}/queue
+data_directory = {top}/data
+maillog_file = {top}/log/maillog
+maillog_file_prefixes = {top}/log
+mail_owner = postfix
+myhostname = postfix.example
+mydestination =
+mynetworks = 127.0.0.0/8
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+smtpd_relay_restrictions = permit_mynetworks, reject
+alias_maps =
+alias_database =
+local_recipient_maps =
+local_header_rewrite_clients =
+append_dot_mydomain = no
+biff = no
+message_size_limit = 40000000
+mailbox_size_limit = 0
+virtual_mailbox_limit = 0
+smtp_dns_support_level = disabled
+smtp_host_lookup = native
+transport_maps = inline:{{ {transports} }}
+virtual_mailbox_domains = {mailboxes}
+virtual_mailbox_base = {top}/mail
+virtual_mailbox_maps = static:all/
+virtual_uid_maps = static:{uid}
+virtual_gid_maps = static:{gid}
+virtual_minimum_uid = 1
+queue_run_delay = 1s
+minimal_backoff_time = 1s
+maximal_backoff_time = 2s
+"""
+
+_TLS: Final = """
+smtpd_tls_cert_file = {chain}
+smtpd_tls_key_file = {key}
+smtpd_tls_security_level = encrypt
+smtp_tls_security_level = encrypt
+smtpd_tls_loglevel = 1
+smtp_tls_loglevel = 1
+"""
+
+_SERVICES: Final = """
+127.0.0.1:{port} inet n - n - - smtpd
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+showq unix n - n - - showq
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
+def why_not() -> str:
+    """Why no Postfix can run here; "" where one can."""
+    if shutil.which("postfix", path=f"{os.environ.get('PATH', '')}:{SBIN}") is None:
+        return "there is no Postfix here (scripts/peers gets one)"
+    if os.geteuid() != 0:
+        return "Postfix needs root to start"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Postfix:
+    """A running one; it takes mail for anybody from this machine, on 127.0.0.1:`port`."""
+
+    port: int
+    top: Path
+
+    def mails(self, recipient: str) -> list[bytes]:
+        """What came for this address at MAILBOXES, as it was handed over: without the header fields that
+        Postfix put on top, and with CRLF, which it keeps as LF.
+        """
+        files = sorted((self.top / "mail/all/new").glob("*"))
+        found = [_ADDED.fullmatch(file.read_bytes()) for file in files]
+        to = recipient.encode()
+        return [with_crlf(one["mail"]) for one in found if one is not None and one["to"] == to]
+
+    def log(self) -> str:
+        return (self.top / "log/maillog").read_text()
+
+    def waiting(self) -> int:
+        """Mails in its queue."""
+        folders = ("maildrop", "incoming", "active", "deferred", "hold")
+        return sum(1 for one in folders for file in (self.top / "queue" / one).rglob("*") if file.is_file())
+
+
+@asynccontextmanager
+async def a_postfix(
+    transports: Mapping[str, int], certificate: Certificate | None = None
+) -> AsyncIterator[Postfix]:
+    """Start one that carries mail for each domain in `transports` to that port of 127.0.0.1. With a
+    certificate nothing goes in or out of it without STARTTLS.
+    """
+    # Its daemons are the user postfix, who can't look into the folders that pytest makes.
+    top = Path(tempfile.mkdtemp(prefix="postfix-", dir="/tmp"))
+    try:
+        port = _free_port()
+        _write(top, port, transports, certificate)
+        try:
+            await _postfix(top, "start")
+            with trio.fail_after(START_S):
+                await _answering(top, port)
+            yield Postfix(port, top)
+        finally:
+            with trio.CancelScope(shield=True):
+                await _end(top)
+    finally:
+        shutil.rmtree(top, ignore_errors=True)
+
+
+def _write(top: Path, port: int, transports: Mapping[str, int], certificate: Certificate | None) -> None:
+    user = pwd.getpwnam("postfix")
+    top.chmod(0o711)
+    for name in ("etc", "queue", "data", "log", "mail"):
+        (top / name).mkdir()
+    for name in ("data", "mail"):
+        os.chown(top / name, user.pw_uid, user.pw_gid)
+    routes = ["{ nowhere.invalid = error:nobody lives there }"]  # a table must not be empty
+    routes += [f"{{ {domain} = smtp:[127.0.0.1]:{to} }}" for domain, to in transports.items()]
+    main = _MAIN.format(
+        top=top, transports=", ".join(routes), mailboxes=MAILBOXES, uid=user.pw_uid, gid=user.pw_gid
+    )
+    if certificate is not None:
+        main += _TLS.format(chain=certificate.chain, key=certificate.key)
+    (top / "etc/main.cf").write_text(main)
+    (top / "etc/master.cf").write_text(_SERVICES.format(port=port))
+
+
+async def _answering(top: Path, port: int) -> None:
+    while True:
+        with suppress(OSError):
+            stream = await trio.open_tcp_stream("127.0.0.1", port)
+            async with stream:
+                if (await stream.receive_some(512)).startswith(b"220"):
+                    return
+        await trio.sleep(0.05)
+
+
+async def _end(top: Path) -> None:
+    """Ask it to stop, wait until all its daemons have, and make sure."""
+    with trio.move_on_after(STOP_S):
+        await _postfix(top, "stop", check=False)
+        while _daemons(top):  # noqa: ASYNC110 - processes have no event for us
+            await trio.sleep(0.05)
+    for pid in _daemons(top):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _daemons(top: Path) -> list[int]:
+    """The processes that live in this Postfix's queue, as all its daemons do."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with suppress(OSError):
+            if link.readlink() == top / "queue":
+                found.append(int(link.parent.name))
+    return found
+
+
+async def _postfix(top: Path, verb: str, check: bool = True) -> None:
+    environ = {"PATH": f"{SBIN}:/sbin:/usr/bin:/bin", "LANG": "C"}
+    done = await trio.run_process(
+        ["postfix", "-c", str(top / "etc"), verb],
+        stdin=subprocess.DEVNULL,
+        capture_stdout=True,
+        capture_stderr=True,
+        check=False,
+        env=environ,
+    )
+    if check and done.returncode != 0:
+        log = top / "log/maillog"
+        words = done.stderr.decode(errors="replace") + (log.read_text() if log.exists() else "")
+        raise RuntimeError(f"postfix {verb} ended with {done.returncode}: {words}")
+
+
+def _free_port() -> int:
+    """Postfix can't be told to pick one itself."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
