@@ -11,11 +11,14 @@ from typing import Any, Final
 
 import trio
 
-from tests.kit import network_bench, node_bench, traffic_bench
+from tests.kit import mail_bench, network_bench, node_bench, traffic_bench
 from tests.kit.processes import Unmet
 
 LETTERS: Final = 1_000
 """Letters sent for a rate: five seconds' worth."""
+
+MAILS: Final = 2_000
+"""Ordinary mails taken in for a rate: a second's or two's worth."""
 
 MAILBOX: Final = 100_000
 """Letters in the large mailbox."""
@@ -59,6 +62,7 @@ GROUPS: Final[Mapping[str, Callable[[], Iterator[Figures]]]] = {
     "crypto": lambda: iter(node_bench.crypto()),
     "bare": bare,
     "letters": letters,
+    "smtp": lambda: iter(_at_home(lambda home: mail_bench.smtp_in(home, MAILS))),
     "mailbox": lambda: iter(_at_home(lambda home: node_bench.mailbox(home, MAILBOX))),
     "start": lambda: iter(_at_home(node_bench.start)),
     "delay": lambda: iter(_at_home(lambda home: traffic_bench.delay(home, DELAYED))),
