@@ -103,7 +103,7 @@ def _sender(port: int, count: int, directory: Path | None) -> None:
 
 
 class _Sink:
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         return "250 OK"
 
 
@@ -158,8 +158,8 @@ def _write_signed(directory: Path) -> None:
 
 
 async def smtp_in(directory: Path, count: int) -> list[Figures]:
-    """Letters a second into a bare sink, into a node, and into a node that verifies a signature (RSA, 2,048 bits)
-    of each and files it in the inbox, since their author is accepted.
+    """Letters a second into a bare sink, into a node, and into a node that verifies a signature (RSA, 2,048
+    bits) of each and files it in the inbox, since their author is accepted.
     """
     with bare_sink() as port:
         bare = await _rates(port, count)
