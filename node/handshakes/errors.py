@@ -21,11 +21,11 @@ def oneself() -> WhoError:
     return WhoError("oneself", "that is your own address", "name someone else: see mailio contact list")
 
 
-def no_mailio_address(text: str) -> HandshakeError:
+def no_request_by_mail(email: str) -> HandshakeError:
     return HandshakeError(
         "email-handshake",
-        f"{text} is an e-mail address, and handshakes with those come with the e-mail bridge",
-        "use a Mailio address or a contact link",
+        f"{email} is an e-mail address: ordinary mail needs nobody's leave",
+        f"just write to them: mailio send {email}",
     )
 
 

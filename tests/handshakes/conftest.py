@@ -22,6 +22,7 @@ from node.runtime.home import Home
 from node.runtime.worker import Worker, open_worker
 from node.storage import Batch
 from protocol import status as codes
+from protocol.addresses import Addresses
 from protocol.errors import RemoteProtocolError
 from protocol.folder import HANDSHAKE, INBOX
 from protocol.handshake import State
@@ -51,6 +52,7 @@ class House:
     outbox: Outbox
     handshakes: Handshakes
     post: Post
+    events: Events
 
     @property
     def address(self) -> str:
@@ -200,8 +202,11 @@ def build(party: Party, name: str, worker: Worker, post: Post, path: Path) -> Ho
     carriers: dict[str, House] = {}
     outbox = Outbox(party.store, clock, events, carriers, lambda *_: None)
     identity = Identity(Home(path / name), KEY, party.owner.secrets, party.owner.chain)
-    handshakes = Handshakes(party.store, party.consent, names, mailbox, outbox, identity, clock, events)
-    house = House(name, party, names, mailbox, outbox, handshakes, post)
+    own = Addresses.parse([f"{name}@home.example"])
+    handshakes = Handshakes(
+        party.store, party.consent, names, mailbox, outbox, identity, clock, events, own_emails=own
+    )
+    house = House(name, party, names, mailbox, outbox, handshakes, post, events)
     carriers["mailio"] = house
     return house
 

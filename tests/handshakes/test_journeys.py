@@ -176,7 +176,6 @@ async def test_who_can_be_meant(alice: House, bob: House) -> None:
 @pytest.mark.parametrize(
     ("text", "fault", "code"),
     [
-        ("someone@example.org", HandshakeError, "email-handshake"),
         ("nobody", NodeError, "unknown-recipient"),
         ("abcdef", NodeError, "unknown-recipient"),
         ("mailio:0x12", NodeError, "recipient"),
