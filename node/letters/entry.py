@@ -21,8 +21,8 @@ _HEX: Final = re.compile(rf"[0-9a-f]{{{MIN_PREFIX},{2 * ID_BYTES}}}")
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A letter in a list. `author` is the proven name (Mailio or e-mail address), "" where none is;
-    `created` is what its author says, `arrived` when we took it in; `via` is "smtp" where it came so.
-    Empty texts and ids stand for "none".
+    `created` is what its author says, `arrived` when we took it in; `via` is "smtp" where it came so;
+    `pieces` of a large message lie apart. Empty texts and ids stand for "none".
     """
 
     id: bytes
@@ -41,6 +41,7 @@ class Entry:
     thid: str = ""
     pthid: str = ""
     via: str = ""
+    pieces: int = 0
 
     def stored(self) -> dict[str, Any]:
         """The value in the store; id and folder are its key."""
@@ -59,6 +60,7 @@ class Entry:
             "thid": self.thid,
             "pthid": self.pthid,
             "via": self.via,
+            "pieces": self.pieces,
         }
         return {name: value for name, value in full.items() if value not in ("", b"", 0, False, [])}
 
@@ -83,6 +85,7 @@ class Entry:
             thid=get("thid", ""),
             pthid=get("pthid", ""),
             via=get("via", ""),
+            pieces=get("pieces", 0),
         )
 
 

@@ -7,12 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from itertools import islice
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from node.letters.limits import (
-    MAX_ADDRESSES,
     MAX_DATE_CHARS,
     MAX_MAILBOX,
     MAX_MESSAGE_ID,
@@ -95,20 +93,10 @@ class _Entry:
         return [Address(clean_line(decode_words(name), MAX_NAME), mailbox if honest else "")]
 
 
-def parse_addresses(text: str, *, most: int = MAX_ADDRESSES) -> list[Address]:
-    """An address list (RFC 5322 §3.4), groups flattened, comments nested to any depth.
-
-    Raises RemoteProtocolError for more than `most` entries.
-    """
-    found = [address for address, _ in islice(split_addresses(text), most + 1)]
-    if len(found) > most:
-        raise RemoteProtocolError(f"the message has more than {most} addresses")
-    return found
-
-
 def split_addresses(text: str, *, group_names: bool = False) -> Iterator[tuple[Address, str]]:
-    """The entries of an address list one by one, each with the piece of the text that it was read from.
-    Groups are flattened; with `group_names` a group's name is an entry too, one without a mailbox.
+    """The entries of an address list (RFC 5322 §3.4) one by one, each with the piece of the text that it
+    was read from. Comments nest to any depth. Groups are flattened; with `group_names` a group's name is
+    an entry too, one without a mailbox.
     """
     entry, depth, position, start = _Entry(), 0, 0, 0
     while match := (_COMMENT if depth else _TOKEN).match(text, position):

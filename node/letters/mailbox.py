@@ -13,6 +13,7 @@ from node.letters.errors import FolderError
 from node.letters.foldernames import NUMBERS
 from node.letters.folders import FolderBook
 from node.letters.habits import HabitBook
+from node.letters.messages import MessageBook
 from node.letters.parse import Summary, summarize
 from node.letters.reader import Reader
 from node.letters.seen import Seen, SeenBook
@@ -67,7 +68,8 @@ class Mailbox:
         self._seen = SeenBook(self._desk)
         self._habits = HabitBook(self._desk)
         self._waiting = WaitingBook(self._desk, self._folders, waiting_letters, waiting_bytes)
-        self._shelf = Shelf(self._desk, self._folders, self._waiting)
+        self._messages = MessageBook(self._desk)
+        self._shelf = Shelf(self._desk, self._messages, self._folders, self._waiting)
 
     # ---- taking in
 
@@ -174,19 +176,22 @@ class Mailbox:
 
     def raw(self, letter: bytes) -> bytes:
         """A letter's message, exactly as it came. Raises NoSuchLetter."""
-        raw: bytes = self._shelf.content(letter)["raw"]
-        return raw
+        return self._messages.get(letter).raw
+
+    async def load(self, letter: bytes) -> bytes:
+        """The same without holding up others, however large it is."""
+        return (await self._messages.load(letter)).raw
 
     async def read(self, letter: bytes) -> Json:
         """A letter as interface.md's `read` shows it; it is not marked as read by this. Raises
         NoSuchLetter, RemoteProtocolError, WorkerError.
         """
-        content = self._shelf.content(letter)
-        parts = await self._reader.parts(content["raw"])
-        attachments = attachments_json(parts.attachments, content.get("refs", ()))
+        message = await self._messages.load(letter)
+        parts = await self._reader.parts(message.raw)
+        attachments = attachments_json(parts.attachments, message.refs)
         body: Json = {"text": parts.text, "html": parts.html, "attachments": attachments}
-        if "smtp" in content:
-            body["smtp"] = transport_json(content["smtp"])
+        if message.smtp is not None:
+            body["smtp"] = transport_json(message.smtp)
         return self._json(self.get(letter)) | body
 
     def thread(self, thid: str) -> Sequence[Entry]:

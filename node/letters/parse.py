@@ -2,17 +2,19 @@
 (reader.py); it imports little. Everything raises RemoteProtocolError or returns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Final
 
 from node.letters import limits
-from node.letters.fields import Address, parse_addresses, parse_date, parse_message_ids
+from node.letters.fields import Address, parse_date, parse_message_ids, split_addresses
 from node.letters.structure import Part, read_structure
 from node.letters.text import clean_body, clean_filename, clean_line, decode_charset, decode_words
 from protocol.errors import RemoteProtocolError
 
 _BULK: Final = frozenset({"bulk", "list"})
+_NOBODY: Final = Address("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,9 @@ class Summary:
     """What the index keeps of a message, and what its acceptance is judged by.
 
     `from_mailboxes` has an entry for each author in any From field, "" for one that can't be told for
-    sure. Texts are safe to show. `plain_only`: one text/plain part and nothing else; `text_bytes` are
-    its bytes, transfer encoding undone, and 0 for any other message.
+    sure: also for an empty field, a group's name, and authors beyond the limit. Texts are safe to show.
+    `plain_only`: one text/plain part and nothing else; `text_bytes` are its bytes, transfer encoding
+    undone, and 0 for any other message.
     """
 
     from_mailboxes: tuple[str, ...]
@@ -64,11 +67,13 @@ def summarize(raw: bytes) -> Summary:
     if root.media_type.startswith("multipart/"):
         root = read_structure(raw)
     plain_only = root.media_type == "text/plain" and _is_body(root)
-    authors = _addresses(root, "from")
+    authors = _authors(root)
     return Summary(
         from_mailboxes=tuple(author.mailbox for author in authors),
-        from_text=", ".join(author.text for author in authors[: limits.MAX_SHOWN_RECIPIENTS]),
-        to=tuple(person.text for person in _recipients(root)[: limits.MAX_SHOWN_RECIPIENTS]),
+        from_text=", ".join(
+            author.text for author in authors[: limits.MAX_SHOWN_RECIPIENTS] if author != _NOBODY
+        ),
+        to=tuple(person.text for person in _recipients(root)),
         subject=clean_line(decode_words(root.field("subject")), limits.MAX_SUBJECT),
         date=parse_date(root.field("date")),
         message_id=next(iter(parse_message_ids(root.field("message-id"))), ""),
@@ -113,16 +118,21 @@ def _attachment(part: Part, n: int) -> Attachment:
     )
 
 
-def _addresses(root: Part, name: str) -> list[Address]:
-    """All of every field of that name: a second From is as much a claim as the first."""
-    return parse_addresses(",".join(root.texts.get(name, ())))
+def _authors(root: Part) -> list[Address]:
+    """All of every From: a second one is as much a claim as the first."""
+    found: list[Address] = []
+    for text in root.texts.get("from", ()):
+        room = limits.MAX_AUTHORS + 1 - len(found)
+        authors = [author for author, _ in islice(split_addresses(text, group_names=True), room)]
+        found += authors or [_NOBODY]
+    return found if len(found) <= limits.MAX_AUTHORS else [*found[: limits.MAX_AUTHORS], _NOBODY]
 
 
-def _recipients(root: Part) -> list[Address]:
-    found = _addresses(root, "to") + _addresses(root, "cc")
-    if len(found) > limits.MAX_ADDRESSES:
-        raise RemoteProtocolError(f"the message has more than {limits.MAX_ADDRESSES} addresses")
-    return found
+def _recipients(root: Part) -> Iterator[Address]:
+    """As many as are shown. The others stay in the message, and what they cost is not spent."""
+    texts = root.texts.get("to", []) + root.texts.get("cc", [])
+    found = chain.from_iterable(map(split_addresses, texts))
+    return (address for address, _ in islice(found, limits.MAX_SHOWN_RECIPIENTS))
 
 
 def summarize_all(raws: Sequence[bytes]) -> list[Summary | RemoteProtocolError]:

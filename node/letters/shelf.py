@@ -8,10 +8,11 @@ from node.letters.desk import Desk
 from node.letters.entry import Entry, new_id, parse_id
 from node.letters.errors import NoSuchLetter
 from node.letters.folders import FolderBook
+from node.letters.messages import MessageBook, gone
 from node.letters.transport import Transport
 from node.letters.waiting import ROOM, WaitingBook
 from node.storage import Batch
-from node.storage.schema import ENTRY, LETTER, PLACE, THREAD
+from node.storage.schema import ENTRY, PLACE, THREAD
 from protocol.stream import ContentRef
 
 MAX_THREAD_SHOWN: Final = 500
@@ -21,8 +22,9 @@ MAX_THREAD_SHOWN: Final = 500
 class Shelf:
     """Files letters, moves and erases them. What is put into a batch is seen by reads through it."""
 
-    def __init__(self, desk: Desk, folders: FolderBook, waiting: WaitingBook) -> None:
+    def __init__(self, desk: Desk, messages: MessageBook, folders: FolderBook, waiting: WaitingBook) -> None:
         self._desk = desk
+        self._messages = messages
         self._folders = folders
         self._waiting = waiting
 
@@ -36,7 +38,7 @@ class Shelf:
         """What the index knows of a letter. Raises NoSuchLetter."""
         entry = self.find(letter, batch)
         if entry is None:
-            raise _gone()
+            raise gone()
         return entry
 
     def find_id(self, text: str) -> bytes:
@@ -44,22 +46,12 @@ class Shelf:
         first, last = parse_id(text)
         rows = self._desk.store.scan(PLACE, start=(first,), before=(last + b"\x00",), limit=2)
         if not rows:
-            raise _gone()
+            raise gone()
         if len(rows) > 1:
             raise NoSuchLetter("letter-ambiguous", "several letters' ids begin so", "give more of its digits")
         found = rows[0][0][0]
         assert isinstance(found, bytes)
         return found
-
-    def content(self, letter: bytes) -> dict[str, Any]:
-        """`raw`, the message as it came, and where there are any `refs` and `smtp`, how it came. Raises
-        NoSuchLetter.
-        """
-        value = self._desk.store.get(LETTER, (letter,))
-        if value is None:
-            raise _gone()
-        assert isinstance(value, dict)
-        return value
 
     def page(
         self, folder: int, limit: int, before: bytes | None = None, *, newest: bool = True
@@ -95,12 +87,7 @@ class Shelf:
         transport: Transport | None = None,
     ) -> bytes:
         """A new letter; its id."""
-        content: dict[str, Any] = {"raw": raw}
-        if refs:
-            content["refs"] = [ref.to_value() for ref in refs]
-        if transport is not None:
-            content["smtp"] = transport.stored()
-        batch.put(LETTER, (entry.id,), content)
+        entry = replace(entry, pieces=self._messages.put(batch, entry.id, raw, refs, transport))
         if entry.thid:
             batch.put(THREAD, (self._desk.thread(entry.thid), entry.id), {})
         self._put(batch, entry)
@@ -121,7 +108,7 @@ class Shelf:
         """Nothing of it stays but that it was taken."""
         self._take_out(batch, entry)
         self._desk.delete(batch, PLACE, (entry.id,))
-        batch.delete(LETTER, (entry.id,))
+        self._messages.delete(batch, entry.id, entry.pieces)
         if entry.thid:
             batch.delete(THREAD, (self._desk.thread(entry.thid), entry.id))
 
@@ -147,7 +134,3 @@ def _load(key: tuple[int | bytes, ...], value: Any) -> Entry:
     assert isinstance(number, int)
     assert isinstance(letter, bytes)
     return Entry.load(number, letter, value)
-
-
-def _gone() -> NoSuchLetter:
-    return NoSuchLetter("no-letter", "there is no such letter", "see: mailio list")

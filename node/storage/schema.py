@@ -71,6 +71,7 @@ CONSENT_DUE: Final = Space(
 )
 REQUEST: Final = Space("request", 36, ("int", "bytes"), "(when it ends, key in ours) → nothing: who asks")
 LETTER: Final = Space("letter", 40, ("bytes",), "(letter's id) → its message as it came, and its references")
+BODY: Final = Space("body", 39, ("bytes", "int"), "(letter's id, number) → a piece of a large message")
 ENTRY: Final = Space("entry", 41, ("int", "bytes"), "(folder, letter's id) → what a list shows of it")
 FOLDER: Final = Space("folder", 42, ("int",), "(folder) → its name if it is the owner's, and its counters")
 SEEN: Final = Space(
@@ -112,6 +113,7 @@ SPACES: Final[tuple[Space, ...]] = (
     CONSENT_DUE,
     REQUEST,
     LETTER,
+    BODY,
     ENTRY,
     FOLDER,
     SEEN,
