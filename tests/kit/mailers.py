@@ -79,7 +79,7 @@ def why_no_nodemailer() -> str:
 
 
 async def swaks(server: Server, sender: str, recipients: Sequence[str], raw: bytes) -> Outcome:
-    """Send these bytes by swaks, which doubles leading dots. No `%NAME%` in them: swaks puts its own there."""
+    """Send these bytes by swaks, which doubles leading dots. No `%NAME%` in them: swaks fills them in."""
     command = ["swaks", "--server", "127.0.0.1", "--port", str(server.port), "--from", sender]
     command += ["--to", ",".join(recipients), "--ehlo", "swaks.example", "--timeout", "30s"]
     if server.authority is not None:
