@@ -32,11 +32,44 @@ def no_recipient() -> OutboxError:
     return OutboxError("no-recipient", "the letter has no recipient", "name at least one: mailio send WHO")
 
 
-def not_yet(what: str) -> OutboxError:
-    text = f"{what} is an ordinary e-mail address, and the bridge to e-mail is not built yet"
-    return OutboxError("no-bridge", text, "write to a Mailio address, a contact or a contact link")
+def too_many_recipients(number: int, limit: int) -> OutboxError:
+    text = f"the letter has {number} recipients; at most {limit} can be named"
+    return OutboxError("too-many-recipients", text, "send several letters")
 
 
-def too_large(size: int, limit: int) -> OutboxError:
-    text = f"the letter has {size:,} bytes; at most {limit:,} can be sent"
+def no_smarthost(email: str) -> OutboxError:
+    text = f"{email} is an ordinary e-mail address, and no mail server is set that takes letters there"
+    return OutboxError("no-smarthost", text, "mailio config set smtp.smarthost smtp://USER@HOST:587")
+
+
+def no_address(email: str) -> OutboxError:
+    text = f"{email} is an ordinary e-mail address, and yours to write from is not set"
+    return OutboxError("no-address", text, "mailio config set mail.addresses you@example.org")
+
+
+def no_main_address() -> OutboxError:
+    text = "none of your e-mail addresses is the one you write from: only whole domains are set"
+    return OutboxError(
+        "no-address", text, "name it first: mailio config set mail.addresses you@example.org,…"
+    )
+
+
+def not_yours(address: str) -> OutboxError:
+    text = f"{address} is none of your addresses"
+    return OutboxError("not-your-address", text, "name it: mailio config set mail.addresses …")
+
+
+def needs_email_address(email: str) -> OutboxError:
+    text = f"a letter to {email} can't come from an address at mailio.alt"
+    return OutboxError("not-your-address", text, "choose your e-mail address as the sender")
+
+
+def changed_meanwhile() -> OutboxError:
+    text = "the address book changed while the letter was made ready"
+    return OutboxError("recipient-changed", text, "send it again")
+
+
+def too_large(size: int, limit: int, who: str, *, sealed: bool) -> OutboxError:
+    how = "sealed" if sealed else "by ordinary mail"
+    text = f"the letter to {who} has {size:,} bytes; at most {limit:,} can go {how}"
     return OutboxError("letter-too-large", text, "shorten it")

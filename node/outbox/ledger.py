@@ -8,11 +8,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from node.outbox.letter import ROUTES, Delivery, Letter, Outgoing, Recipient
 from node.storage import Batch, Store
 from node.storage import schema as spaces
+
+HANDED_IN: Final = "handed in"
+"""Stands where letters by their letterId have a recipient; no address looks so."""
 
 
 class Ledger:
@@ -35,6 +38,8 @@ class Ledger:
             pthid=outgoing.pthid,
             records=outgoing.records,
             deliveries=tuple(Delivery(recipient, "queued", since=now) for recipient in outgoing.to),
+            sender=outgoing.sender,
+            digest=outgoing.digest,
         )
         for route, body in outgoing.bodies.items():
             batch.put(spaces.OUTBOX_BODY, (letter.id, ROUTES[route]), {"raw": body})
@@ -45,6 +50,8 @@ class Ledger:
                     self._receipt_key(letter.letter_id, recipient.address),
                     {"id": letter.id},
                 )
+        if letter.digest:
+            batch.put(spaces.BY_LETTER, self._receipt_key(letter.digest, HANDED_IN), {"id": letter.id})
         self.put(batch, letter)
         return letter
 
@@ -67,6 +74,9 @@ class Ledger:
                 batch.delete(
                     spaces.BY_LETTER, self._receipt_key(letter.letter_id, delivery.recipient.address)
                 )
+        last = self.by_digest(letter.digest)
+        if last is not None and last.id == letter.id:
+            batch.delete(spaces.BY_LETTER, self._receipt_key(letter.digest, HANDED_IN))
 
     def get(self, letter_id: bytes) -> Letter | None:
         for space in (spaces.OUTBOX, spaces.OUTBOX_ENDED):
@@ -88,7 +98,14 @@ class Ledger:
 
     def by_receipt(self, letter_id: bytes, author: str) -> Letter | None:
         """The letter that a receipt from this owner is about."""
-        row: Any = self._store.get(spaces.BY_LETTER, self._receipt_key(letter_id, author))
+        return self._by(letter_id, author)
+
+    def by_digest(self, digest: bytes) -> Letter | None:
+        """The letter that was last handed in with this digest (32 bytes)."""
+        return self._by(digest, HANDED_IN) if digest else None
+
+    def _by(self, what: bytes, who: str) -> Letter | None:
+        row: Any = self._store.get(spaces.BY_LETTER, self._receipt_key(what, who))
         return self.get(row["id"]) if row is not None else None
 
     def body(self, letter: Letter, route: str) -> bytes | None:
@@ -122,6 +139,8 @@ def _row_of(letter: Letter) -> dict[str, Any]:
         "thid": letter.thid,
         "pthid": letter.pthid,
         "records": list(letter.records),
+        "sender": letter.sender,
+        "digest": letter.digest,
         "to": [
             {
                 "to": d.recipient.to,
@@ -149,6 +168,8 @@ def _letter_of(letter_id: bytes, row: Mapping[str, Any]) -> Letter:
         created=row["created"],
         thid=row["thid"],
         pthid=row["pthid"],
+        sender=row.get("sender", ""),  # rows from before ordinary mail have neither
+        digest=row.get("digest", b""),
         records=tuple(row["records"]),
         deliveries=tuple(
             Delivery(

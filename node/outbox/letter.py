@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from node.storage import Batch
 from protocol.status import Status
@@ -21,7 +21,10 @@ WAITING: frozenset[State] = frozenset({"queued", "held"})
 FAILED: frozenset[State] = frozenset({"refused", "failed", "not-collected"})
 """Final states in which the letter did not arrive, and not because its author said so."""
 
-ROUTES = {"mailio": 0, "smtp": 1}
+MAILIO: Final = "mailio"
+SMTP: Final = "smtp"
+
+ROUTES = {MAILIO: 0, SMTP: 1}
 """The number that stands for a route in a store key."""
 
 
@@ -55,7 +58,8 @@ class Delivery:
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A letter as its author gives it to the outbox. `bodies` has one rendering for each route in
-    `to`; a letter that only carries `records` has none.
+    `to`; a letter that only carries `records` has none. `sender` is the envelope's on the route smtp
+    ("" is the null path); by `digest` a letter that is handed in a second time is known.
     """
 
     kind: Kind
@@ -66,6 +70,8 @@ class Outgoing:
     thid: str = ""
     pthid: str = ""
     records: tuple[bytes, ...] = ()
+    sender: str = ""
+    digest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,8 @@ class Letter:
     pthid: str
     records: tuple[bytes, ...]
     deliveries: tuple[Delivery, ...]
+    sender: str = ""
+    digest: bytes = b""
 
     def delivery(self, recipient: Recipient) -> Delivery:
         return next(d for d in self.deliveries if d.recipient == recipient)

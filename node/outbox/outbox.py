@@ -122,6 +122,10 @@ class Outbox:
     def _lane_of(self, recipient: Recipient) -> str:
         return f"{recipient.route}:{self._carriers[recipient.route].lane(recipient)}"
 
+    def handed_in(self, digest: bytes) -> Letter | None:
+        """The letter that was last submitted with this digest, while its row is kept."""
+        return self._ledger.by_digest(digest)
+
     # ---- one attempt
 
     async def _attempt(self, name: str, lane: Lane, letter_id: bytes) -> None:

@@ -1,29 +1,55 @@
-"""From what a person wrote to a letter in the queue: resolve, compose, file the copy, queue, in one batch.
+"""From what a person wrote to a letter in the queue: resolve, render for each route, file the copy, queue, in
+one batch.
 
 How it travels, and when, is for the rest of this room and its carriers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final, Protocol
 
 from node.consent import Consent
-from node.letters import Draft, Mailbox, new_message_id, render_draft
-from node.names import Names, Target
-from node.outbox.errors import no_recipient, not_yet, too_large
-from node.outbox.letter import Letter, Outgoing, Recipient
+from node.letters import Adopted, Draft, Faces, Mailbox, Summary, new_message_id, render_draft
+from node.names import Names
+from node.outbox import errors
+from node.outbox.addressees import Addressees, named
+from node.outbox.letter import FAILED, MAILIO, SMTP, Letter, Outgoing, Recipient
 from node.outbox.outbox import Outbox
 from node.runtime.clock import Clock
 from node.storage import Batch, Store
+from protocol.addresses import Addresses
+from protocol.email import normal_email
 from protocol.keys import mailbox_of
 from protocol.letter import MAX_SIGNED
 
-ROOM_BESIDE = 16_384
+ROOM_BESIDE: Final = 16_384
 """Bytes of an inner that are not the message: the author's IdentityRecord and what rides along."""
 
-MAX_MESSAGE = MAX_SIGNED - ROOM_BESIDE
-"""Bytes of a whole message until attachments travel beside it."""
+MAX_MESSAGE: Final = MAX_SIGNED - ROOM_BESIDE
+"""Bytes of a whole sealed message until attachments travel beside it."""
+
+MAX_RECIPIENTS: Final = 500
+"""Recipients of one letter, on all routes: each has a delivery of its own, and a new e-mail address costs
+0.15 s.
+"""
+
+AGAIN_MS: Final = 86_400_000
+"""A day: how long a mail program whose connection broke may hand in the same letter again."""
+
+
+class WayBack(Protocol):
+    """Lets those answer to whom the owner writes by ordinary mail (protocol.md §5; node.handshakes)."""
+
+    async def hashes(self, emails: Iterable[str]) -> Mapping[str, str]:
+        """What `wrote_to` needs to know of these e-mail addresses; takes its time."""
+        ...
+
+    def wrote_to(self, batch: Batch, hashes: Mapping[str, str], now: int) -> Iterable[Callable[[], None]]:
+        """Add to the batch what follows; returns what to do once it is on disk."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +63,22 @@ class Message:
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A letter that only has to be written down. `copy` is what the owner keeps, `summary` says so much
+    of it.
+    """
+
+    outgoing: Outgoing
+    people: Addressees
+    copy: bytes
+    summary: Summary
+
+
 class Submission:
-    """Takes letters from the owner. `own` gives the owner's address."""
+    """Takes letters from the owner. `own` gives the owner's Mailio address, `addresses` are the e-mail
+    addresses, `can_mail` says whether a smarthost is set; `way_back` is None where no mail can go.
+    """
 
     def __init__(
         self,
@@ -49,6 +89,11 @@ class Submission:
         own: Callable[[], str],
         clock: Clock,
         consent: Consent,
+        *,
+        addresses: Addresses = Addresses(),
+        way_back: WayBack | None = None,
+        can_mail: Callable[[], bool] = lambda: False,
+        mail_size: int = MAX_MESSAGE,
     ) -> None:
         self._store = store
         self._consent = consent
@@ -57,71 +102,166 @@ class Submission:
         self._outbox = outbox
         self._own = own
         self._clock = clock
+        self._addresses = addresses
+        self._way_back = way_back
+        self._can_mail = can_mail
+        self._mail_size = mail_size
+
+    # ---- from a person
 
     async def send(self, message: Message) -> Letter:
         """Queue a letter; when this returns it is on disk. Raises NodeError for what can't be sent."""
         to, cc, bcc = (self._resolve(who) for who in (message.to, message.cc, message.bcc))
-        recipients = _once(zip((*message.to, *message.cc, *message.bcc), (*to, *cc, *bcc), strict=True))
-        if not recipients:
-            raise no_recipient()
-        now = self._clock.now()
-        draft = Draft(
-            from_name="",
-            from_mailbox=mailbox_of(self._own()),
-            to=_mailboxes(to),
-            cc=_mailboxes(cc),
-            subject=message.subject,
-            text=message.text,
-        )
-        raw = render_draft(draft, now, new_message_id())
-        if len(raw) > MAX_MESSAGE:
-            raise too_large(len(raw), MAX_MESSAGE)
-        summary = await self._mailbox.summary(raw)
-        batch = Batch()
-        for target in (*to, *cc, *bcc):
-            if target.link is not None:
-                self._names.learn_link(batch, target.link)
-                if target.link.invitation is not None:
-                    self._consent.learn_invitation(batch, target.address, target.link.invitation)
-        outgoing = Outgoing(
-            kind="letter", subject=message.subject, created=now, to=recipients, bodies={"mailio": raw}
-        )
-        letter = self._outbox.submit(batch, outgoing)
-        self._mailbox.file_sent(batch, raw, summary, now, letter.letter_id.hex())
-        await self._store.write(batch)
-        self._outbox.started(letter)
-        for target in (*to, *cc, *bcc):
-            if target.link is not None:
-                self._outbox.wake(target.address)  # it may say where they are now
-        return letter
+        people, now = to + cc + bcc, self._clock.now()
+        recipients = self._some(people)
+        main = self._main() if people.emails else ""
+        message_id = new_message_id(_domain(main)) if main else new_message_id()
+        subject, text, bodies = message.subject, message.text, {}
+        if any(one.route == MAILIO for one in recipients):
+            own, names = mailbox_of(self._own()), (to.in_sealed(), cc.in_sealed())
+            bodies[MAILIO] = render_draft(Draft("", own, *names, subject, text), now, message_id)
+        if main:
+            names = to.in_mail(self._names), cc.in_mail(self._names)
+            bodies[SMTP] = render_draft(Draft("", main, *names, subject, text), now, message_id)
+        outgoing = Outgoing("letter", subject, now, recipients, bodies, sender=main)
+        self._check_sizes(outgoing)
+        copy = bodies.get(SMTP) or bodies[MAILIO]
+        return await self._queue(_Ready(outgoing, people, copy, await self._mailbox.summary(copy)))
 
     def check(self, who: Sequence[str]) -> None:
         """Raises what `send` would for these recipients, while the letter is not yet written."""
         self._resolve(who)
 
-    def _resolve(self, who: Sequence[str]) -> list[Target]:
-        targets = [self._names.resolve(text) for text in who]
-        for target in targets:
-            if target.kind == "email":
-                raise not_yet(target.address)
-        return targets
+    # ---- from a mail program
+
+    async def submit(self, raw: bytes, sender: str, recipients: Sequence[str], user: str) -> Letter:
+        """Queue a letter that a mail program handed in; on disk when this returns. It goes to these
+        recipients, whatever its header says. `sender` is the envelope's, `user` who logged in; the same
+        letter within a day is queued once. Raises NodeError, RemoteProtocolError for what can't be sent.
+        """
+        people, now = self._resolve(recipients), self._clock.now()
+        self.check_sender(sender)
+        to = self._some(people)
+        main = normal_email(sender) if sender in self._addresses else self._addresses.main or ""
+        message_id = new_message_id(_domain(main)) if people.emails and main else new_message_id()
+        faces = Faces(mailbox_of(self._own()), people.known(self._names))
+        adopted = await self._mailbox.adopt(raw, faces, now, message_id)
+        author = self._author(adopted.summary, people)
+        bodies = _bodies(adopted, {one.route for one in to})
+        outgoing = Outgoing(
+            "letter",
+            adopted.summary.subject,
+            now,
+            to,
+            bodies,
+            sender=_envelope_sender(sender, author),
+            # Without a Message-ID of its own it may as well be another letter with the same words.
+            digest=b"" if adopted.summary.message_id == message_id else _digest(raw, sender, to),
+        )
+        self._check_sizes(outgoing)
+        copy = adopted.smtp or adopted.mailio
+        return await self._queue(_Ready(outgoing, people, copy, adopted.summary))
+
+    def check_sender(self, sender: str) -> None:
+        """Raises NodeError unless the owner may write from this envelope address ("" is the null path)."""
+        if sender and sender.lower() != mailbox_of(self._own()) and sender not in self._addresses:
+            raise errors.not_yours(sender)
+
+    # ---- both
+
+    def _resolve(self, who: Sequence[str]) -> Addressees:
+        people = Addressees.resolve(self._names, who)
+        for email in people.emails[:1]:
+            if not self._can_mail() or self._way_back is None:
+                raise errors.no_smarthost(email)
+            if not self._addresses:
+                raise errors.no_address(email)
+        return people
+
+    def _some(self, people: Addressees) -> tuple[Recipient, ...]:
+        recipients = people.recipients
+        if not recipients:
+            raise errors.no_recipient()
+        if len(recipients) > MAX_RECIPIENTS:
+            raise errors.too_many_recipients(len(recipients), MAX_RECIPIENTS)
+        return recipients
+
+    def _main(self) -> str:
+        if self._addresses.main is None:
+            raise errors.no_main_address()
+        return self._addresses.main
+
+    def _author(self, summary: Summary, people: Addressees) -> str:
+        """The From of a letter handed in, if it is the owner's to write from."""
+        author = summary.from_mailboxes[0] if len(summary.from_mailboxes) == 1 else "who is named in From"
+        if author.lower() == mailbox_of(self._own()):
+            if people.emails:
+                raise errors.needs_email_address(people.emails[0])
+        elif author not in self._addresses:
+            raise errors.not_yours(author)
+        return author
+
+    def _check_sizes(self, outgoing: Outgoing) -> None:
+        for route, limit in ((MAILIO, MAX_MESSAGE), (SMTP, self._mail_size)):
+            if (size := len(outgoing.bodies.get(route, b""))) > limit:
+                who = named(one for one in outgoing.to if one.route == route)
+                raise errors.too_large(size, limit, who, sealed=route == MAILIO)
+
+    async def _queue(self, ready: _Ready) -> Letter:
+        """Write the letter down. From the look at what was handed in before to the write nothing waits."""
+        outgoing, people = ready.outgoing, ready.people
+        hashes = await self._way_back.hashes(people.emails) if self._way_back and people.emails else {}
+        if (before := self._handed_in(outgoing)) is not None:
+            await self._store.barrier()  # what it promises is on disk
+            return before
+        if people.targets != self._resolve(people.texts).targets:
+            raise errors.changed_meanwhile()  # no downgrade: who has a Mailio address now gets no open mail
+        batch, now = Batch(), outgoing.created
+        for target in people.targets:
+            if target.link is not None:
+                self._names.learn_link(batch, target.link)
+                if target.link.invitation is not None:
+                    self._consent.learn_invitation(batch, target.address, target.link.invitation)
+        effects = self._way_back.wrote_to(batch, hashes, now) if self._way_back and people.emails else ()
+        letter = self._outbox.submit(batch, outgoing)
+        self._mailbox.file_sent(batch, ready.copy, ready.summary, now, letter.letter_id.hex())
+        await self._store.write(batch)
+        self._outbox.started(letter)
+        for effect in effects:
+            effect()
+        for target in people.targets:
+            if target.link is not None:
+                self._outbox.wake(target.address)  # it may say where they are now
+        return letter
+
+    def _handed_in(self, outgoing: Outgoing) -> Letter | None:
+        """The very same letter, if it was handed in lately and not all of it came to nothing."""
+        before = self._outbox.handed_in(outgoing.digest) if outgoing.digest else None
+        if before is None or abs(outgoing.created - before.created) > AGAIN_MS:
+            return None
+        lost = FAILED | {"cancelled"}
+        return None if all(one.state in lost for one in before.deliveries) else before
 
 
-def _once(targets: Iterable[tuple[str, Target]]) -> tuple[Recipient, ...]:
-    """One recipient for each address, named as it was typed first."""
-    found: dict[str, Recipient] = {}
-    for text, target in targets:
-        found.setdefault(target.address, Recipient(_shown(text, target), "mailio", target.address))
-    return tuple(found.values())
+def _bodies(adopted: Adopted, routes: Iterable[str]) -> dict[str, bytes]:
+    return {route: adopted.mailio if route == MAILIO else adopted.smtp for route in routes}
 
 
-def _shown(text: str, target: Target) -> str:
-    """What the outbox calls a recipient: as typed, but a link by the address in it, since a link may
-    hold an invitation's secret.
-    """
-    return target.address if target.link is not None else text
+def _envelope_sender(sender: str, author: str) -> str:
+    """Where failures of the smtp route come back to: as the mail program says, but never to `@mailio.alt`."""
+    if not sender:
+        return ""
+    return normal_email(author if sender.lower().endswith("@mailio.alt") else sender)
 
 
-def _mailboxes(targets: Iterable[Target]) -> tuple[tuple[str, str], ...]:
-    """As the letter shows them: what the owner calls people in the address book is nobody's business."""
-    return tuple(("", mailbox_of(target.address)) for target in targets)
+def _digest(raw: bytes, sender: str, to: Iterable[Recipient]) -> bytes:
+    """By which a letter is known that is handed in again: its bytes and its envelope."""
+    digest = hashlib.blake2b(digest_size=32)
+    for part in (sender, *sorted(one.address for one in to)):
+        digest.update(part.encode() + b"\n")
+    digest.update(raw)
+    return digest.digest()
+
+
+def _domain(email: str) -> str:
+    return email.rpartition("@")[2]

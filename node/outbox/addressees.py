@@ -1,0 +1,86 @@
+"""Whom a letter goes to: each recipient's route, and how each route's copy may show the others.
+
+The address book says who is who (names); nothing is composed or queued here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from node.names import Names, Target
+from node.outbox.letter import MAILIO, SMTP, Recipient
+from protocol.keys import mailbox_of
+
+Shown = tuple[tuple[str, str], ...]
+"""(name, mailbox) as a Draft has them. What the owner calls people is nobody's business: no names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Addressees:
+    """Those of one letter, as typed and as the address book has them."""
+
+    texts: tuple[str, ...]
+    targets: tuple[Target, ...]
+
+    @classmethod
+    def resolve(cls, names: Names, texts: Sequence[str]) -> Addressees:
+        """Raises NodeError for who can't be told."""
+        return cls(tuple(texts), tuple(names.resolve(text) for text in texts))
+
+    def __add__(self, other: Addressees) -> Addressees:
+        return Addressees(self.texts + other.texts, self.targets + other.targets)
+
+    @property
+    def recipients(self) -> tuple[Recipient, ...]:
+        """One for each address, named as it was typed first."""
+        found: dict[str, Recipient] = {}
+        for text, target in zip(self.texts, self.targets, strict=True):
+            route = MAILIO if target.kind == "mailio" else SMTP
+            found.setdefault(target.address, Recipient(_shown(text, target), route, target.address))
+        return tuple(found.values())
+
+    @property
+    def emails(self) -> tuple[str, ...]:
+        """Those that are reached by ordinary mail, each once."""
+        return tuple(one.address for one in self.recipients if one.route == SMTP)
+
+    def in_sealed(self) -> Shown:
+        """As the sealed copy shows them: everyone."""
+        return tuple(
+            ("", mailbox_of(one.address) if one.kind == "mailio" else one.address) for one in self.targets
+        )
+
+    def in_mail(self, names: Names) -> Shown:
+        """As the ordinary copy shows them: a Mailio owner by e-mail address if the address book has one, else
+        not at all (protocol.md §6).
+        """
+        emails = (
+            one.address if one.kind == "email" else email_of(names, one.address) for one in self.targets
+        )
+        return tuple(("", email) for email in emails if email)
+
+    def known(self, names: Names) -> dict[str, str]:
+        """`@mailio.alt` mailbox of each Mailio owner → e-mail address that may stand in its place, or ""."""
+        owners = [one.address for one in self.targets if one.kind == "mailio"]
+        return {mailbox_of(address): email_of(names, address) for address in owners}
+
+
+def email_of(names: Names, address: str) -> str:
+    """The first e-mail address of the contact with this Mailio address, "" for none."""
+    name = names.name_of(address)
+    return next(iter(names.contact(name).emails), "") if name is not None else ""
+
+
+def named(recipients: Iterable[Recipient], most: int = 3) -> str:
+    """Some of them in words, for an error."""
+    found = [one.to for one in recipients]
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + more
+
+
+def _shown(text: str, target: Target) -> str:
+    """What the outbox calls a recipient: as typed, but a link by the address in it, since a link may
+    hold an invitation's secret.
+    """
+    return target.address if target.link is not None else text
