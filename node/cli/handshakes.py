@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from node.cli.bridge import is_email
 from node.cli.output import note, table, when, write_json, write_line
 from node.cli.send import DEFAULT_WAIT, MAX_WAIT_MS, NoWait, Wait, finish
 from node.cli.session import Session, command, group
@@ -18,7 +19,8 @@ from node.runtime.errors import UsageError
 Who = Annotated[
     str,
     typer.Argument(
-        metavar="WHO", help="A contact's name, address, DID, contact link, or an id from the list."
+        metavar="WHO",
+        help="A contact's name, Mailio or e-mail address, DID, contact link, or an id from the list.",
     ),
 ]
 Link = Annotated[
@@ -79,18 +81,43 @@ def accept(
     if until is not None:
         body["until"] = int(time.time() * 1000) + duration_ms(until)
     found = session.post("/api/v1/handshake/accept", **body)
-    write_json(found) if session.json else note(_accepted(found, who))
+    if session.json:
+        write_json(found)
+        return
+    for line in _accepted(found, who):
+        note(line)
 
 
-def _accepted(found: dict[str, Any], who: str) -> str:
+def _accepted(found: dict[str, Any], who: str) -> list[str]:
+    waited = {0: "", 1: " (1 letter that waited moved there)"}.get(
+        found["moved"], f" ({found['moved']} letters that waited moved there)"
+    )
+    if is_email(found["address"]):
+        return [
+            f"{_who(found)} is accepted; mail that proves to be theirs comes to your inbox{waited}",
+            "nothing is sent to them; mail in their name without proof waits for you: mailio list handshake",
+        ]
     name = found["who"] if found["who"] != found["address"] else who
-    return f"{name} is accepted and is told so; their letters come to your inbox"
+    return [f"{name} is accepted and is told so; their letters come to your inbox{waited}"]
+
+
+def _who(one: dict[str, Any]) -> str:
+    """Whom a row is about. An e-mail address stands beside the contact's name, who may have a Mailio address
+    that is judged for itself.
+    """
+    who, address = str(one["who"]), str(one["address"])
+    return f"{who} <{address}>" if is_email(address) and who != address else who
 
 
 def revoke(session: Session, who: Who) -> None:
     """Refuse someone from now on, before a byte of a letter is taken."""
     found = session.post("/api/v1/handshake/revoke", who=who)
-    write_json(found) if session.json else note(f"{who} is revoked: nothing of theirs is taken from now on")
+    if session.json:
+        write_json(found)
+    elif is_email(found["address"]):
+        note(f"{_who(found)} is revoked: mail that names this address as its author is refused from now on")
+    else:
+        note(f"{who} is revoked: nothing of theirs is taken from now on")
 
 
 def listing(session: Session) -> None:
@@ -106,9 +133,9 @@ def listing(session: Session) -> None:
     rows = [
         [
             ids[one["handshakeId"]] if sys.stdout.isatty() else one["handshakeId"],
-            one["who"],
+            _who(one),
             _OURS.get(one["status"], one["status"]),
-            _THEIRS.get(one["theirs"], one["theirs"]),
+            "" if is_email(one["address"]) else _THEIRS.get(one["theirs"], one["theirs"]),
             _rules(one),
             when(one["created"]),
             date(one["expires"]) if one["expires"] else "",
@@ -120,7 +147,10 @@ def listing(session: Session) -> None:
     heads = ["id", "who", "you say", "they say", "rules", "since", "until", "waiting", "note"]
     table(heads, rows, flexible=[1, 4, 8], folds=[8])
     if sys.stdout.isatty() and any(one["status"] == "request" for one in found):
-        note("answer with: mailio handshake accept ID, or revoke ID; read first: mailio list handshake")
+        note(
+            "answer with: mailio handshake accept ID (or the e-mail address), or revoke; read first: mailio "
+            "list handshake"
+        )
 
 
 def _rules(one: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
@@ -25,6 +25,9 @@ Before = Annotated[
 ]
 Raw = Annotated[bool, typer.Option("--raw", help="The message itself, byte for byte.")]
 NewName = Annotated[str, typer.Argument(metavar="NEW", help="The new name.")]
+
+NOT_PROVEN: Final = "not proven"
+"""Stands beside whom an ordinary mail names as its author, where nothing shows that it is true."""
 
 _STATES = {"missing": "not here", "fetching": "on its way", "expired": "no longer to be had"}
 
@@ -146,22 +149,37 @@ def _show_list(letters: list[dict[str, Any]], *, sent: bool) -> None:
         ids = {one: one for one in ids}
     rows = []
     for one in letters:
-        who = ", ".join(_people(one)) if sent else _person(one["from"], one["fromName"])
+        who = ", ".join(_people(one)) if sent else _author(one)
         style = "" if one["read"] or sent else "bold"
         mark = "" if one["read"] or sent else "new"
         subject = one["subject"] or (NO_SUBJECT if sys.stdout.isatty() else "")
         clip = f"+{one['attachments']}" if one["attachments"] else ""
-        cells = [ids[one["id"]], when(one["arrived"]), mark, who, subject, clip]
+        proof = NOT_PROVEN if _unproven(one) else ""
+        cells = [ids[one["id"]], when(one["arrived"]), mark, who, proof, subject, clip]
         rows.append([text(cell, style) for cell in cells] if sys.stdout.isatty() else cells)
     table(
-        ["id", "sent" if sent else "came", "", "to" if sent else "from", "subject", "files"],
+        ["id", "sent" if sent else "came", "", "to" if sent else "from", "sender", "subject", "files"],
         rows,
-        flexible=[3, 4],
+        flexible=[3, 5],
     )
 
 
 def _people(letter: dict[str, Any]) -> list[str]:
     return [_person(one, name) for one, name in zip(letter["to"], letter["toNames"], strict=True)]
+
+
+def _unproven(letter: dict[str, Any]) -> bool:
+    """Whether it is ordinary mail of which nothing shows who wrote it."""
+    return letter["via"] == "smtp" and not letter["author"]
+
+
+def _author(letter: dict[str, Any]) -> str:
+    """Whom a letter is from, for a list. Of ordinary mail the proven address, whatever stands beside it;
+    where none is proven all that it says.
+    """
+    if letter["via"] == "smtp" and sys.stdout.isatty():
+        return str(letter["fromName"] or letter["author"] or letter["from"])
+    return _person(letter["from"], letter["fromName"])
 
 
 def _person(mailbox: str, contact: str | None) -> str:
@@ -187,11 +205,13 @@ def _whole(mailbox: str, contact: str | None) -> str:
 def _show_letter(letter: dict[str, Any]) -> None:
     width = 9
     to = [_whole(one, name) for one, name in zip(letter["to"], letter["toNames"], strict=True)]
-    heads = [("From", _whole(letter["from"], letter["fromName"])), ("To", ", ".join(to))]
-    heads.append(("Subject", letter["subject"]))
+    sender = _whole(letter["from"], letter["fromName"])
+    heads = [("From", f"{sender or 'nobody'} ({NOT_PROVEN})" if _unproven(letter) else sender)]
+    heads += [("To", ", ".join(to)), ("Subject", letter["subject"])]
     heads.append(("Written", date(letter["created"])))
     if abs(letter["arrived"] - letter["created"]) >= 60_000:
         heads.append(("Came", date(letter["arrived"])))
+    heads += _way(letter.get("smtp"))
     for name, value in heads:
         write_line(f"{name + ':':<{width}}{clean(value)}")
     for one in letter["attachments"]:
@@ -203,3 +223,15 @@ def _show_letter(letter: dict[str, Any]) -> None:
     if not shown and letter["html"]:
         shown = "(This letter is HTML only; `mailio read --raw` shows its source.)"
     write_line(clean(shown, lines=True).rstrip("\n"))
+
+
+def _way(smtp: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """How an ordinary mail came: what its last server said, and which signatures held."""
+    if not smtp:
+        return []
+    server = f"{smtp['client']}, which calls itself {smtp['helo']}" if smtp["helo"] else smtp["client"]
+    hop = "encrypted" if smtp["tls"] else "not encrypted"
+    return [
+        ("By", f"ordinary e-mail, not sealed; from {server} ({hop} on this last way)"),
+        ("Signed", "; ".join(smtp["signatures"]) or "by nobody"),
+    ]

@@ -10,6 +10,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from node.cli.bridge import (
+    ADD_USER,
+    SET_ADDRESS,
+    SET_PASSWORD,
+    SET_SMARTHOST,
+    addresses_of,
+    place_of,
+    sending_of,
+    server_of,
+)
 from node.cli.text import clean
 
 LEAST_WIDTH: Final = 40
@@ -64,6 +74,7 @@ def first_screen(
         "Next, there" if choices.first_of_all else "Next, in another terminal", wide, _next(status)
     )
     lines += _block("Network", wide, _network(status, choices))
+    lines += _block("E-mail", wide, _mail(status))
     lines += _block("What others can see", wide, _seen(choices))
     lines += _block("Not done yet", wide, _undone(status))
     return [*lines, *_wrapped("It runs here until you press Ctrl-C.", wide)]
@@ -122,6 +133,36 @@ def _network(status: Mapping[str, Any], choices: Choices) -> Iterator[_Step]:
         yield _Step(_REACHES[status["reachability"]])
 
 
+def _mail(status: Mapping[str, Any]) -> Iterator[_Step]:
+    addresses, sending = addresses_of(status), sending_of(status)
+    where = status["listen"].get("smtp")
+    yield _Step("Ordinary e-mail is not sealed: the mail servers on its way can read it.")
+    if addresses and where:
+        yield _Step(f"Mail to {', '.join(addresses)} is taken at {place_of(where)}.")
+    if sending["state"] != "none":
+        yield _Step(f"Yours goes out through {clean(sending['host'])}.")
+    yield from _unset(addresses, sending)
+    if server := server_of(status["listen"].get("submission")):
+        encryption = "no encryption needed on this machine" if server.is_local else "STARTTLS"
+        yield _Step(
+            f"To write with a mail program, set as its outgoing server {server.name}, port {server.port}, "
+            f"{encryption}. User name and password come from:"
+        )
+        yield _Step("", ADD_USER)
+
+
+def _unset(addresses: list[str], sending: Mapping[str, Any]) -> Iterator[_Step]:
+    """What of ordinary e-mail wants setting, with the command that does it."""
+    if not addresses:
+        yield _Step("your e-mail address", SET_ADDRESS)
+    if sending["state"] == "none":
+        yield _Step("who sends your mail", SET_SMARTHOST)
+    elif sending["password"] == "missing":  # noqa: S105 - a state
+        yield _Step("its password", SET_PASSWORD)
+    if not addresses or sending["state"] == "none":
+        yield _Step("What is set holds from the next start on.")
+
+
 def _seen(choices: Choices) -> Iterator[_Step]:
     if choices.announce == "all":
         yield _Step(
@@ -135,8 +176,8 @@ def _seen(choices: Choices) -> Iterator[_Step]:
             "that to those you have accepted; writing to someone accepts them too."
         )
     yield _Step(
-        "Nodes that you connect to see this machine's internet address. Letters, contacts and who has "
-        "accepted whom are seen by nobody but you and those you write to."
+        "Nodes that you connect to see this machine's internet address. Sealed letters, contacts and who "
+        "has accepted whom are seen by nobody but you and those you write to."
     )
 
 

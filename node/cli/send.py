@@ -37,7 +37,8 @@ WATCHED: Final = frozenset({"refused", "failed"})
 """States that make `send` exit with 1."""
 
 Recipients = Annotated[
-    list[str], typer.Argument(metavar="TO...", help="A contact's name, Mailio address, DID or contact link.")
+    list[str],
+    typer.Argument(metavar="TO...", help="A contact's name, e-mail or Mailio address, DID or contact link."),
 ]
 Subject = Annotated[str, typer.Option("--subject", "-s", metavar="S", help="What it is about.")]
 Copies = Annotated[
@@ -91,7 +92,7 @@ def send(
     """
     patience = 0 if no_wait else min(duration_ms(wait), MAX_WAIT_MS)
     if body is None and sys.stdin.isatty():  # before someone writes a letter that can't go
-        session.post("/local/recipients", who=[*to, *(cc or []), *(bcc or [])])
+        _tell_routes(session, [*to, *(cc or []), *(bcc or [])])
     text = body if body is not None else _read_text()
     if not text.strip() and not subject.strip():
         raise UsageError(
@@ -99,6 +100,17 @@ def send(
         )
     letter = session.post("/api/v1/message", to=to, cc=cc or [], bcc=bcc or [], subject=subject, text=text)
     finish(session, letter, patience)
+
+
+def _tell_routes(session: Session, who: list[str]) -> None:
+    """Which of them get it sealed and which open, before it is written. Raises NodeError for whom it can't
+    go to.
+    """
+    routes = session.post("/local/recipients", who=who)["routes"]
+    open_ = [one for one, route in zip(who, routes, strict=True) if route == "smtp"]
+    if open_:
+        sealed = "" if len(open_) == len(who) else "; sealed to the others"
+        note(f"as ordinary e-mail, which its mail servers can read, to {', '.join(open_)}{sealed}")
 
 
 def finish(session: Session, letter: dict[str, Any], patience_ms: int, arrived: str = "") -> None:
@@ -144,14 +156,16 @@ def follow(session: Session, letter: dict[str, Any], patience_ms: int) -> dict[s
 def outcome(letter: dict[str, Any], now: int, arrived: str = "") -> list[str]:
     """One line for each recipient: what became of it, and then what can be done."""
     lines = []
+    mixed = any(is_open(one) for one in letter["recipients"])
     for one in letter["recipients"]:
-        more = f"; {arrived}" if arrived and one["state"] == "delivered" else ""
-        lines.append(f"{name_of(one)}: {in_words(one, now)}{more}")
+        more = f"; {arrived}" if arrived and one["state"] == "delivered" and not is_open(one) else ""
+        sealed = ", sealed" if mixed and one["state"] == "delivered" and not is_open(one) else ""
+        lines.append(f"{name_of(one)}: {in_words(one, now)}{sealed}{more}")
     states = {(one["state"], one["cause"]) for one in letter["recipients"]}
     if any(one["state"] == "queued" and one["next"] for one in letter["recipients"]):
         lines.append(f"it is tried again by itself; to stop it: mailio outbox cancel {letter['id'][:SHORT]}")
     for one in letter["recipients"]:
-        if one["state"] == "queued" and one["code"] == NO_ANSWER:
+        if one["state"] == "queued" and one["code"] == NO_ANSWER and not is_open(one):
             verb = f"edit {shlex.quote(one['name'])}" if one.get("name") else "add NAME"
             lines.append(
                 f"if they have moved, a new link of theirs tells where: mailio contact {verb} 'LINK'"
@@ -159,6 +173,11 @@ def outcome(letter: dict[str, Any], now: int, arrived: str = "") -> list[str]:
     if ("held", "approval") in states:
         lines.append(f"let it go with: mailio outbox approve {letter['id'][:SHORT]} (or cancel it)")
     return lines
+
+
+def is_open(one: dict[str, Any]) -> bool:
+    """Whether it goes to this recipient as ordinary e-mail."""
+    return bool(one["route"] == "smtp")
 
 
 def name_of(one: dict[str, Any]) -> str:
@@ -172,6 +191,8 @@ def in_words(one: dict[str, Any], now: int) -> str:
     why = f": {why}" if why else ""
     code = f" [{one['code']}]" if one["code"] and not one["code"].startswith("2") else ""
     match one["state"]:
+        case "delivered" if is_open(one):
+            return "taken by your mail server, open as all e-mail"
         case "delivered":
             return "delivered"
         case "queued":
@@ -195,7 +216,9 @@ def _soon(then: int, now: int) -> str:
 
 def _first_contact(session: Session, letter: dict[str, Any]) -> str:
     """What becomes of a letter that arrived at someone who has not accepted us, as far as we know."""
-    arrived = {one["address"] for one in letter["recipients"] if one["state"] == "delivered"}
+    arrived = {
+        one["address"] for one in letter["recipients"] if one["state"] == "delivered" and not is_open(one)
+    }
     if not arrived:
         return ""
     strangers = {one["address"] for one in session.get("/api/v1/handshake") if one["theirs"] == "none"}

@@ -46,6 +46,8 @@ class Session:
     home_option: str | None = None
     json: bool = False
     passphrase: str | None = None
+    prompts: bool = True
+    """Whether somebody may be asked for a passphrase; else the fault comes that one is needed."""
     closed: bool = False
     """Whether the last answer came from the store itself, since no node runs."""
 
@@ -84,7 +86,7 @@ class Session:
         try:
             return ask_closed(home, config, self.passphrase, question)
         except NodeError as fault:
-            if fault.code != "passphrase-needed" or not on_terminal():
+            if fault.code != "passphrase-needed" or not (self.prompts and on_terminal()):
                 raise
         self.passphrase = ask_passphrase()
         return ask_closed(home, config, self.passphrase, question)
@@ -155,27 +157,34 @@ def passphrase_from_file(option: str | None) -> str | None:
     """The passphrase from the file that is named, or that MAILIO_PASSPHRASE_FILE names; None without one.
     Raises NodeError, also for a file that others can read.
     """
+    named = option or os.environ.get(PASSPHRASE_VARIABLE)
+    return read_secret(named, "passphrase", "--passphrase-file") if named else None
+
+
+def read_secret(named: str, what: str, option: str) -> str:
+    """The one line of a private file. Raises NodeError, also where others can read it."""
     from pathlib import Path
 
-    named = option or os.environ.get(PASSPHRASE_VARIABLE)
-    if not named:
-        return None
+    code, other = f"{what}-file", f"give another {option}"
     try:
         text = read_private(Path(named).expanduser()).decode()
     except FileNotFoundError:
-        raise NodeError(
-            "passphrase-file", f"there is no file {named}", "give another --passphrase-file"
-        ) from None
+        raise NodeError(code, f"there is no file {named}", other) from None
     except UnicodeDecodeError:
-        raise NodeError("passphrase-file", f"{named} is not text", "give another --passphrase-file") from None
+        raise NodeError(code, f"{named} is not text", other) from None
     text = text.removesuffix("\n").removesuffix("\r")
     if not text:
-        raise NodeError("passphrase-file", f"{named} is empty", "write the passphrase into it")
+        raise NodeError(code, f"{named} is empty", f"write the {what} into it")
     return text
 
 
 def ask_passphrase() -> str:
     """The passphrase, typed unseen."""
+    return ask_secret("Passphrase: ")
+
+
+def ask_secret(prompt: str) -> str:
+    """A secret, typed unseen."""
     from getpass import getpass
 
-    return getpass("Passphrase: ", stream=sys.stderr)
+    return getpass(prompt, stream=sys.stderr)

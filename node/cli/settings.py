@@ -4,21 +4,41 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
+from urllib.parse import quote
 
 import typer
 
+from node.cli.bridge import SET_PASSWORD
+from node.cli.client import Question
 from node.cli.output import folded, note, write_json, write_line
-from node.cli.session import Session, command, group
+from node.cli.session import Session, ask_secret, command, group, on_terminal, read_secret
 from node.cli.text import clean
+from node.runtime.errors import NodeError, UsageError
 
 Key = Annotated[str, typer.Argument(metavar="KEY", help="A setting's name, such as network.listen.")]
-Value = Annotated[str, typer.Argument(metavar="VALUE", help="Its value; lists with commas.")]
+Value = Annotated[
+    str | None, typer.Argument(metavar="VALUE", help="Its value; lists with commas.", show_default=False)
+]
+Secret = Annotated[bool, typer.Option("--secret", help="Its password, which is typed unseen.")]
+FromFile = Annotated[
+    str | None,
+    typer.Option("--from-file", metavar="FILE", help="A private file with the password.", show_default=False),
+]
 OptionalKey = Annotated[
     str | None, typer.Argument(metavar="KEY", help="Only this setting.", show_default=False)
 ]
 
-_NEXT_START = "it holds from the node's next start on"
+WITH_SECRET: Final = frozenset({"smtp.smarthost"})
+"""Settings that a password belongs to."""
+
+_SECRET: Final = {
+    True: " The password is set.",
+    False: " No password is set.",
+    None: " Whether the password is set is not known here.",
+}
+
+_NEXT_START: Final = "it holds from the node's next start on"
 
 
 def register(app: typer.Typer) -> None:
@@ -32,16 +52,17 @@ def register(app: typer.Typer) -> None:
 def show(session: Session, key: OptionalKey = None) -> None:
     """Show settings: value, where it comes from, and what it means."""
     from node.runtime.config import KEYS, describe, load, unknown
-    from node.runtime.errors import UsageError
 
     described = describe(load(session.home.path, os.environ))
     if key is not None and key not in KEYS:
         raise UsageError("config-key", *unknown(key))
     chosen = {name: one for name, one in described.items() if key in (None, name)}
+    kept = _kept(session) if chosen.keys() & WITH_SECRET else None
     if session.json:
         write_json(
             {
                 name: {"value": one.value, "default": one.default, "source": one.source, "help": one.help}
+                | ({"secret": kept} if name in WITH_SECRET else {})
                 for name, one in chosen.items()
             }
         )
@@ -49,24 +70,85 @@ def show(session: Session, key: OptionalKey = None) -> None:
     for name, one in chosen.items():
         origin = "" if one.source == "default" else f"  ({one.source})"
         write_line(clean(f"{name} = {_plain(one.value)}{origin}"))
-        write_line(folded(clean(f"    {one.help} Default: {_plain(one.default)}."), sys.stdout))
+        said = f"{one.help} Default: {_plain(one.default)}."
+        if name in WITH_SECRET:
+            said += _SECRET[kept]
+        write_line(folded(clean(f"    {said}"), sys.stdout))
 
 
-def set_(session: Session, key: Key, value: Value) -> None:
-    """Set a setting in config.toml; everything else in it stays as it is."""
+def set_(
+    session: Session,
+    key: Key,
+    value: Value = None,
+    secret: Secret = False,
+    from_file: FromFile = None,
+) -> None:
+    """Set a setting in config.toml; everything else in it stays as it is.
+
+    With --secret the password that belongs to it: asked for, or read from a file, and kept sealed.
+    """
+    if secret or from_file is not None:
+        _set_secret(session, key, value, from_file)
+        return
+    if value is None:
+        raise UsageError("usage", f"which value is {key} to have?", f"mailio config set {key} VALUE")
     from node.runtime.config_edit import set_value
 
     home = session.home
     home.create()
     set_value(home.path, key, value)
     _done(session, {"key": key, "value": value})
+    if key in WITH_SECRET and not session.json and "@" in value:
+        note(f"its password, unless it is set: {SET_PASSWORD}")
 
 
-def unset(session: Session, key: Key) -> None:
-    """Take a setting out of config.toml, so that its default holds."""
+def unset(session: Session, key: Key, secret: Secret = False) -> None:
+    """Take a setting out of config.toml, so that its default holds; with --secret only its password."""
+    if secret:
+        found = session.call(Question("DELETE", f"/local/secret/{quote(key, safe='')}"))
+        if session.json:
+            write_json(found)
+        else:
+            note(f"the password for {key} {'is forgotten' if found['removed'] else 'was not set'}")
+        return
     from node.runtime.config_edit import unset_value
 
     _done(session, {"key": key, "removed": unset_value(session.home.path, key)})
+
+
+def _set_secret(session: Session, key: str, value: str | None, from_file: str | None) -> None:
+    if value is not None:
+        raise UsageError(
+            "secret-argument",
+            "a password is not given on the command line, where others can see it",
+            f"it is asked for, or comes from a file: mailio config set --secret {key} --from-file FILE",
+        )
+    kept = session.get("/local/secret")  # before somebody types a password that has no place
+    if key not in kept:
+        raise UsageError(
+            "no-secret-setting", f"no password belongs to {key[:100]}", f"it is one of {', '.join(kept)}"
+        )
+    if from_file is not None:
+        password = read_secret(from_file, "password", "--from-file")
+    elif on_terminal():
+        password = ask_secret(f"Password for {key}: ")
+    else:
+        raise NodeError("no-terminal", "nobody can be asked for the password here", "use --from-file FILE")
+    found = session.post("/local/secret", key=key, value=password)
+    write_json(found) if session.json else note(
+        f"the password for {key} is kept; a running node uses it at once"
+    )
+
+
+def _kept(session: Session) -> bool | None:
+    """Whether the password is kept; None where that can't be told without asking somebody for something."""
+    if not session.home.database.exists():
+        return False
+    session.prompts = False
+    try:
+        return bool(session.get("/local/secret")["smtp.smarthost"])
+    except NodeError:
+        return None
 
 
 def path(session: Session) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from node.cli.bridge import coming_in, going_out, handing_in
 from node.cli.output import folded, note, pairs, table, when, write_json, write_line
 from node.cli.session import Session, command
 from node.cli.text import clean, size
@@ -57,6 +58,7 @@ def status(session: Session) -> None:
         ("Node", "running" if found.get("running", True) else "not running (start it with: mailio run)"),
         ("Address", found["address"] or "none: a public node"),
         *(_connected(found) if found.get("running", True) else ()),
+        *(_mail(found) if found["address"] else ()),
         ("Outbox", waiting),
         ("Disk", f"{size(disk['used'])} used, {size(disk['free'])} free"),
     ]
@@ -70,6 +72,15 @@ def _connected(found: dict[str, Any]) -> list[tuple[str, object]]:
         ("Peers", found["peers"]),
         ("Reachable", _REACHABILITY.get(found["reachability"], found["reachability"])),
     ]
+
+
+def _mail(found: dict[str, Any]) -> list[tuple[str, object]]:
+    """Ordinary e-mail, in and out."""
+    rows: list[tuple[str, object]] = [("E-mail in", list(coming_in(found)))]
+    rows.append(("E-mail out", list(going_out(found))))
+    if found.get("running", True):
+        rows.append(("Programs", list(handing_in(found))))
+    return rows
 
 
 def peers(session: Session) -> None:

@@ -29,7 +29,15 @@ def test_nobody_names_himself(
 
 
 def recipient(**changes: object) -> dict[str, object]:
-    fields = {"to": ADDRESS, "address": ADDRESS, "name": None, "state": "queued", "code": "", "detail": ""}
+    fields = {
+        "to": ADDRESS,
+        "route": "mailio",
+        "address": ADDRESS,
+        "name": None,
+        "state": "queued",
+        "code": "",
+        "detail": "",
+    }
     return fields | {"next": 0, "cause": ""} | changes
 
 
