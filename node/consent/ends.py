@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from node.consent.book import Book
-from node.consent.entries import Ours, is_email
+from node.consent.entries import Ours
 from node.consent.grants import Permits
 from node.consent.rules import expired
 from node.storage import Batch
@@ -55,5 +55,5 @@ class Ends:
         """An entry's time is over. Of a stranger whom the owner never answered nothing stays."""
         after = expired(entry)
         self._book.put_ours(batch, entry, after)
-        if after is None and not is_email(entry.address) and self._permits.forget(batch, entry.address):
+        if after is None and self._permits.forget(batch, entry.address):
             self._forgotten(batch, entry.address)

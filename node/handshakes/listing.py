@@ -5,7 +5,6 @@ changed here.
 from collections.abc import Iterable, Mapping
 
 from node.consent import Consent, Ours
-from node.consent.entries import is_email
 from node.handshakes.views import Mailroom
 from node.handshakes.who import name_of
 from node.names import Names
@@ -90,7 +89,7 @@ class Listing:
 
     def _their_word(self, who: str) -> State:
         """What they let us do now: an acceptance may have run out."""
-        theirs = None if is_email(who) else self._consent.theirs(who)
+        theirs = self._consent.theirs(who)
         if theirs is None or (theirs.status is State.ACCEPTED and not self._consent.accepted_by(who)):
             return State.NONE
         return theirs.status

@@ -169,7 +169,8 @@ async def test_own_addresses_are_nobody_else(alice: House) -> None:
         for text in (OWN, "Alice@HOME.example", "Me too"):
             with pytest.raises(WhoError, match="your own"):
                 await act(text)
-    assert 0 == await wrote(alice, OWN)
+    assert {} == await alice.handshakes.hashes([OWN])
+    assert () == alice.handshakes.wrote_to(Batch(), {OWN: email_hash(OWN)}, NOW)
     assert [] == alice.handshakes.list()
 
 
