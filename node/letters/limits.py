@@ -65,9 +65,16 @@ MAX_DATE_CHARS: Final = 100
 """Characters of a Date field that are looked at."""
 
 
-def check_size(raw: bytes) -> None:
-    """Raises RemoteProtocolError for a message too large, or of too many lines, to be parsed."""
+def check_bytes(raw: bytes) -> None:
+    """Raises RemoteProtocolError for a message too large to be looked at. Costs nothing."""
     if len(raw) > MAX_MESSAGE_BYTES:
         raise RemoteProtocolError(f"the message has more than {MAX_MESSAGE_BYTES} bytes")
+
+
+def check_size(raw: bytes) -> None:
+    """Raises RemoteProtocolError for a message too large, or of too many lines, to be parsed. Counting
+    takes 35 ms for 25 MB.
+    """
+    check_bytes(raw)
     if raw.count(b"\n") + raw.count(b"\r") - raw.count(b"\r\n") > MAX_LINES:
         raise RemoteProtocolError(f"the message has more than {MAX_LINES} lines")

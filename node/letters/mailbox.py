@@ -140,8 +140,8 @@ class Mailbox:
     def file_sent(
         self, batch: Batch, raw: bytes, summary: Summary, now: int, thid: str = "", letter_id: bytes = b""
     ) -> bytes:
-        """Keep the copy of what the owner sent; its id."""
-        letter, sent = self._shelf.free_id(now), NUMBERS[SENT]
+        """Keep the copy of what the owner sent; its id. `summary` may be of another face of it."""
+        letter, sent, summary = self._shelf.free_id(now), NUMBERS[SENT], replace(summary, size=len(raw))
         entry = own_entry(letter, sent, summary, now, thid=thid, letter_id=letter_id, read=True)
         return self._shelf.file(batch, entry, raw)
 

@@ -2,12 +2,14 @@
 programs (RFC 3462, 3464), then the header of the letter in question.
 """
 
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from node.letters import render
+from node.letters.fields import split_addresses
 from node.letters.limits import MAX_HEADER_BYTES
 from node.letters.text import clean_line
 from protocol.status import Status
@@ -18,18 +20,24 @@ MAX_RETURNED_HEADER: Final = 16_384
 MAX_SHOWN: Final = 300
 """Characters of anything that others said."""
 
+_REPLY: Final = re.compile(r"(?<!\S)[45][0-9][0-9](?: .*)?$")
+"""A mail server's reply (RFC 5321 §4.2), behind words of ours."""
+
 NOTICE_MAILBOX: Final = "mailer-daemon@mailio.alt"
 """Who writes notices: our own node. No such mailbox exists, nothing can be sent to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One recipient that a letter did not reach: as typed, with which status, why, what can be done."""
+    """One recipient that a letter did not reach: as typed, with which status, why, what can be done; and the
+    e-mail address that it went to by SMTP, needed only where `to` is not that itself.
+    """
 
     to: str
     status: Status
     reason: str
     remedy: str = ""
+    email: str = ""
 
 
 def failure_notice(
@@ -51,7 +59,14 @@ def failure_notice(
         b"Content-Type: message/delivery-status\r\n\r\n" + _for_programs(failures, written),
     ]
     if original:
-        parts.append(b"Content-Type: text/rfc822-headers\r\n\r\n" + _header(original))
+        header = _header(original)
+        encoding = b"7bit" if header.isascii() else b"8bit"
+        parts.append(
+            b"Content-Type: text/rfc822-headers\r\nContent-Transfer-Encoding: "
+            + encoding
+            + b"\r\n\r\n"
+            + header
+        )
     delimiter = b"--" + boundary.encode()
     return b"".join(
         [
@@ -93,13 +108,32 @@ def _for_programs(failures: Sequence[Failure], written: int) -> bytes:
     ]
     blocks += [
         b"\r\n"
-        + render.field("Final-Recipient", ["x-mailio;", _ascii(failure.to)])
+        + render.field("Final-Recipient", _recipient(failure))
         + b"Action: failed\r\n"
         + render.field("Status", [failure.status.code])
-        + render.field("Diagnostic-Code", ["x-mailio;", *_ascii(failure.reason).split()])
+        + render.field("Diagnostic-Code", _diagnosis(failure))
         for failure in failures
     ]
     return b"".join(blocks)
+
+
+def _recipient(failure: Failure) -> list[str]:
+    email = _email(failure)
+    return ["rfc822;", email] if email else ["x-mailio;", _ascii(failure.to)]
+
+
+def _email(failure: Failure) -> str:
+    """The address that a mail server knows the recipient by, "" for none that fits here."""
+    found = [address.mailbox for address, _ in split_addresses(failure.email or failure.to[:MAX_SHOWN])]
+    fits = len(found) == 1 and found[0].isascii() and not found[0].endswith("@mailio.alt")
+    return found[0] if fits else ""
+
+
+def _diagnosis(failure: Failure) -> list[str]:
+    """RFC 3464 §2.3.6: what the mail server said where it is that, else in our own words."""
+    reason = _ascii(failure.reason)
+    reply = _REPLY.search(reason) if _email(failure) else None
+    return ["smtp;", *reply[0].split()] if reply else ["x-mailio;", *reason.split()]
 
 
 def _ascii(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import trio
 
 from node.letters import parse, submitted
-from node.letters.limits import check_size
+from node.letters.limits import check_bytes
 from node.letters.parse import Parts, Summary
 from node.letters.submitted import Adopted, Faces
 from node.runtime.worker import Worker, WorkerError, WorkerTimeout
@@ -44,7 +44,7 @@ class Reader:
 
     async def summary(self, raw: bytes) -> Summary:
         """Its summary. Raises RemoteProtocolError, and WorkerError when no worker can be had."""
-        check_size(raw)
+        check_bytes(raw)
         job = _Job(raw)
         self._waiting.append(job)
         try:
@@ -62,12 +62,12 @@ class Reader:
 
     async def parts(self, raw: bytes) -> Parts:
         """Its bodies and attachments. Raises as `summary` does."""
-        check_size(raw)
+        check_bytes(raw)
         return await self._alone(parse.read_parts, raw)
 
     async def adopt(self, raw: bytes, faces: Faces, now: int, message_id: str) -> Adopted:
         """What a mail program handed in, for each route. Raises as `summary` does."""
-        check_size(raw)
+        check_bytes(raw)
         headers = await self._alone(
             partial(submitted.adopt, faces=faces, now=now, message_id=message_id), raw
         )

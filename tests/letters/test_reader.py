@@ -7,6 +7,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from node.letters.limits import MAX_MESSAGE_BYTES
 from node.letters.parse import Summary, summarize
 from node.letters.reader import MAX_TOGETHER, Reader
 from node.runtime.worker import Worker, WorkerError, WorkerTimeout
@@ -147,7 +148,7 @@ async def test_who_leaves_takes_nobody_along(reader: Reader, troubled: Troubled)
 
 async def test_a_message_beyond_its_size_never_reaches_the_worker(reader: Reader, troubled: Troubled) -> None:
     with pytest.raises(RemoteProtocolError):
-        await reader.summary(b"\n" * 700_000)
+        await reader.summary(bytes(MAX_MESSAGE_BYTES + 1))
     with pytest.raises(RemoteProtocolError):
-        await reader.parts(b"\n" * 700_000)
+        await reader.parts(bytes(MAX_MESSAGE_BYTES + 1))
     assert troubled.calls == []
