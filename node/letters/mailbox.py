@@ -23,7 +23,7 @@ from node.letters.transport import SMTP, transport_json
 from node.letters.views import attachments_json, entry_json
 from node.letters.waiting import MAX_BYTES, MAX_LETTERS, ROOM, Due, WaitingBook
 from node.runtime.events import Events
-from node.runtime.rooms import Check, Warning_
+from node.runtime.rooms import Check
 from node.runtime.worker import Worker
 from node.storage import Batch, Store
 from protocol.folder import ARCHIVE, INBOX, SENT, TRASH
@@ -37,9 +37,6 @@ MAX_PAGE: Final = 1_000
 
 MOVED_TOGETHER: Final = 200
 """Letters moved by one batch when a folder is removed."""
-
-NEARLY_FULL: Final = 0.9
-"""Of the room for strangers' letters; above it the owner is told."""
 
 
 class Mailbox:
@@ -308,20 +305,12 @@ class Mailbox:
     def status(self) -> Mapping[str, object]:
         """Unread letters, and a warning while strangers' letters nearly fill their room."""
         unread = sum(folder.unread for folder in self._folders.all())
-        return {"unread": unread, "warnings": [_FULL] if self.room() >= NEARLY_FULL else []}
+        return {"unread": unread, "warnings": self._waiting.warnings()}
 
     async def checks(self) -> Sequence[Check]:
         """How full the room for strangers' letters is."""
-        text, full = f"the folder handshake is {self.room():.0%} full", self.room() >= NEARLY_FULL
-        return [Check("letters", "warn", text, _FULL.remedy) if full else Check("letters", "ok", text)]
+        return [self._waiting.check()]
 
     def _json(self, entry: Entry) -> Json:
         folder = self._folders.get(entry.folder)
         return entry_json(entry, folder.name if folder else "")
-
-
-_FULL: Final = Warning_(
-    "handshake-full",
-    "the folder handshake is nearly full: the oldest letters of the noisiest senders go",
-    "accept, revoke or delete some: mailio list handshake",
-)

@@ -11,6 +11,7 @@ from node.letters.desk import Desk
 from node.letters.entry import TIME_BYTES
 from node.letters.foldernames import NUMBERS
 from node.letters.folders import FolderBook
+from node.runtime.rooms import Check, Warning_
 from node.storage import Batch
 from node.storage.schema import ENTRY, WAITING
 from protocol.folder import HANDSHAKE
@@ -31,6 +32,16 @@ SHED_TO: Final = 0.95
 
 MAX_STALE: Final = 200
 """Letters that have waited too long and go in one batch."""
+
+
+NEARLY_FULL: Final = 0.9
+"""Of the room; above it the owner is told."""
+
+_FULL: Final = Warning_(
+    "handshake-full",
+    "the folder handshake is nearly full: the oldest letters of the noisiest senders go",
+    "accept, revoke or delete some: mailio list handshake",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +93,16 @@ class WaitingBook:
         room = self._folders.get(ROOM)
         assert room is not None
         return min(1.0, max(room.total / self._max_letters, room.size / self._max_bytes))
+
+    def warnings(self) -> list[Warning_]:
+        """One while the room is nearly full."""
+        return [_FULL] if self.fullness() >= NEARLY_FULL else []
+
+    def check(self) -> Check:
+        """How full it is, in words."""
+        text = f"the folder handshake is {self.fullness():.0%} full"
+        full = self.fullness() >= NEARLY_FULL
+        return Check("letters", "warn", text, _FULL.remedy) if full else Check("letters", "ok", text)
 
     def stale(self, now: int) -> list[bytes]:
         """Ids of letters that have waited too long, oldest first."""
