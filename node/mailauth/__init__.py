@@ -1,0 +1,21 @@
+"""Who a message was signed by (DKIM), and whether that proves its author. Consent is asked elsewhere.
+
+Names are loaded when first asked for: the worker process needs `verify` alone, without trio and the DNS.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from node.mailauth.alignment import aligned
+    from node.mailauth.room import MailAuth, Proof
+
+_MODULES = {"MailAuth": "room", "Proof": "room", "aligned": "alignment"}
+
+__all__ = ["MailAuth", "Proof", "aligned"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
