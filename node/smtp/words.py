@@ -1,0 +1,35 @@
+"""What a session itself says; the other side's answers are in answers.py."""
+
+from typing import Final
+
+from node.smtp.reply import Reply
+
+GO_ON: Final = Reply(354, "", "End data with <CR><LF>.<CR><LF>")
+FAULT: Final = Reply(451, "4.3.0", "Something went wrong here, try again later")
+CLOSING: Final = Reply(421, "4.3.2", "Shutting down, try again later")
+SLOW: Final = Reply(421, "4.4.2", "Too slow")
+BYE: Final = Reply(221, "2.0.0", "Bye")
+WASTED: Final = Reply(421, "4.7.0", "Too many commands that lead nowhere")
+NEVER_ENDING: Final = Reply(421, "4.3.4", "Far larger than is taken here")
+BARE: Final = Reply(550, "5.6.0", "Lines end with CR LF; one of these alone is not taken")
+BAD_LINE: Final = Reply(500, "5.5.2", "A line that can't be read")
+LONG_LINE: Final = Reply(500, "5.5.2", "Line too long")
+UNKNOWN: Final = Reply(500, "5.5.1", "Not a command that is known here")
+NOT_DONE: Final = Reply(502, "5.5.1", "Not done here")
+NO_ARGUMENT: Final = Reply(501, "5.5.4", "Nothing may follow this command")
+HELO_FIRST: Final = Reply(503, "5.5.1", "Say EHLO first")
+BAD_HELO: Final = Reply(501, "5.5.4", "Say EHLO with your name")
+NESTED: Final = Reply(503, "5.5.1", "One letter at a time")
+NEEDS_MAIL: Final = Reply(503, "5.5.1", "MAIL comes first")
+NEEDS_RCPT: Final = Reply(503, "5.5.1", "No recipient")
+TOO_MANY: Final = Reply(452, "4.5.3", "Too many recipients, send the letter to the others apart")
+AUTH_FIRST: Final = Reply(530, "5.7.0", "Authentication required")
+TLS_FIRST: Final = Reply(538, "5.7.11", "Passwords only over TLS: say STARTTLS first")
+AUTH_DONE: Final = Reply(503, "5.5.1", "Already authenticated")
+AUTH_OK: Final = Reply(235, "2.7.0", "Authentication successful")
+AUTH_FAILED: Final = Reply(535, "5.7.8", "Not a user and app password of this node")
+AUTH_OFTEN: Final = Reply(421, "4.7.0", "Too many wrong passwords")
+AUTH_UNKNOWN: Final = Reply(504, "5.5.4", "PLAIN and LOGIN are known here")
+AUTH_ABORTED: Final = Reply(501, "5.7.0", "Authentication aborted")
+TLS_READY: Final = Reply(220, "2.0.0", "Ready for TLS")
+LOOK_YOURSELF: Final = Reply(252, "2.5.0", "Send a letter and see")
