@@ -60,7 +60,7 @@ def routes(desk: Desk) -> APIRouter:
 
     @router.get("/{letter}/mime", response_class=Response)
     async def mime(letter: LetterId) -> Response:
-        return Response(mailbox.raw(mailbox.find_id(letter)), media_type="message/rfc822")
+        return Response(await mailbox.load(mailbox.find_id(letter)), media_type="message/rfc822")
 
     @router.patch("/{letter}")
     async def change(letter: LetterId, body: Change) -> dict[str, Any]:

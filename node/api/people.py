@@ -42,7 +42,7 @@ def _name(book: Book, mailbox: str) -> str | None:
         address = address[address.rfind("<") + 1 : -1]
     if address.isascii():  # in its normal form then, but for capitals; lists hold thousands of them
         local, _, domain = address.lower().rpartition("@")
-        return book.get(local if domain == _MAILIO else f"{local}@{domain}")
+        return book.get(local if domain == _MAILIO and "@" not in local else f"{local}@{domain}")
     try:
         return book.get(normal_email(address))
     except RemoteProtocolError:

@@ -38,6 +38,9 @@ _SECRET: Final = {
     None: " Whether the password is set is not known here.",
 }
 
+_UNSET: Final = {"network.bootstrap": "as shipped", "dns.nameservers": "the system's"}
+"""What holds where nothing is set; elsewhere nothing does."""
+
 _NEXT_START: Final = "it holds from the node's next start on"
 
 
@@ -69,8 +72,8 @@ def show(session: Session, key: OptionalKey = None) -> None:
         return
     for name, one in chosen.items():
         origin = "" if one.source == "default" else f"  ({one.source})"
-        write_line(clean(f"{name} = {_plain(one.value)}{origin}"))
-        said = f"{one.help} Default: {_plain(one.default)}."
+        write_line(clean(f"{name} = {_plain(name, one.value)}{origin}"))
+        said = f"{one.help} Default: {_plain(name, one.default)}."
         if name in WITH_SECRET:
             said += _SECRET[kept]
         write_line(folded(clean(f"    {said}"), sys.stdout))
@@ -166,7 +169,7 @@ def _done(session: Session, result: dict[str, Any]) -> None:
         note(f"{result['key']} was not set")
 
 
-def _plain(value: object) -> str:
+def _plain(key: str, value: object) -> str:
     if value is None:
-        return "as shipped"
+        return _UNSET.get(key, "none")
     return ", ".join(str(one) for one in value) or "none" if isinstance(value, list) else str(value)

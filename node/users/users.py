@@ -57,6 +57,10 @@ class Users:
         fits = (kept or NOBODY).fits(password)
         return kept is not None and fits
 
+    def known(self, name: str) -> bool:
+        """Whether this mail program may still log in; any thread may ask, as of `check`."""
+        return _same(name) in self._hashes
+
     def add(self, batch: Batch, name: str) -> str:
         """Add a mail program; its password, which is shown now and never again. Raises UserError."""
         name = clean_name(name)

@@ -1,11 +1,16 @@
 """What interface.md promises of each document, asked of real rooms."""
 
+from dataclasses import replace
+
 import pytest
 
 from node.api import Desk
 from node.api.people import with_names
+from node.letters import Arrival, Transport
 from node.runtime.rooms import Warning_
+from node.storage import Batch
 from tests.kit.homes import Caller, words
+from tests.kit.letters import arrival
 from tests.kit.owners import owner
 
 BOB = owner("bob").address
@@ -243,6 +248,7 @@ BOOK = {"bob@example.org": "Bob", "zoë@xn--bcher-kva.example": "Zoë", BOB: "Bo
         ("Eve <Bob@Example.org>", "Bob"),
         ("bob@example.org <eve@example.org>", None),
         ("bob@example.org <>", None),
+        ("bob@example.org@mailio.alt", None),
         ("Zoë@Bücher.example", "Zoë"),
         ("<ü", None),
         ("", None),
@@ -257,3 +263,42 @@ def test_only_who_is_proven_gets_a_name() -> None:
     letter = {"author": "bob@example.org", "from": "Eve <eve@example.org>", "to": []}
     assert with_names(BOOK, letter)["fromName"] == "Bob"
     assert with_names(BOOK, letter | {"author": "", "from": "bob@example.org"})["fromName"] is None
+
+
+EVE = "eve@example.org"
+SERVER = Transport(EVE, ("alice@example.org",), "192.0.2.1", "mx.example.org", True, ("example.org: pass",))
+
+
+def by_mail(number: int, author: str | None) -> Arrival:
+    raw = f"From: Eve <{EVE}>\r\nSubject: Offer {number}\r\n\r\nBuy.\r\n".encode()
+    return replace(arrival(number, raw=raw, folder="handshake", transport=SERVER), author=author)
+
+
+async def test_accepting_an_e_mail_sender_moves_what_is_proven(call: Caller, desk: Desk) -> None:
+    status, row = await call("POST", "/api/v1/handshake/revoke", {"who": EVE})
+    assert (200, EVE, "revoked") == (status, row["address"], row["status"])
+    batch = Batch()
+    for letter in (by_mail(1, EVE), by_mail(2, None), by_mail(3, EVE)):
+        desk.mailbox.take_in(batch, letter)
+    await desk.store.write(batch)
+
+    status, row = await call("POST", "/api/v1/handshake/accept", {"who": "Eve@Example.org"})
+    assert (200, EVE, "accepted", 2) == (status, row["address"], row["status"], row["moved"])
+    assert (200, []) == await call("GET", "/api/v1/outbox")
+    status, row = await call("POST", "/api/v1/handshake/accept", {"who": EVE})
+    assert (200, 0) == (status, row["moved"])
+
+    await call("POST", "/api/v1/contact", {"name": "Eve", "who": [EVE]})
+    _, inbox = await call("GET", "/api/v1/message")
+    assert [("smtp", EVE, "Eve")] * 2 == [(one["via"], one["author"], one["fromName"]) for one in inbox]
+    _, (kept,) = await call("GET", "/api/v1/message", folder="handshake")
+    assert ("smtp", "", None) == (kept["via"], kept["author"], kept["fromName"])
+    _, read = await call("GET", f"/api/v1/message/{kept['id']}")
+    assert read["smtp"] == {
+        "sender": EVE,
+        "recipients": ["alice@example.org"],
+        "client": "192.0.2.1",
+        "helo": "mx.example.org",
+        "tls": True,
+        "signatures": ["example.org: pass"],
+    }

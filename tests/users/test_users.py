@@ -69,6 +69,7 @@ async def test_a_removed_one_is_refused_at_once(store: Store, users: Users) -> N
     password, other = await added(store, users, "Phone"), await added(store, users, "laptop")
     assert "Phone" == await removed(store, users, "phone")
     assert not users.check("phone", password)
+    assert (False, True) == (users.known("phone"), users.known("LAPTOP"))
     assert users.check("laptop", other)
     with pytest.raises(UserError) as caught:
         users.remove(Batch(), "phone")
