@@ -98,3 +98,40 @@ def test_a_public_node_says_how_others_join() -> None:
     lines = public_screen(IDENTITY, Choices(), 80)
     assert f"mailio config set network.bootstrap {IDENTITY['addrs'][0]}" in [line.text for line in lines]
     assert "listens nowhere" in text(public_screen(IDENTITY | {"addrs": []}, Choices(), 80))
+
+
+MAIL = {"addresses": ["alice@example.org"], "smarthost": {"state": "unknown", "host": "mail.example.org:587"}}
+
+
+@pytest.mark.parametrize("width", [1, 40, 60, 80, 200])
+@pytest.mark.parametrize("smtp", [None, MAIL])
+def test_ordinary_e_mail_fits_too(width: int, smtp: dict[str, Any] | None) -> None:
+    listen = {"libp2p": [], "smtp": "127.0.0.1:2525", "submission": "0.0.0.0:587"}
+    for line in first_screen(status(listen=listen, smtp=smtp), IDENTITY, Choices(), width):
+        alone = line.text.strip()
+        is_command = alone.startswith("mailio ") and "  " not in alone
+        assert line.kind == "copy" or is_command or len(line.text) <= max(40, min(width, 80))
+
+
+def test_ordinary_e_mail_wants_setting_up() -> None:
+    said = text(first_screen(status(), IDENTITY, Choices(), 80))
+    assert "Ordinary e-mail is not sealed" in said
+    assert "mailio config set mail.addresses YOU@EXAMPLE.ORG your e-mail address" in said
+    assert "mailio config set smtp.smarthost smtp://USER@HOST:587 who sends your mail" in said
+    assert "mailio user add" not in said  # nothing listens for mail programs
+
+
+def test_ordinary_e_mail_that_is_set_up() -> None:
+    listen = {"libp2p": [], "smtp": "127.0.0.1:2525", "submission": "127.0.0.1:2587"}
+    missing = MAIL | {
+        "smarthost": {"state": "unknown", "host": "mail.example.org:587", "password": "missing"}
+    }
+    said = text(first_screen(status(listen=listen, smtp=missing), IDENTITY, Choices(), 80))
+    assert "Mail to alice@example.org is taken at 127.0.0.1:2525." in said
+    assert "Yours goes out through mail.example.org:587." in said
+    assert "mailio config set --secret smtp.smarthost its password" in said
+    assert "server 127.0.0.1, port 2587, no encryption needed on this machine" in said
+    assert "mailio user add NAME" in said
+    assert "mail.addresses" not in said
+    done = text(first_screen(status(listen=listen, smtp=MAIL), IDENTITY, Choices(), 80))
+    assert "--secret" not in done
