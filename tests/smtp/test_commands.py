@@ -1,6 +1,8 @@
 """The grammar of lines: what is read, what is refused and how, and that nothing else can happen."""
 
 import base64
+import contextlib
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -142,21 +144,26 @@ def test_names_and_passwords_are_read() -> None:
     assert "" == decode("=")
 
 
+PARSERS: tuple[Callable[[str], object], ...] = (
+    mail,
+    lambda text: mail(f"FROM:<{text}>"),
+    lambda text: mail(f"FROM:<a@b.example> {text}"),
+    lambda text: parse_recipient(f"TO:<{text}>", utf8=True),
+    decode,
+    parse_plain,
+    lambda text: split_line(text.encode("utf-8", "surrogatepass")),
+)
+
+
 @given(TEXT)
 def test_anything_else_is_refused_and_nothing_worse(text: str) -> None:
-    for parse in (
-        mail,
-        lambda one: mail(f"FROM:<{one}>"),
-        lambda one: mail(f"FROM:<a@b.example> {one}"),
-        lambda one: parse_recipient(f"TO:<{one}>", utf8=True),
-        decode,
-        parse_plain,
-        lambda one: split_line(one.encode("utf-8", "surrogatepass")),
-    ):
+    codes: set[int] = set()
+    for parse in PARSERS:
         try:
             parse(text)
         except Refused as refused:
-            assert 500 <= refused.reply.code < 600
+            codes.add(refused.reply.code // 100)
+    assert codes <= {5}
     assert parse_helo(text) in ("", text)
 
 
@@ -164,15 +171,12 @@ def test_anything_else_is_refused_and_nothing_worse(text: str) -> None:
 def test_what_was_read_has_no_line_ends_in_it(raw: bytes) -> None:
     """An address goes into our files and, as a recipient, on into other sessions."""
     text = raw.decode("latin-1")
-    for parse in (
-        lambda: mail(f"FROM:<{text}> SMTPUTF8").sender,
-        lambda: parse_recipient(f"TO:<{text}>", utf8=True),
-    ):
-        try:
-            found = parse()
-        except Refused:
-            continue
-        assert not set(found) & set(map(chr, range(32)))
+    found = ""
+    with contextlib.suppress(Refused):
+        found += mail(f"FROM:<{text}> SMTPUTF8").sender
+    with contextlib.suppress(Refused):
+        found += parse_recipient(f"TO:<{text}>", utf8=True)
+    assert not set(found) & set(map(chr, range(32)))
 
 
 @pytest.mark.parametrize("hostile", ["(" * 2_000, "<" * 2_000, "@a," * 600, '"' + "\\" * 1_999, "a." * 1_000])
