@@ -136,6 +136,7 @@ def test_a_message_id_tells_nothing_and_never_repeats() -> None:
     ids = {new_message_id() for _ in range(100)}
     assert len(ids) == 100
     assert all(one.endswith("@mailio.alt") and len(one) == 32 + 11 for one in ids)
+    assert new_message_id("example.org").endswith("@example.org")
 
 
 def test_a_failure_notice_says_what_failed_why_and_what_to_do() -> None:
@@ -157,6 +158,46 @@ def test_a_failure_notice_says_what_failed_why_and_what_to_do() -> None:
     assert b"Message-ID: <one@mailio.alt>\r\n" in raw
     assert b"secret body" not in raw
     assert "X" not in email.message_from_bytes(raw)
+
+
+@pytest.mark.parametrize(
+    "failure, recipient, diagnosis",
+    [
+        (
+            Failure("bob@example.org", REVOKED, "mx.example.org says: 550 5.1.1 No such user"),
+            "rfc822; bob@example.org",
+            "smtp; 550 5.1.1 No such user",
+        ),
+        (
+            Failure("Bob", REVOKED, "nobody answered for 5 days", email="bob@example.org"),
+            "rfc822; bob@example.org",
+            "x-mailio; nobody answered for 5 days",
+        ),
+        (Failure("Bob <bob@example.org>", REVOKED, "550"), "rfc822; bob@example.org", "smtp; 550"),
+        (Failure(ALICE, REVOKED, "said 550 x"), f"x-mailio; {ALICE}", "x-mailio; said 550 x"),
+        (Failure("bob", REVOKED, "said 550 x"), "x-mailio; bob", "x-mailio; said 550 x"),
+        (Failure("ü@example.org", REVOKED, "x"), "x-mailio; ?@example.org", "x-mailio; x"),
+    ],
+)
+def test_a_notice_names_who_failed_as_mail_programs_do(
+    failure: Failure, recipient: str, diagnosis: str
+) -> None:
+    """RFC 3464 §2.3: the reply of a mail server only where it is one."""
+    raw = failure_notice(("", ALICE), "x", NOW, [failure], b"", NOW, "two@mailio.alt")
+    report = next(part for part in email.message_from_bytes(raw).walk() if part["Final-Recipient"])
+    fields = {name: " ".join(value.split()) for name, value in report.items()}
+    assert fields == {
+        "Final-Recipient": recipient,
+        "Action": "failed",
+        "Status": "5.8.2",
+        "Diagnostic-Code": diagnosis,
+    }
+
+
+def test_a_notice_returns_a_header_beyond_ascii_as_it_was() -> None:
+    original = "Subject: Grüße\r\n\r\nsecret".encode()
+    raw = failure_notice(("", ALICE), "x", NOW, [], original, NOW, "two@mailio.alt")
+    assert b"Content-Transfer-Encoding: 8bit\r\n\r\n" + original.partition(b"\r\nsecret")[0] in raw
 
 
 @given(to=TEXT, reason=TEXT, remedy=TEXT, subject=TEXT, original=st.binary(max_size=200))
