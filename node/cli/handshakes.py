@@ -138,19 +138,28 @@ def listing(session: Session) -> None:
             "" if is_email(one["address"]) else _THEIRS.get(one["theirs"], one["theirs"]),
             _rules(one),
             when(one["created"]),
-            date(one["expires"]) if one["expires"] else "",
+            _day(one["expires"]),
             one["waiting"] or "",
             one["note"] or "",
         ]
         for one in found
     ]
     heads = ["id", "who", "you say", "they say", "rules", "since", "until", "waiting", "note"]
-    table(heads, rows, flexible=[1, 4, 8], folds=[8])
+    # Who has no id yet is named by the address alone, so that it stands there whole.
+    whole = max((len(_who(one)) for one in found if not one["handshakeId"]), default=0)
+    table(heads, rows, flexible=[1, 4, 8], folds=[1, 8], least={1: whole})
     if sys.stdout.isatty() and any(one["status"] == "request" for one in found):
         note(
             "answer with: mailio handshake accept ID (or the e-mail address), or revoke; read first: mailio "
             "list handshake"
         )
+
+
+def _day(then: int | None) -> str:
+    """When something ends (Unix ms): on a terminal the day, which is enough."""
+    if not then:
+        return ""
+    return date(then)[:10] if sys.stdout.isatty() else date(then)
 
 
 def _rules(one: dict[str, Any]) -> str:

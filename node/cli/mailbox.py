@@ -229,9 +229,9 @@ def _way(smtp: dict[str, Any] | None) -> list[tuple[str, str]]:
     """How an ordinary mail came: what its last server said, and which signatures held."""
     if not smtp:
         return []
-    server = f"{smtp['client']}, which calls itself {smtp['helo']}" if smtp["helo"] else smtp["client"]
-    hop = "encrypted" if smtp["tls"] else "not encrypted"
+    server = f"{smtp['client']}, calls itself {smtp['helo']}" if smtp["helo"] else smtp["client"]
     return [
-        ("By", f"ordinary e-mail, not sealed; from {server} ({hop} on this last way)"),
+        ("Came by", "ordinary e-mail, not sealed"),
+        ("Server", f"{server}; {'encrypted' if smtp['tls'] else 'not encrypted'}"),
         ("Signed", "; ".join(smtp["signatures"]) or "by nobody"),
     ]

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from node.cli.text import ago, clean, date
@@ -107,11 +107,12 @@ def table(
     *,
     flexible: Sequence[int] = (),
     folds: Sequence[int] = (),
+    least: Mapping[int, int] | None = None,
 ) -> None:
     """A table on a terminal; elsewhere tab-separated lines without a head, for cut and awk. Where the
-    terminal is narrow, columns in `flexible` give way first; those of them that are in `folds` go on in
-    the next line. Columns in which nothing stands are left out, and where even so there is no room, each
-    row becomes a few lines.
+    terminal is narrow, columns in `flexible` give way first, but keep the characters in `least`; those of
+    them that are in `folds` go on in the next line. Columns in which nothing stands are left out, and where
+    even so there is no room, each row becomes a few lines.
     """
     if not sys.stdout.isatty():
         for row in rows:
@@ -126,8 +127,9 @@ def table(
     gives = [kept.index(n) for n in flexible if n in kept]
     needs = [max(len(name), *(row[n].cell_len for row in cells)) for n, name in enumerate(names)]
     folding = [kept.index(n) for n in folds if n in kept]
+    floors = {kept.index(n): floor for n, floor in (least or {}).items() if n in kept}
     width = console().width
-    found = widths(needs, gives, width, folding)
+    found = widths(needs, gives, width, folding, floors)
     if sum(found) + COLUMN_GAP * (len(found) - 1) > width:
         _blocks(names, cells, width, folding)
     else:
@@ -156,8 +158,9 @@ def _blocks(names: list[str], cells: list[list[Text]], width: int, folds: list[i
         for column, (name, one) in enumerate(zip(names, row, strict=True)):
             if not str(one):
                 continue
-            shown = _middle(one, room)
+            shown = one
             if column not in folds:
+                shown = _middle(one, room)
                 shown.truncate(room, overflow="ellipsis")
             for m, line in enumerate(shown.wrap(console(), room)):
                 show(text("" if m else name).append(" " * (head if m else head - len(name))) + line)
@@ -172,15 +175,22 @@ def _middle(cell: Text, width: int) -> Text:
     return text(word[: width - 1 - tail] + "…" + word[len(word) - tail :], str(cell.style))
 
 
-def widths(needs: Sequence[int], flexible: Sequence[int], width: int, folds: Sequence[int] = ()) -> list[int]:
+def widths(
+    needs: Sequence[int],
+    flexible: Sequence[int],
+    width: int,
+    folds: Sequence[int] = (),
+    least: Mapping[int, int] | None = None,
+) -> list[int]:
     """Columns' widths: all that they need where there is room, else the widest flexible ones give way,
-    those that fold less than others, since sentences stand in them.
+    those that fold less than others, since sentences stand in them, and none below its `least`.
     """
+    floors = least or {}
     found = list(needs)
     over = sum(found) + COLUMN_GAP * (len(found) - 1) - width
     while over > 0:
         widest = max(
-            (n for n in flexible if found[n] > LEAST_COLUMN),
+            (n for n in flexible if found[n] > max(LEAST_COLUMN, floors.get(n, 0))),
             key=lambda n: found[n] - SENTENCE * (n in folds),
             default=None,
         )

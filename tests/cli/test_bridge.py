@@ -135,9 +135,9 @@ def test_reading_tells_how_it_came(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert f"From:    Your Bank <{EVE}>\n" in shown
     assert "From:    nobody (not proven)\n" in shown
-    said = "ordinary e-mail, not sealed; from 192.0.2.1"
-    assert f"By:      {said}, which calls itself mx\ufffd[2J (not encrypted on this last way)\n" in shown
-    assert f"By:      {said} (not encrypted on this last way)\n" in shown
+    assert "Came by: ordinary e-mail, not sealed\n" in shown
+    assert "Server:  192.0.2.1, calls itself mx\ufffd[2J; not encrypted\n" in shown
+    assert "Server:  192.0.2.1; not encrypted\n" in shown
     assert "Signed:  example.org: pass\n" in shown
     assert "Signed:  by nobody\n" in shown
 

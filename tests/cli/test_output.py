@@ -122,3 +122,19 @@ def test_a_sentence_breaks_between_words_on_a_terminal_only(monkeypatch: pytest.
 
 def plain(screen: Screen) -> str:
     return re.sub(r"\x1b\[\d*m", "", screen.getvalue())
+
+
+def test_a_column_keeps_what_it_must() -> None:
+    assert [8, 15] == widths([8, 15], [0, 1], 30, least={1: 15})
+    assert [12, 15] == widths([30, 15], [0, 1], 29, least={1: 15})
+    assert [8, 15] == widths([30, 15], [0, 1], 20, least={1: 15})
+
+
+def test_a_name_that_must_be_whole_makes_lines_of_a_table() -> None:
+    whole = "somebody.with.a.long.name@mail.example.org"
+    row = ["they ask", whole, "a note that is a sentence"]
+    with on_screen() as screen:
+        table(["you say", "who", "note"], [row], flexible=[1, 2], folds=[1, 2], least={1: len(whole)})
+    assert ["you say  they ask", f"who      {whole}", "note     a note that is a sentence"] == [
+        line.rstrip() for line in plain(screen).splitlines()
+    ]
