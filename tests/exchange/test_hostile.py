@@ -355,9 +355,9 @@ BAD: dict[str, tuple[Bad, str, bool]] = {
         "5.6.0",
         True,
     ),
-    "five thousand recipients": (
+    "fifty thousand recipients": (
         _with_message(
-            lambda s: f"From: {s.carol.mailbox}\r\nTo: ".encode() + b"a@b.c, " * 5_000 + b"d@e.f\r\n\r\n"
+            lambda s: f"From: {s.carol.mailbox}\r\nTo: ".encode() + b"a@b.c, " * 50_000 + b"d@e.f\r\n\r\n"
         ),
         "5.6.0",
         True,
