@@ -6,6 +6,7 @@ The conversation is transport.py's, when to try again the outbox's.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import socket
 import ssl
@@ -38,7 +39,8 @@ MAX_AT_ONCE: Final = 4
 """Letters on their way at once: each may hold 32 MB of memory, and few servers take more connections."""
 
 _ADDRESS_FIELD: Final = re.compile(
-    rb"^(?:resent-)?(?:from|sender|reply-to|to|cc|bcc)[ \t]*:.*(?:\r\n[ \t].*)*", re.IGNORECASE | re.MULTILINE
+    rb"^(?:resent-)?(?:from|sender|reply-to|to|cc|bcc)[ \t]*:[^\r\n]*(?:\r\n[ \t][^\r\n]*)*",
+    re.IGNORECASE | re.MULTILINE,
 )
 _OURS_ONLY: Final = "@mailio.alt"
 
@@ -209,7 +211,8 @@ def _reason(fault: OSError) -> str:
     inner: BaseException | None = fault.__cause__
     while isinstance(inner, BaseExceptionGroup):
         inner = inner.exceptions[0]
-    return inner.strerror or "" if isinstance(inner, OSError) else fault.strerror or ""
+    found = inner if isinstance(inner, OSError) else fault
+    return os.strerror(found.errno) if found.errno else ""
 
 
 def _address_fields(raw: bytes) -> list[bytes]:

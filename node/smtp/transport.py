@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aiosmtplib import SMTP, SMTPException, SMTPHeloError, SMTPResponse
+from aiosmtplib.protocol import SMTPProtocol
 
 from node.runtime.settings_mail import Smarthost
 from node.smtp.answer import Answer, Way, WayFault, refused
@@ -222,9 +223,7 @@ class Session:
                     if reply.done():
                         return self._too_soon(await reply)
                     protocol.write(piece)
-                    # Waits until the socket takes more. StreamWriter.drain would be the public way to
-                    # the same; it ends the connection when it is collected.
-                    await protocol._drain_helper()
+                    await _room(protocol, reply)
             return await reply
         finally:
             reply.cancel()
@@ -279,6 +278,18 @@ def dotted(raw: bytes) -> Iterator[bytes]:
         yield b"." + piece if begins_line and piece.startswith(b".") else piece
         start = end
     yield b".\r\n" if not raw or raw.endswith(b"\r\n") else b"\r\n.\r\n"
+
+
+async def _room(protocol: SMTPProtocol, reply: asyncio.Future[SMTPResponse]) -> None:
+    """Until the socket takes more, or the server answers though it has not read all."""
+    # StreamWriter.drain would be the public way to the same; it ends the connection when it is collected.
+    drain = asyncio.ensure_future(protocol._drain_helper())
+    try:
+        await asyncio.wait((drain, reply), return_when=asyncio.FIRST_COMPLETED)
+        if drain.done():
+            drain.result()
+    finally:
+        drain.cancel()
 
 
 def _looked_at(reply: asyncio.Future[SMTPResponse]) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from node.runtime.bridge import open_bridge
+from node.runtime.bridge import Bridge, open_bridge
 
 OK = "250 2.0.0 Ok: queued"
 
@@ -57,13 +57,19 @@ class Taken:
 
 @dataclass
 class Sink:
-    """The server. `connections` counts all that were opened."""
+    """The server. `connections` counts all that were opened, `guesses` the tries to log in; `thinking` is
+    set at the first letter.
+    """
 
     behaviour: Behaviour
     folder: Path | None = None
     taken: list[Taken] = field(default_factory=list)
     connections: int = 0
+    guesses: int = 0
+    thinking: asyncio.Event = field(default_factory=asyncio.Event)
     port: int = 0
+    sessions: list[SMTP] = field(default_factory=list)
+    bridge: Bridge | None = None
 
     # aiosmtpd's hooks
 
@@ -92,6 +98,7 @@ class Sink:
         return "250 2.1.5 Ok"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        self.thinking.set()
         await asyncio.sleep(self.behaviour.seconds)
         if self.behaviour.refuse_letter:
             return self.behaviour.refuse_letter
@@ -104,7 +111,7 @@ class Sink:
                 envelope.content,
                 tuple(envelope.mail_options),
                 session.host_name or "",
-                session.ssl is not None,
+                _is_tls(server),
                 user,
             )
         )
@@ -116,6 +123,7 @@ class Sink:
 
     def authenticate(self, server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
         assert isinstance(data, LoginPassword)
+        self.guesses += 1
         good = self.behaviour.accounts.get(data.login.decode()) == data.password.decode()
         return AuthResult(success=good, handled=False, auth_data=data.login)
 
@@ -131,26 +139,53 @@ class Sink:
 
     # running
 
+    async def until_thinking(self) -> None:
+        """Until it has a whole letter and thinks about it."""
+
+        async def wait() -> None:
+            await self.thinking.wait()
+
+        assert self.bridge is not None
+        await self.bridge.run(wait)
+
+    async def hang_up(self) -> None:
+        """End every connection without a word."""
+
+        async def end() -> None:
+            for one in self.sessions:
+                if isinstance(one.transport, asyncio.WriteTransport):
+                    one.transport.abort()
+
+        assert self.bridge is not None
+        await self.bridge.run(end)
+
     async def serve(self, port: int, tls: ssl.SSLContext | None, *, implicit: bool) -> asyncio.Server:
         """Listen on loopback; STARTTLS with `tls`, or TLS at once."""
         loop = asyncio.get_running_loop()
 
         def session() -> SMTP:
             self.connections += 1
-            return _Server(
-                self,
-                hostname="sink.example.test",
-                enable_SMTPUTF8=True,
-                tls_context=None if implicit else tls,
-                authenticator=self.authenticate,
-                auth_require_tls=False,
-                data_size_limit=40_000_000,
-                loop=loop,
+            self.sessions.append(
+                _Server(
+                    self,
+                    hostname="sink.example.test",
+                    enable_SMTPUTF8=True,
+                    tls_context=None if implicit else tls,
+                    authenticator=self.authenticate,
+                    auth_require_tls=False,
+                    data_size_limit=40_000_000,
+                    loop=loop,
+                )
             )
+            return self.sessions[-1]
 
         server = await loop.create_server(session, "127.0.0.1", port, ssl=tls if implicit else None)
         self.port = server.sockets[0].getsockname()[1]
         return server
+
+
+def _is_tls(server: SMTP) -> bool:
+    return server.transport is not None and server.transport.get_extra_info("sslcontext") is not None
 
 
 class _Server(SMTP):
@@ -171,11 +206,13 @@ async def open_sink(
         server.close()
 
     async with open_bridge() as bridge:
+        sink.bridge = bridge
         server = await bridge.run(start)
         try:
             yield sink
         finally:
             await bridge.run(close, server)
+            await sink.hang_up()
 
 
 async def _main(arguments: argparse.Namespace) -> None:
