@@ -12,6 +12,7 @@ import trio
 from node.api import Desk, make_api
 from node.app.desk import desk_of
 from node.app.ground import Ground, open_ground
+from node.app.mail import Mail, open_mail
 from node.app.owner import Owner, open_owner
 from node.app.running import open_peers, work_until
 from node.app.selfdelivery import SelfDelivery
@@ -47,13 +48,15 @@ async def run_node(
         opened = open_peers(ground, "mailio-node")
         async with opened as (network, records), open_owner(ground, network) as owner:
             records.on_put(Wakes(owner.outbox.wake).put)
-            await _work(ground, network, owner, people, stop, ready)
+            async with open_mail(ground, owner) as mail:
+                await _work(ground, network, owner, mail, people, stop, ready)
 
 
 async def _work(
     ground: Ground,
     network: Network,
     owner: Owner,
+    mail: Mail,
     people: Acquaintances,
     stop: trio.Event,
     ready: Ready | None,
@@ -73,7 +76,7 @@ async def _work(
     network.on_connected(connected)
     serve_identity(network, partial(_record_of, owner.identity, ground, network), ground.clock)
     receiver.serve()
-    desk = _desk(ground, network, owner, people, receiver, publisher, stop)
+    desk = _desk(ground, network, owner, mail, people, receiver, publisher, stop)
     tasks = (
         clocks.run,
         publisher.run,
@@ -134,6 +137,7 @@ def _desk(
     ground: Ground,
     network: Network,
     owner: Owner,
+    mail: Mail,
     people: Acquaintances,
     receiver: Receiver,
     publisher: Publisher,
@@ -141,8 +145,10 @@ def _desk(
 ) -> Desk:
     def status() -> dict[str, object]:
         found = status_of(ground, network)
-        warnings = [*found["warnings"], *owner_warnings(owner), *publisher.warnings()]
+        warnings = [*found["warnings"], *owner_warnings(owner), *mail.warnings(), *publisher.warnings()]
         return found | {
+            "listen": mail.listening(),
+            "smtp": mail.status(),
             "published": publisher.status(),
             "letters": receiver.counts(),
             "unread": owner.mailbox.status()["unread"],

@@ -16,10 +16,11 @@ from node.handshakes import Handshakes
 from node.identity import Identity, Profile, ask_identity, exists, load, load_peer_key, node_of
 from node.letters import Failure, Mailbox, failure_notice, new_message_id
 from node.names import Names
-from node.outbox import Carrier, Delivery, Letter, Outbox
+from node.outbox import MAILIO, SMTP, Carrier, Delivery, Letter, Outbox
 from node.outbox.submission import Submission
 from node.storage import Batch
 from node.users import Passwords, Users
+from protocol.addresses import Addresses
 from protocol.exchange_identity import PROTOCOL_ID as IDENTITY
 from protocol.identity import Capabilities
 from protocol.keys import SigningKey, mailbox_of
@@ -63,12 +64,10 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
     names, mailbox = _names(ground, network), _mailbox(ground)
     consent = _consent(ground, identity, peer_id, names, mailbox)
     await consent.start()
-    carriers: dict[str, Carrier] = {"mailio": Parked()}
+    carriers: dict[str, Carrier] = {MAILIO: Parked(), SMTP: Parked()}
     notices = Notices(mailbox, identity)
     outbox = Outbox(ground.store, ground.clock, ground.events, carriers, notices, ground.doubtful)
-    submission = Submission(
-        ground.store, names, mailbox, outbox, lambda: identity.address, ground.clock, consent
-    )
+    emails = Addresses.parse(ground.config.mail.addresses)
     handshakes = Handshakes(
         ground.store,
         consent,
@@ -79,6 +78,20 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         ground.clock,
         ground.events,
         network.listen_addrs if network else tuple,
+        emails,
+    )
+    submission = Submission(
+        ground.store,
+        names,
+        mailbox,
+        outbox,
+        lambda: identity.address,
+        ground.clock,
+        consent,
+        addresses=emails,
+        way_back=handshakes,
+        can_mail=lambda: ground.config.smtp.smarthost is not None,
+        mail_size=ground.config.limits.mail_size,
     )
     yield Owner(
         ground,

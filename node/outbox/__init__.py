@@ -3,10 +3,23 @@
 Knows carriers only by the small interface `Carrier`; how a letter travels is theirs.
 """
 
-from node.outbox.letter import Carrier, Consignment, Delivery, Letter, Outgoing, Recipient, Result, State
+from node.outbox.letter import (
+    MAILIO,
+    SMTP,
+    Carrier,
+    Consignment,
+    Delivery,
+    Letter,
+    Outgoing,
+    Recipient,
+    Result,
+    State,
+)
 from node.outbox.outbox import Outbox
 
 __all__ = [
+    "MAILIO",
+    "SMTP",
     "Carrier",
     "Consignment",
     "Delivery",

@@ -1,1 +1,17 @@
 """Ordinary mail, in and out (protocol.md §5, §6): the two listeners, what they ask, and the sender."""
+
+from node.smtp.certificate import server_context
+from node.smtp.handin import HandIn
+from node.smtp.intake import MailIntake
+from node.smtp.listen import Listener, open_receiver, open_submission
+from node.smtp.sender import SmtpCarrier
+
+__all__ = [
+    "HandIn",
+    "Listener",
+    "MailIntake",
+    "SmtpCarrier",
+    "open_receiver",
+    "open_submission",
+    "server_context",
+]
