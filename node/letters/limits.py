@@ -52,6 +52,10 @@ MAX_SHOWN_RECIPIENTS: Final = 50
 """Recipients that are read and kept in the index; the letter itself has all. 20,000 held the standard parser
 for 3.9 s."""
 
+MAX_BODY_CHARS: Final = 2_000_000
+"""Characters of text, and of HTML, that are shown: all of any letter between nodes. 25 million would hold
+trio's thread for 0.2 s on their way to a command."""
+
 MAX_MESSAGE_ID: Final = 250
 """Characters of a Message-ID: RFC 5536 §3.1.3's limit for news; longer ones are dropped."""
 

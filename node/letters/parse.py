@@ -13,6 +13,9 @@ from node.letters.structure import Part, read_structure
 from node.letters.text import clean_body, clean_filename, clean_line, decode_charset, decode_words
 from protocol.errors import RemoteProtocolError
 
+CUT: Final = "\n[Too long to be shown whole. The letter as it came has all of it.]\n"
+"""Ends a body of which the rest is not shown."""
+
 _BULK: Final = frozenset({"bulk", "list"})
 _NOBODY: Final = Address("", "")
 
@@ -54,7 +57,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a reader sees. `html` is as hostile as it came."""
+    """What a reader sees, the start of it if it is very long. `html` is as hostile as it came."""
 
     text: str
     html: str
@@ -96,7 +99,12 @@ def read_parts(raw: bytes) -> Parts:
             bodies[part.kind].append(body_text(part))
         else:
             attachments.append(_attachment(part, len(attachments) + 1))
-    return Parts("\n".join(bodies["text/plain"]), "\n".join(bodies["text/html"]), tuple(attachments))
+    return Parts(_shown(bodies["text/plain"]), _shown(bodies["text/html"]), tuple(attachments))
+
+
+def _shown(bodies: Sequence[str]) -> str:
+    text = "\n".join(bodies)
+    return text if len(text) <= limits.MAX_BODY_CHARS else text[: limits.MAX_BODY_CHARS] + CUT
 
 
 def _is_body(part: Part) -> bool:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.letters import limits
-from node.letters.limits import MAX_AUTHORS, MAX_SHOWN_RECIPIENTS
-from node.letters.parse import Parts, Summary, read_parts, summarize
+from node.letters.limits import MAX_AUTHORS, MAX_BODY_CHARS, MAX_SHOWN_RECIPIENTS
+from node.letters.parse import CUT, Parts, Summary, read_parts, summarize
 from protocol.errors import RemoteProtocolError
 from tests.kit.hostile import damaged
 
@@ -208,6 +208,15 @@ def test_authors_beyond_the_limit_are_nobody() -> None:
 def test_of_very_many_recipients_the_first_are_shown() -> None:
     raw = message(b"To: " + b", ".join(b"r%d@b.c" % n for n in range(5_000)), b"Cc: x@y.z")
     assert summarize(raw).to == tuple(f"r{n}@b.c" for n in range(MAX_SHOWN_RECIPIENTS))
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_of_a_very_long_body_the_start_is_shown(kind: str) -> None:
+    raw = message(f"Content-Type: text/{kind}".encode(), body=b"x" * (MAX_BODY_CHARS + 1))
+    parts = read_parts(raw)
+    assert parts.text + parts.html == "x" * MAX_BODY_CHARS + CUT
+    parts = read_parts(raw[:-1])
+    assert parts.text + parts.html == "x" * MAX_BODY_CHARS
 
 
 BOMBS: dict[str, bytes] = {
