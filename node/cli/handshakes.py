@@ -42,6 +42,9 @@ Until = Annotated[
 _OURS: Final = {"request": "they ask", "none": "not accepted"}
 _THEIRS: Final = {"none": "not yet"}
 
+LEAST_WHO: Final = 17
+"""Characters of an address that tell it from others of one's people."""
+
 ASKED: Final = "they decide now; mailio handshake list shows what they say"
 OPENED: Final = "once they answer you may write to each other (mailio handshake list)"
 
@@ -147,7 +150,7 @@ def listing(session: Session) -> None:
     heads = ["id", "who", "you say", "they say", "rules", "since", "until", "waiting", "note"]
     # Who has no id yet is named by the address alone, so that it stands there whole.
     whole = max((len(_who(one)) for one in found if not one["handshakeId"]), default=0)
-    table(heads, rows, flexible=[1, 4, 8], folds=[1, 8], least={1: whole})
+    table(heads, rows, flexible=[1, 4, 8], folds=[1, 8], least={1: max(whole, LEAST_WHO)})
     if sys.stdout.isatty() and any(one["status"] == "request" for one in found):
         note(
             "answer with: mailio handshake accept ID (or the e-mail address), or revoke; read first: mailio "

@@ -67,7 +67,7 @@ def test_how_a_bridge_stands_that_does_all() -> None:
 @pytest.mark.parametrize("smtp", [None, {}, {"smarthost": {"state": "none"}}])
 def test_what_is_not_set_comes_with_its_command(smtp: dict[str, Any] | None) -> None:
     found = status(smtp, smtp="0.0.0.0:25")
-    assert ["for nobody yet: mailio config set mail.addresses YOU@EXAMPLE.ORG"] == list(coming_in(found))
+    assert ["for nobody yet: mailio config set mail.addresses you@example.org"] == list(coming_in(found))
     assert ["nowhere yet: mailio config set smtp.smarthost smtp://USER@HOST:587"] == list(going_out(found))
     assert ["hand in nowhere (submission.host)"] == list(handing_in(found))
 

@@ -116,7 +116,7 @@ def test_ordinary_e_mail_fits_too(width: int, smtp: dict[str, Any] | None) -> No
 def test_ordinary_e_mail_wants_setting_up() -> None:
     said = text(first_screen(status(), IDENTITY, Choices(), 80))
     assert "Ordinary e-mail is not sealed" in said
-    assert "mailio config set mail.addresses YOU@EXAMPLE.ORG your e-mail address" in said
+    assert "mailio config set mail.addresses you@example.org your e-mail address" in said
     assert "mailio config set smtp.smarthost smtp://USER@HOST:587 who sends your mail" in said
     assert "mailio user add" not in said  # nothing listens for mail programs
 
