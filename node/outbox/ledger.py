@@ -10,9 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+import trio
+
 from node.outbox.letter import ROUTES, Delivery, Letter, Outgoing, Recipient
 from node.storage import Batch, Store
 from node.storage import schema as spaces
+
+PIECE: Final = 1_048_576
+"""Bytes of a body in one value: what goes sealed is in one; 25 MB at once hold up everyone for 80 ms."""
 
 HANDED_IN: Final = "handed in"
 """Stands where letters by their letterId have a recipient; no address looks so."""
@@ -42,7 +47,8 @@ class Ledger:
             digest=outgoing.digest,
         )
         for route, body in outgoing.bodies.items():
-            batch.put(spaces.OUTBOX_BODY, (letter.id, ROUTES[route]), {"raw": body})
+            for n, value in enumerate(_pieces(body)):
+                batch.put(spaces.OUTBOX_BODY, _body_key(letter, route, n), value)
         for recipient in outgoing.to:
             if recipient.route == "mailio":
                 batch.put(
@@ -62,9 +68,11 @@ class Ledger:
             return
         batch.delete(spaces.OUTBOX, (letter.id,))
         batch.put(spaces.OUTBOX_ENDED, (letter.id,), _row_of(replace(letter, records=())))
-        for n, delivery in enumerate(letter.deliveries):
-            batch.delete(spaces.OUTBOX_BODY, (letter.id, ROUTES[delivery.recipient.route]))
+        for n in range(len(letter.deliveries)):
             batch.delete(spaces.PARCEL, (letter.id, n))
+        for route in {delivery.recipient.route for delivery in letter.deliveries}:
+            for n in range(self._number_of_pieces(letter, route)):
+                batch.delete(spaces.OUTBOX_BODY, _body_key(letter, route, n))
 
     def forget(self, batch: Batch, letter: Letter) -> None:
         """Drop the last trace of an ended letter."""
@@ -109,8 +117,28 @@ class Ledger:
         return self.get(row["id"]) if row is not None else None
 
     def body(self, letter: Letter, route: str) -> bytes | None:
-        row: Any = self._store.get(spaces.OUTBOX_BODY, (letter.id, ROUTES[route]))
+        """At once, as is right for what goes sealed. None where there is none, or the letter has ended."""
+        pieces = [self._piece(letter, route, n) for n in range(self._number_of_pieces(letter, route))]
+        return b"".join(one for one in pieces if one is not None) if pieces else None
+
+    async def load(self, letter: Letter, route: str) -> bytes | None:
+        """The same without holding up others, however large it is."""
+        pieces: list[bytes] = []
+        for n in range(self._number_of_pieces(letter, route)):
+            piece = self._piece(letter, route, n)
+            if piece is None:  # it ended while it was read
+                return None
+            pieces.append(piece)
+            await trio.lowlevel.checkpoint()
+        return b"".join(pieces) if pieces else None
+
+    def _piece(self, letter: Letter, route: str, n: int) -> bytes | None:
+        row: Any = self._store.get(spaces.OUTBOX_BODY, _body_key(letter, route, n))
         return row["raw"] if row is not None else None
+
+    def _number_of_pieces(self, letter: Letter, route: str) -> int:
+        row: Any = self._store.get(spaces.OUTBOX_BODY, _body_key(letter, route, 0))
+        return row.get("pieces", 1) if row is not None else 0
 
     def parcel(self, letter: Letter, recipient: Recipient) -> bytes | None:
         row: Any = self._store.get(spaces.PARCEL, (letter.id, _number(letter, recipient)))
@@ -124,6 +152,19 @@ class Ledger:
 
     def _receipt_key(self, letter_id: bytes, address: str) -> tuple[bytes, bytes]:
         return letter_id, self._store.index("outbox", address.encode())
+
+
+def _pieces(body: bytes) -> Iterator[dict[str, Any]]:
+    """Values of a body; the first one says how many there are, if there are more."""
+    number = -(-len(body) // PIECE)
+    yield {"raw": body} if number <= 1 else {"raw": body[:PIECE], "pieces": number}
+    for start in range(PIECE, len(body), PIECE):
+        yield {"raw": body[start : start + PIECE]}
+
+
+def _body_key(letter: Letter, route: str, piece: int) -> tuple[bytes, int]:
+    """The number of a route, and then those beyond all routes for its further pieces."""
+    return letter.id, ROUTES[route] + piece * len(ROUTES)
 
 
 def _number(letter: Letter, recipient: Recipient) -> int:

@@ -127,6 +127,9 @@ class Consignment(Protocol):
     def body(self, route: str) -> bytes | None:
         """The rendering for a route, None for a letter of records only."""
 
+    async def load(self, route: str) -> bytes | None:
+        """The same without holding up others: for renderings that may be large."""
+
     def parcel(self, recipient: Recipient) -> bytes | None:
         """What the carrier kept for this recipient, if anything."""
 

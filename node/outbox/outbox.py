@@ -54,6 +54,9 @@ class _Consignment:
     def body(self, route: str) -> bytes | None:
         return self.ledger.body(self.letter, route)
 
+    async def load(self, route: str) -> bytes | None:
+        return await self.ledger.load(self.letter, route)
+
     def parcel(self, recipient: Recipient) -> bytes | None:
         return self.ledger.parcel(self.letter, recipient)
 

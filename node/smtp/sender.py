@@ -88,7 +88,7 @@ class SmtpCarrier:
     ) -> Mapping[Recipient, Result]:
         """Try once. A letter that leaves goes to all recipients of it that the server takes."""
         async with self._slots:
-            sender, raw = consignment.letter.sender, consignment.body("smtp")
+            sender, raw = consignment.letter.sender, await consignment.load("smtp")
             answer = self._unfit(sender, recipients, raw)
             if answer is not None or raw is None:
                 return dict.fromkeys(recipients, _result(answer or _NO_BODY))

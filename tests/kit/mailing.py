@@ -39,6 +39,9 @@ class Posted:
     raw: bytes | None
 
     def body(self, route: str) -> bytes | None:
+        raise AssertionError("ordinary mail may be large")
+
+    async def load(self, route: str) -> bytes | None:
         return self.raw if route == "smtp" else None
 
     def parcel(self, recipient: Recipient) -> bytes | None:

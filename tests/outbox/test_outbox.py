@@ -6,8 +6,9 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from node.outbox import Delivery, Result
+from node.outbox import Delivery, Outgoing, Result
 from node.outbox.errors import OutboxError
+from node.outbox.ledger import PIECE
 from node.outbox.timetable import FIRST_WAIT_MS, GIVE_UP_MS, WIDTH
 from node.storage import Batch
 from node.storage import schema as spaces
@@ -286,6 +287,45 @@ async def test_a_whole_row_is_what_was_submitted(post: Post, autojump_clock: Moc
         letter.subject,
         letter.created,
     )
+
+
+async def test_what_was_handed_in_is_known_by_its_digest_until_it_is_forgotten(
+    post: Post, autojump_clock: MockClock
+) -> None:
+    digest, found = bytes(range(32)), []
+    for _ in range(2):
+        batch = Batch()
+        found.append(
+            post.outbox.submit(batch, Outgoing("letter", "x", post.clock.now(), (BOB,), digest=digest))
+        )
+        await post.store.write(batch)
+        post.outbox.started(found[-1])
+        await trio.sleep(86_400)
+    last = post.outbox.handed_in(digest)
+    assert last is not None
+    assert last.id == found[1].id
+    await trio.sleep(58.5 * 86_400)
+    assert post.outbox.get(found[0].id) is None
+    assert post.outbox.handed_in(digest) is not None  # what goes is not the last one
+    await trio.sleep(2 * 86_400)
+    assert list(post.store.walk(spaces.BY_LETTER)) == []
+
+
+async def test_large_bodies_lie_in_pieces_and_go_with_the_letter(
+    post: Post, autojump_clock: MockClock
+) -> None:
+    post.courier.answer = lambda letter, recipient: ASLEEP
+    for size in (0, 1, PIECE, PIECE + 1, 3 * PIECE):
+        body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+        letter = await post.send("large", body=body)
+        await settled()
+        consignment = post.courier.seen[-1]
+        assert (await consignment.load("mailio"), consignment.body("mailio")) == (body, body)
+        assert len(list(post.store.walk(spaces.OUTBOX_BODY))) == max(1, -(-size // PIECE))
+        await post.outbox.cancel(letter.id)
+        assert list(post.store.walk(spaces.OUTBOX_BODY)) == []
+        assert await consignment.load("mailio") is None
+        post.outbox.wake(BOB.address)
 
 
 async def test_old_rows_are_forgotten(post: Post, autojump_clock: MockClock) -> None:
