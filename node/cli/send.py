@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from typing import Annotated, Any, Final
@@ -11,20 +10,15 @@ from urllib.parse import quote
 import typer
 
 from node.cli.client import Question
+from node.cli.delivery import SHORT, in_words, is_open, name_of, outcome
 from node.cli.output import NO_SUBJECT, note, table, when, write_json, write_line
 from node.cli.session import INTERRUPTED, HomeOption, JsonOption, Session, command, group, settle
-from node.cli.text import MINUTE_MS, ago, duration_ms, short_ids
+from node.cli.text import duration_ms, short_ids
 from node.runtime.errors import NodeError, UsageError
 
 DEFAULT_WAIT: Final = "30s"
 MAX_WAIT_MS: Final = 3_600_000
 """An hour: who wants to wait longer looks into the outbox."""
-
-NO_ANSWER: Final = "4.4.1"
-"""Code of who was not found or does not answer (protocol.md)."""
-
-SHORT: Final = 12
-"""Digits of an id that are enough to name a letter: they tell its time to the millisecond."""
 
 STEP_S: Final = 5.0
 """Seconds of one question to the node while a letter is followed."""
@@ -153,67 +147,6 @@ def follow(session: Session, letter: dict[str, Any], patience_ms: int) -> dict[s
     return letter
 
 
-def outcome(letter: dict[str, Any], now: int, arrived: str = "") -> list[str]:
-    """One line for each recipient: what became of it, and then what can be done."""
-    lines = []
-    mixed = any(is_open(one) for one in letter["recipients"])
-    for one in letter["recipients"]:
-        more = f"; {arrived}" if arrived and one["state"] == "delivered" and not is_open(one) else ""
-        sealed = ", sealed" if mixed and one["state"] == "delivered" and not is_open(one) else ""
-        lines.append(f"{name_of(one)}: {in_words(one, now)}{sealed}{more}")
-    states = {(one["state"], one["cause"]) for one in letter["recipients"]}
-    if any(one["state"] == "queued" and one["next"] for one in letter["recipients"]):
-        lines.append(f"it is tried again by itself; to stop it: mailio outbox cancel {letter['id'][:SHORT]}")
-    for one in letter["recipients"]:
-        if one["state"] == "queued" and one["code"] == NO_ANSWER and not is_open(one):
-            verb = f"edit {shlex.quote(one['name'])}" if one.get("name") else "add NAME"
-            lines.append(
-                f"if they have moved, a new link of theirs tells where: mailio contact {verb} 'LINK'"
-            )
-    if ("held", "approval") in states:
-        lines.append(f"let it go with: mailio outbox approve {letter['id'][:SHORT]} (or cancel it)")
-    return lines
-
-
-def is_open(one: dict[str, Any]) -> bool:
-    """Whether it goes to this recipient as ordinary e-mail."""
-    return bool(one["route"] == "smtp")
-
-
-def name_of(one: dict[str, Any]) -> str:
-    """A recipient as a person knows them."""
-    return str(one.get("name") or one["to"])
-
-
-def in_words(one: dict[str, Any], now: int) -> str:
-    """A recipient's state for a person."""
-    why = (one["detail"] or _meaning(one["code"])).removeprefix(f"{one.get('address')} was ")
-    why = f": {why}" if why else ""
-    code = f" [{one['code']}]" if one["code"] and not one["code"].startswith("2") else ""
-    match one["state"]:
-        case "delivered" if is_open(one):
-            return "taken by your mail server, open as all e-mail"
-        case "delivered":
-            return "delivered"
-        case "queued":
-            return f"waits, next try {_soon(one['next'], now)}{why}{code}"
-        case "held" if one.get("cause") == "handshake":
-            why = why.replace("waits until this owner accepts you: ", "")  # said already
-            return f"held until they accept you; they are asked{why}{code}"
-        case "held":
-            return f"held until you decide{why}{code}"
-        case "cancelled":
-            return "cancelled"
-        case "at-host":
-            return "waits at one of their hosts"
-        case state:
-            return f"{state.replace('-', ' ')}{why}{code}"
-
-
-def _soon(then: int, now: int) -> str:
-    return ago(then, now) if then - now >= MINUTE_MS else "in a moment"
-
-
 def _first_contact(session: Session, letter: dict[str, Any]) -> str:
     """What becomes of a letter that arrived at someone who has not accepted us, as far as we know."""
     arrived = {
@@ -292,11 +225,3 @@ def _read_text() -> str:
         raise NodeError(
             "letter-text", "the text is not UTF-8", "convert it, for example with iconv"
         ) from None
-
-
-def _meaning(code: str) -> str:
-    if not code or code.startswith("2"):
-        return ""
-    from protocol.status import Status
-
-    return Status(code).text

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from node.cli.bridge import Server, coming_in, going_out, handing_in, server_of
+from node.cli.delivery import outcome
 from node.cli.handshakes import _accepted, _who
 from node.cli.mailbox import _author, _show_letter, _show_list
-from node.cli.send import outcome
 from node.cli.users import _show
 
 MAILIO = "0x" + "ab" * 20

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
+from node.cli.delivery import outcome
 from node.cli.mailbox import _person
-from node.cli.send import outcome
 
 ADDRESS = "0x" + "ab" * 20
 ID = "01a20577" + "0" * 24
