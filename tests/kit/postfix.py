@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +63,7 @@ mailbox_size_limit = 0
 virtual_mailbox_limit = 0
 smtp_dns_support_level = disabled
 smtp_host_lookup = native
-transport_maps = inline:{{ {transports} }}
+transport_maps = texthash:{top}/etc/transport
 virtual_mailbox_domains = {mailboxes}
 virtual_mailbox_base = {top}/mail
 virtual_mailbox_maps = static:all/
@@ -125,6 +125,11 @@ class Postfix:
     port: int
     top: Path
 
+    async def route(self, domain: str, port: int) -> None:
+        """From now on it carries this domain's mail to that port of 127.0.0.1."""
+        await trio.to_thread.run_sync(_add_route, self.top, domain, port)
+        await _postfix(self.top, "reload")
+
     def mails(self, recipient: str) -> list[bytes]:
         """What came for this address at MAILBOXES, as it was handed over: without the header fields that
         Postfix put on top, and with CRLF, which it keeps as LF.
@@ -144,17 +149,15 @@ class Postfix:
 
 
 @asynccontextmanager
-async def a_postfix(
-    transports: Mapping[str, int], certificate: Certificate | None = None
-) -> AsyncIterator[Postfix]:
-    """Start one that carries mail for each domain in `transports` to that port of 127.0.0.1. With a
-    certificate nothing goes in or out of it without STARTTLS.
+async def a_postfix(certificate: Certificate | None = None) -> AsyncIterator[Postfix]:
+    """Start one that keeps the mail for MAILBOXES and has no way to any other domain, until it is given one.
+    With a certificate nothing goes in or out of it without STARTTLS.
     """
     # Its daemons are the user postfix, who can't look into the folders that pytest makes.
     top = Path(tempfile.mkdtemp(prefix="postfix-", dir="/tmp"))
     try:
         port = _free_port()
-        _write(top, port, transports, certificate)
+        _write(top, port, certificate)
         try:
             await _postfix(top, "start")
             with trio.fail_after(START_S):
@@ -167,22 +170,24 @@ async def a_postfix(
         shutil.rmtree(top, ignore_errors=True)
 
 
-def _write(top: Path, port: int, transports: Mapping[str, int], certificate: Certificate | None) -> None:
+def _write(top: Path, port: int, certificate: Certificate | None) -> None:
     user = pwd.getpwnam("postfix")
     top.chmod(0o711)
     for name in ("etc", "queue", "data", "log", "mail"):
         (top / name).mkdir()
     for name in ("data", "mail"):
         os.chown(top / name, user.pw_uid, user.pw_gid)
-    routes = ["{ nowhere.invalid = error:nobody lives there }"]  # a table must not be empty
-    routes += [f"{{ {domain} = smtp:[127.0.0.1]:{to} }}" for domain, to in transports.items()]
-    main = _MAIN.format(
-        top=top, transports=", ".join(routes), mailboxes=MAILBOXES, uid=user.pw_uid, gid=user.pw_gid
-    )
+    main = _MAIN.format(top=top, mailboxes=MAILBOXES, uid=user.pw_uid, gid=user.pw_gid)
     if certificate is not None:
         main += _TLS.format(chain=certificate.chain, key=certificate.key)
     (top / "etc/main.cf").write_text(main)
+    (top / "etc/transport").write_text(f"{MAILBOXES} virtual:\n* error:5.1.2 no way there\n")
     (top / "etc/master.cf").write_text(_SERVICES.format(port=port))
+
+
+def _add_route(top: Path, domain: str, port: int) -> None:
+    table = top / "etc/transport"
+    table.write_text(f"{domain} smtp:[127.0.0.1]:{port}\n{table.read_text()}")
 
 
 async def _answering(top: Path, port: int) -> None:

@@ -1,0 +1,117 @@
+"""A real Postfix as neighbour: it relays into a node and takes what the node sends, STARTTLS both ways."""
+
+import re
+import smtplib
+import ssl
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.kit.certificates import Authority
+from tests.kit.corpus import mails
+from tests.kit.mailers import Server
+from tests.kit.mailnode import DOMAIN, OWNER, MailNode, a_mail_node, secured
+from tests.kit.postfix import MAILBOXES, Postfix, a_postfix, why_not
+from tests.kit.processes import until
+
+AUTHOR = f"author@{MAILBOXES}"
+NOWHERE = "nowhere.example"
+"""A domain that Postfix has no way to."""
+
+ASTRAY = "astray.example"
+"""A domain whose mail it carries to somebody who does not take it."""
+
+LETTERS = 30
+
+CHANGED = re.compile(
+    rb"(?mi)^(?:From |>From |(?:Bcc|Content-Length|Resent-Bcc|Return-Path|Delivered-To):)|^.{990}|\x00"
+)
+"""What Postfix takes out of letters or cuts on the way."""
+
+HEAD = re.compile(rb"(?:[!-9;-~]+:[^\r]*\r\n(?:[ \t][^\r]*\r\n)*)+(?:\r\n|\Z)")
+"""A header in whose place Postfix puts no other: it ends one at the first line that is none of it."""
+
+RECEIVED = re.compile(rb"Received: [^\r]*\r\n(?:[ \t][^\r]*\r\n)*(?P<letter>.*)", re.DOTALL)
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+
+
+def hand_in(server: Server, sender: str, recipient: str, letters: list[bytes]) -> None:
+    """By STARTTLS, over one connection."""
+    with smtplib.SMTP("127.0.0.1", server.port, local_hostname="tests.example", timeout=30) as session:
+        assert server.authority is not None
+        session.starttls(context=ssl.create_default_context(cafile=str(server.authority)))
+        if server.user:
+            session.login(server.user, server.password)
+        for raw in letters:
+            session.sendmail(sender, [recipient], raw, ["BODY=8BITMIME"])
+
+
+async def test_postfix_relays_in_and_takes_what_we_send(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "tls")
+    shown = authority.certificate("localhost", "127.0.0.1")
+    async with a_postfix(shown) as postfix:
+        smarthost = f"smtp://localhost:{postfix.port}"
+        async with a_mail_node(tmp_path, authority, MAILIO_SMTP_SMARTHOST=smarthost) as node:
+            await postfix.route(DOMAIN, node.receiver.port)
+            await relays_in(postfix, node, authority)
+            await takes_what_we_send(postfix, node, authority)
+
+
+def untouched() -> list[bytes]:
+    """Real mails that Postfix changes nothing of."""
+    found = [raw for _, raw in mails() if HEAD.match(raw) and not CHANGED.search(raw) and len(raw) < 50_000]
+    return found[:: len(found) // LETTERS][:LETTERS]
+
+
+async def relays_in(postfix: Postfix, node: MailNode, authority: Authority) -> None:
+    """Through Postfix into the waiting room, with its Received on top and nothing else changed."""
+    letters = untouched()
+    ours = secured(Server(postfix.port), authority)
+    await trio.to_thread.run_sync(hand_in, ours, AUTHOR, OWNER, letters)
+
+    async def all_here() -> list[str] | None:
+        found = [row["id"] for row in node.listing("handshake")]
+        return found if len(found) >= len(letters) else None
+
+    here = await until("all letters from Postfix", all_here)
+    received = [RECEIVED.match(node.raw(one)) for one in here]
+    assert sorted(letters) == sorted(one["letter"] for one in received if one is not None)
+    told = [node.read(one)["smtp"] for one in here]
+    assert {(True, AUTHOR, "postfix.example")} == {(one["tls"], one["sender"], one["helo"]) for one in told}
+    assert 0 == postfix.waiting()
+
+
+async def takes_what_we_send(postfix: Postfix, node: MailNode, authority: Authority) -> None:
+    """From a mail program byte for byte, from the command line; and what can not go on comes back."""
+    recipient = f"friend@{MAILBOXES}"
+    raw = (
+        f"From: {OWNER}\r\nTo: {recipient}\r\nSubject: from a program\r\n"
+        "Date: Mon, 23 Nov 2026 10:00:00 +0000\r\nMessage-ID: <1@home.example>\r\n\r\n.\r\n..\r\nend\r\n"
+    ).encode()
+    submission = secured(node.submission, authority)
+    await trio.to_thread.run_sync(hand_in, submission, OWNER, recipient, [raw])
+    sent = await node.process.mailio("send", recipient, "--subject", "typed", "--body", "Hello\n.\nyou")
+    assert ["delivered"] == [one["state"] for one in sent["recipients"]]
+
+    async def both_there() -> list[bytes] | None:
+        found = postfix.mails(recipient)
+        return found if len(found) == 2 else None
+
+    there = await until("both letters at Postfix", both_there)
+    (typed,) = (one for one in there if one != raw)
+    assert typed.endswith(b"Hello\r\n.\r\nyou\r\n")
+    assert b"mailio.alt" not in typed
+
+    refused = await node.process.try_mailio("send", f"x@{NOWHERE}", "--subject", "refused", "--body", "x")
+    (told,) = refused.value["recipients"]
+    assert (1, "refused", "5.1.2") == (refused.code, told["state"], told["code"])
+    assert "localhost says: 550 5.1.2" in told["detail"]
+
+    # Taken by Postfix, which then hears from us that we do not relay: its notice has no sender.
+    await postfix.route(ASTRAY, node.receiver.port)
+    await node.process.mailio("send", f"x@{ASTRAY}", "--subject", "astray", "--body", "x")
+    back = node.read((await node.until_listed("Undelivered Mail Returned to Sender", "handshake"))["id"])
+    assert ("", "") == (back["smtp"]["sender"], back["author"])
+    assert "550 5.7.1 This server does not relay" in " ".join(back["text"].split())
