@@ -44,7 +44,7 @@ class Mailbox:
 
     A method with `batch` only adds to it: the caller writes it with no await in between, for counters
     are read now. Reads raise StoreUnavailable. `index` is the database key's keyed hash; the limits of
-    the waiting room are the operator's.
+    the waiting room are the operator's; `heavy` reads what is too large to have letters wait for it.
     """
 
     def __init__(
@@ -56,11 +56,12 @@ class Mailbox:
         *,
         waiting_letters: int = MAX_LETTERS,
         waiting_bytes: int = MAX_BYTES,
+        heavy: Worker | None = None,
     ) -> None:
         self._store = store
         self._events = events
         self._desk = Desk(store, index)
-        self._reader = Reader(worker)
+        self._reader = Reader(worker, heavy)
         self._folders = FolderBook(self._desk)
         self._seen = SeenBook(self._desk)
         self._habits = HabitBook(self._desk)

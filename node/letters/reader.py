@@ -23,6 +23,13 @@ DEADLINE_S: Final = 4.0
 """Seconds for one call. Under its limits no message takes one on the slowest machine we know; below five,
 so that one peer's rubbish does not hold up another's mail for longer."""
 
+LARGE: Final = 1_048_576
+"""Bytes above which a message is read by the worker for large ones, so that letters need not wait for it:
+25 MB take half a second, or two where they are meant to."""
+
+LARGE_DEADLINE_S: Final = 10.0
+"""Seconds for one of those."""
+
 MAX_TOGETHER: Final = 16
 """Messages in one call."""
 
@@ -34,17 +41,19 @@ _BLAMED: Final = frozenset({"worker-died", "worker-memory"})
 
 
 class Reader:
-    """Reads messages without trusting them. Belongs to trio's thread."""
+    """Reads messages without trusting them, with `heavy` the large ones. Belongs to trio's thread."""
 
-    def __init__(self, worker: Worker, deadline: float = DEADLINE_S) -> None:
+    def __init__(self, worker: Worker, heavy: Worker | None = None) -> None:
         self._worker = worker
-        self._deadline = deadline
+        self._heavy = heavy or worker
         self._waiting: deque[_Job] = deque()
         self._turn = trio.Lock()
 
     async def summary(self, raw: bytes) -> Summary:
         """Its summary. Raises RemoteProtocolError, and WorkerError when no worker can be had."""
         check_bytes(raw)
+        if len(raw) > LARGE:
+            return await self._alone(parse.summarize, raw)
         job = _Job(raw)
         self._waiting.append(job)
         try:
@@ -94,7 +103,7 @@ class Reader:
     async def _summaries(self, raws: Sequence[bytes]) -> Sequence[Summary | RemoteProtocolError]:
         if len(raws) > 1:
             try:
-                return await self._worker.run(parse.summarize_all, raws, deadline=self._deadline)
+                return await self._worker.run(parse.summarize_all, raws, deadline=DEADLINE_S)
             except WorkerError as error:
                 if not _to_blame(error):
                     raise
@@ -107,8 +116,10 @@ class Reader:
             return error
 
     async def _alone(self, job: Callable[[bytes], T], raw: bytes) -> T:
+        large = len(raw) > LARGE
+        worker, deadline = (self._heavy, LARGE_DEADLINE_S) if large else (self._worker, DEADLINE_S)
         try:
-            return await self._worker.run(job, raw, deadline=self._deadline)
+            return await worker.run(job, raw, deadline=deadline)
         except WorkerTimeout:
             # Under its limits no message takes so long: rather the machine was held up, so it may come again.
             raise RemoteProtocolError("the message could not be read in time", BUSY) from None
@@ -116,9 +127,9 @@ class Reader:
             if not _to_blame(error):
                 raise
         # It may have died of something else. A worker that can't even start is no message's fault.
-        await self._worker.run(bool, deadline=self._deadline)
+        await worker.run(bool, deadline=deadline)
         try:
-            return await self._worker.run(job, raw, deadline=self._deadline)
+            return await worker.run(job, raw, deadline=deadline)
         except WorkerError as error:
             raise RemoteProtocolError("the message can't be read with reasonable effort") from error
 

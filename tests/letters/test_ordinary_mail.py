@@ -337,5 +337,6 @@ async def test_one_proven_author_is_told_from_all_else(
 async def test_25_megabytes_are_read_within_the_deadline(mailbox: Mailbox, take: Take) -> None:
     lines = multipart(part("x", "Content-Transfer-Encoding: base64", body=(b"QUJD" * 19 + b"\r\n") * 320_000))
     line = FROM + b"\r\n" + b"x" * 25_000_000
-    got = [await outcome(mailbox, take, n, raw) for n, raw in enumerate((lines, line))]
-    assert got == ["shown", "shown"]
+    wide = FROM + b"\r\n" + ("\N{GRINNING FACE}" + "x" * 990 + "\r\n").encode() * 25_000
+    got = [await outcome(mailbox, take, n, raw) for n, raw in enumerate((lines, line, wide))]
+    assert got == ["shown"] * 3

@@ -1,6 +1,6 @@
 """Messages through the worker: several in one call, and none that can take others along."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar, cast
 
 import pytest
@@ -8,8 +8,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from node.letters.limits import MAX_MESSAGE_BYTES
-from node.letters.parse import Summary, summarize
-from node.letters.reader import MAX_TOGETHER, Reader
+from node.letters.parse import Summary, read_parts, summarize
+from node.letters.reader import LARGE, MAX_TOGETHER, Reader
 from node.runtime.worker import Worker, WorkerError, WorkerTimeout
 from protocol.errors import RemoteProtocolError
 from tests.kit.letters import written
@@ -144,6 +144,28 @@ async def test_who_leaves_takes_nobody_along(reader: Reader, troubled: Troubled)
         troubled.gate.set()
     assert sorted(got) == ["first", "stays", "stays too"]
     assert troubled.calls == [messages[:1], messages[1:], messages[2:4]]
+
+
+async def test_a_large_message_has_a_worker_of_its_own(reader: Reader, troubled: Troubled) -> None:
+    """And no letter waits for it."""
+    heavy = Troubled()
+    heavy.gate = trio.Event()
+    reader = Reader(cast(Worker, troubled), cast(Worker, heavy))
+    large, small = written() + b"x" * LARGE, written()
+    got: list[object] = []
+
+    async def ask(read: Callable[[bytes], Awaitable[object]]) -> None:
+        got.append(await read(large))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask, reader.summary)
+        nursery.start_soon(ask, reader.parts)
+        await wait_all_tasks_blocked()
+        assert await reader.summary(small) == summarize(small)
+        assert await reader.parts(small) == read_parts(small)
+        assert got == []
+        heavy.gate.set()
+    assert len(got) == len(heavy.calls) == len(troubled.calls) == 2
 
 
 async def test_a_message_beyond_its_size_never_reaches_the_worker(reader: Reader, troubled: Troubled) -> None:
