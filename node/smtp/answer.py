@@ -176,4 +176,4 @@ def _kind(way: Way, fault: SMTPResponseException) -> Way:
 
 
 def _words(fault: SMTPResponseException) -> str:
-    return f"{fault.code} {fault.message}" if fault.code > 0 else fault.message
+    return f"{fault.code} {fault.message}".strip() if fault.code > 0 else fault.message

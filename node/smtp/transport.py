@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from aiosmtplib import SMTP, SMTPException, SMTPHeloError, SMTPResponse
+from aiosmtplib import SMTP, SMTPException, SMTPHeloError, SMTPResponse, SMTPResponseException
+from aiosmtplib.auth import auth_login_encode, auth_plain_encode
 from aiosmtplib.protocol import SMTPProtocol
 
 from node.runtime.settings_mail import Smarthost
@@ -152,7 +153,12 @@ class Session:
             raise WayFault(Way.NO_AUTH)
         log_in = getattr(self._client, f"auth_{method.replace('-', '')}")
         with self._faults(Way.PASSWORD):
-            await log_in(user, password)
+            try:
+                await log_in(user, password)
+            except SMTPResponseException as fault:
+                if _echoes(fault.message, user, password):
+                    fault.message = ""  # else it would stand in the log and on the screen
+                raise
             self._in_step()
 
     # ---- a transaction
@@ -296,6 +302,12 @@ def _looked_at(reply: asyncio.Future[SMTPResponse]) -> None:
     """Its fault is told where it is awaited; where the writing failed first, that is the fault."""
     if not reply.cancelled():
         reply.exception()
+
+
+def _echoes(text: str, user: str, password: str) -> bool:
+    """Whether the password can be read in what a server said, as it is or as it was sent."""
+    sent = (auth_plain_encode(user, password), auth_login_encode(user, password)[1])
+    return password in text or any(one.decode().rstrip("=") in text for one in sent)
 
 
 def _path(address: str) -> bytes:

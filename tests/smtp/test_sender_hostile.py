@@ -2,6 +2,7 @@
 
 import ssl
 import tracemalloc
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -40,13 +41,18 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def attempt(
-    bridge: Bridge, port: int, raw: bytes = RAW, *, tls: ssl.SSLContext | None = None
+    bridge: Bridge,
+    port: int,
+    raw: bytes = RAW,
+    *,
+    tls: ssl.SSLContext | None = None,
+    password: str = "",
 ) -> tuple[list[Result], str]:
     """The results for two recipients, and the code of what is wrong with the way."""
     carrier = SmtpCarrier(
         bridge,
-        lambda: local(port),
-        lambda: "",
+        lambda: local(port, user="alice" if password else ""),
+        lambda: password,
         SystemClock(),
         hostname="alice.example.org",
         max_size=30_000_000,
@@ -216,6 +222,27 @@ async def test_words_that_a_person_sees_are_clean(bridge: Bridge) -> None:
     assert results[0].detail.isprintable()
     assert len(results[0].detail) <= MAX_SAID
     assert "\u202e" not in results[0].detail
+
+
+@pytest.mark.parametrize("method", ["PLAIN", "LOGIN"])
+@pytest.mark.parametrize("reply", [b"535 5.7.8 You said %s\r\n", b"What is %s\r\n"])
+async def test_a_password_that_a_server_repeats_is_not_shown(
+    bridge: Bridge, caplog: pytest.LogCaptureFixture, method: str, reply: bytes
+) -> None:
+    password = "correct horse battery"
+    sent = b64encode(f"\0alice\0{password}".encode() if method == "PLAIN" else password.encode())
+    replies = {
+        "EHLO": f"250-x\r\n250 AUTH {method}\r\n".encode(),
+        "AUTH": reply % sent if method == "PLAIN" else b"334 VXNlcm5hbWU6\r\n",
+        sent[:4].decode().upper(): reply % sent,
+    }
+    async with open_liar(replies) as liar:
+        results, fault = await attempt(bridge, liar.port, password=password)
+        assert len(liar.heard) == (2 if method == "PLAIN" else 3)
+    assert fault in ("smarthost-password", GARBAGE)
+    for text in (results[0].detail, caplog.text):
+        assert sent.decode()[:12] not in text
+        assert password not in text
 
 
 async def test_plaintext_slipped_in_before_tls_is_not_believed(
