@@ -20,6 +20,7 @@ from protocol.identity import IdentityRecord
 from protocol.keys import SigningKey, mailbox_of
 from protocol.link import ContactLink
 from protocol.offer import Answer, GoAhead, Result
+from scripts.demo_mail import MailStory, World, open_world
 from tests.kit.client import Client, open_client
 from tests.kit.people import (
     WAIT_S,
@@ -57,9 +58,9 @@ def a_text(size: int = LETTER_BYTES) -> str:
 class Story:
     """The people, and what happens to them."""
 
-    def __init__(self, village: Village, mallory: Client) -> None:
+    def __init__(self, village: Village, mallory: Client, world: World) -> None:
         self.village, self.mallory = village, mallory
-        self.alice: Process = village.node("alice")
+        self.alice: Process = village.node("alice", **world.settings)
         self.bob: Process = village.node("bob")
 
     # The chapters
@@ -214,13 +215,13 @@ class Story:
         tell("   alice's node is started again: all twenty arrive, each once, all delivered in her outbox.")
 
     async def end(self) -> None:
-        """h: a clean end."""
+        """n: a clean end."""
         took = {}
         for one in self.village.nodes:
             if one.running is not None:
                 took[one.name] = await one.stop()
         slowest = max(took.values())
-        tell(f"h. {', '.join(took)}: each ended with 0 after SIGTERM, the slowest within {slowest:.1f} s.")
+        tell(f"n. {', '.join(took)}: each ended with 0 after SIGTERM, the slowest within {slowest:.1f} s.")
 
     # Parts of chapters
 
@@ -262,8 +263,8 @@ async def tell_story(directory: Path) -> None:
     async with a_village(directory) as village:
         await village.open_bootstrap()
         tell(f"   A bootstrap node runs: {village.bootstrap[0]}")
-        async with open_client(village.bootstrap) as mallory:
-            story = Story(village, mallory)
+        async with open_world(directory) as world, open_client(village.bootstrap) as mallory:
+            story = Story(village, mallory, world)
             for one in (story.alice, story.bob):
                 await one.init()
                 took = await one.start()
@@ -279,6 +280,7 @@ async def tell_story(directory: Path) -> None:
             )
             for chapter in chapters:
                 await chapter()
+            await MailStory(world, story.alice, story.bob, tell).tell_it()
         await story.end()
     tell(f"Everything was as it should be, in {time.monotonic() - begun:.0f} s.")
 
