@@ -112,7 +112,7 @@ class Mailbox:
 
     def announce(self, letter: bytes) -> None:
         """Tell listeners of a letter that is now on disk."""
-        if (entry := self._shelf.find(letter)) is not None:
+        if self._events.heard and (entry := self._shelf.find(letter)) is not None:
             self._events.publish("letter", self._json(entry))
 
     def remember(

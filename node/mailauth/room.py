@@ -68,6 +68,8 @@ class MailAuth:
             fields = [value for _, value in split_header(raw).named(b"dkim-signature")]
         except RemoteProtocolError as fault:
             return Proof((), (), (f"header: fail ({fault})",))
+        if not fields:
+            return Proof((), (), ())
         verdicts = [
             _Verdict(value, index, self._clock) for index, value in enumerate(fields[:MAX_SIGNATURES])
         ]

@@ -62,6 +62,11 @@ class Events:
         self._queue_length = queue_length
         self._subscriptions: set[Subscription] = set()
 
+    @property
+    def heard(self) -> bool:
+        """Whether anyone listens: what is costly to tell need not be told to nobody."""
+        return bool(self._subscriptions)
+
     def publish(self, name: str, data: Mapping[str, object]) -> None:
         """Tell every listener, at once and without waiting for any."""
         event = Event(name, data)
