@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,13 +41,16 @@ POSTMASTER: Final = "postmaster"
 
 @dataclass(frozen=True, slots=True)
 class _Letter:
-    """A letter whose content was looked at. `proven`: its author, if SMTP could prove one."""
+    """A letter whose content was looked at. `author` in normal form, "" where From names none or several;
+    `proven` is the author, if SMTP could prove it.
+    """
 
     envelope: Envelope
     raw: bytes
     digest: bytes
     summary: Summary
     proof: Proof
+    author: str
     proven: str
 
 
@@ -146,17 +149,16 @@ class MailIntake:
         summary = await self._mailbox.summary(raw)
         proof = await self._mailauth.prove(raw)
         author = _author(summary)
-        proven = author if author and aligned(_domain(author), proof.domains) else ""
-        return _Letter(envelope, raw, digest, summary, proof, proven)
+        proven = author if _vouched(author, proof.domains) else ""
+        return _Letter(envelope, raw, digest, summary, proof, author, proven)
 
     def _undecided(self, letter: _Letter, now: int) -> bool:
         """Whether it would go to the inbox if its signature, whose key can't be looked up now, holds. As a
         stranger's it would wait in `handshake`, and its real author would never know.
         """
-        author = _author(letter.summary)
-        if letter.proven or not author or not aligned(_domain(author), letter.proof.later):
+        if letter.proven or not _vouched(letter.author, letter.proof.later):
             return False
-        return author in self._addresses or self._consent.state(author, now) is State.ACCEPTED
+        return letter.author in self._addresses or self._consent.state(letter.author, now) is State.ACCEPTED
 
     async def _file(self, letter: _Letter, verdict: Verdict, now: int) -> None:
         """Everything that this letter changes, in one batch; synced when this returns."""
@@ -230,8 +232,13 @@ def _author(summary: Summary) -> str:
 
 def _claimed(letter: _Letter) -> list[str]:
     """Everyone in whose name the letter comes."""
-    names = (_normal(one) for one in (letter.envelope.sender, *letter.summary.from_mailboxes))
-    return [name for name in names if name]
+    authors = [letter.author] if letter.author else map(_normal, letter.summary.from_mailboxes)
+    return [name for name in (_normal(letter.envelope.sender), *authors) if name]
+
+
+def _vouched(author: str, domains: Sequence[str]) -> bool:
+    """Whether one of these domains stands in for the author's (RFC 7489 §3.1.1)."""
+    return bool(author and domains) and aligned(_domain(author), domains)
 
 
 def _normal(address: str) -> str:
