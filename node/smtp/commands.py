@@ -100,8 +100,9 @@ def parse_recipient(arg: str, *, utf8: bool) -> str:
 
 
 def parse_helo(arg: str) -> str:
-    """The name that a client gives itself, whatever it is worth; "" if it is none."""
-    return arg if _HELO.fullmatch(arg) else ""
+    """The name that a client gives itself, whatever it is worth: the first word; "" if it is none."""
+    name = arg.partition(" ")[0]
+    return name if _HELO.fullmatch(name) else ""
 
 
 def parse_plain(answer: str) -> tuple[str, str]:

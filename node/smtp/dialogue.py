@@ -7,6 +7,7 @@ from typing import ClassVar, Protocol
 
 from node.smtp.body import Body, has_bare_line_ends
 from node.smtp.commands import TOO_LARGE, MailFrom, Refused, parse_helo, parse_mail, parse_recipient
+from node.smtp.incoming import Gone
 from node.smtp.limits import ACHIEVED_BYTES, MAX_RECIPIENTS
 from node.smtp.reply import OK, Client, Envelope, Reply
 from node.smtp.session import Goodbye, Session, Terms
@@ -167,6 +168,8 @@ class Dialogue(Session):
                 self.wait_at_most(min(limits.command, began + limits.body - self.loop.time()))
                 rest = body.feed(await self.incoming.chunk())
                 self.hold(body.held)
+                if self.is_over:  # there was no room for it
+                    raise Gone
                 if rest is None:
                     self._check_pace(body, self.loop.time() - began)
         finally:

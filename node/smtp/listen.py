@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import socket
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -21,8 +22,12 @@ from node.smtp.reply import Acceptance, Client, Envelope, Reception, Reply
 from node.smtp.session import Session, Terms
 from node.smtp.words import CLOSING
 
-BACKLOG: Final = 256
+BACKLOG: Final = 1_024
 """Connections that the kernel holds for us; more come again."""
+
+AT_ONCE: Final = 16
+"""Connections that are let in before those that are in are listened to again: in a flood they are not to be
+pushed out before a word of theirs was read."""
 
 CLOSE_S: Final = 2.5
 """Seconds in which a listener must be closed, sessions and all."""
@@ -163,12 +168,23 @@ def _terms(bridge: Bridge, max_size: int, tls: ssl.SSLContext | None, hostname: 
     return Terms(Crowd(limits, counters, bridge.loop.time), counters, limits, max_size, tls, hostname)
 
 
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
 @contextlib.asynccontextmanager
 async def _open(
     bridge: Bridge, host: str, port: int, terms: Terms, session: Callable[[], Session]
 ) -> AsyncIterator[Listener]:
     async def create() -> asyncio.Server:
-        return await bridge.loop.create_server(session, host, port, backlog=BACKLOG)
+        opened = socket.create_server((host, port), family=_family(host), backlog=BACKLOG)
+        try:
+            server = await bridge.loop.create_server(session, sock=opened, backlog=AT_ONCE)
+        except BaseException:
+            opened.close()
+            raise
+        opened.listen(BACKLOG)  # asyncio has made it AT_ONCE too
+        return server
 
     try:
         server = await bridge.run(create)

@@ -92,6 +92,11 @@ class Session(SMTP):
         self._timeout_duration = self.terms.limits.command
 
     @property
+    def is_over(self) -> bool:
+        """Whether its last word was said; what is still read then counts for nothing."""
+        return self._over
+
+    @property
     def stage(self) -> int:
         """How many different things it has achieved since its last letter."""
         return len(self._achievements)
@@ -180,7 +185,7 @@ class Session(SMTP):
             await getattr(self, f"smtp_{verb}")(arg)
         except Refused as refused:
             await self.waste(refused.reply)
-        except (Goodbye, Gone, ConnectionError):
+        except (Goodbye, Gone, Endless, ConnectionError):
             raise
         except BridgeClosed:
             raise Goodbye(CLOSING) from None

@@ -1,4 +1,4 @@
-"""What a session itself says; the other side's answers are in answers.py."""
+"""What a session itself says; what its other side answers is in replies.py."""
 
 from typing import Final
 

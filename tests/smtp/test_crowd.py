@@ -150,6 +150,18 @@ async def test_bodies_are_bounded_over_all() -> None:
     assert 1 == len(keeper.letters)
 
 
+async def test_a_letter_for_which_there_was_no_room_is_not_taken() -> None:
+    """Its last piece was one too many: the client hears 421, and the letter is nowhere."""
+    keeper = Receiving()
+    async with receiver(keeper, limits=replace(QUICK, bodies=1_000, small=10)) as listener:
+        async with wire(listener) as client:
+            await client.until_data()
+            await client.send(LETTER + b"x" * 2_000 + b"\r\n.\r\n")
+            assert "421 4.3.1" == (await client.reply())[:9]
+            assert "" == await client.reply()
+    assert [] == keeper.letters
+
+
 @pytest.mark.parametrize("stage", ["greeted", "hello", "data"])
 async def test_silence_ends_a_session(stage: str) -> None:
     async with (

@@ -153,6 +153,14 @@ async def test_what_auth_answers(lines: list[str], reply: str) -> None:
         assert 0 == listener.counters["faults"]
 
 
+async def test_an_endless_password_is_cut_off() -> None:
+    async with submission(Accepting()) as listener, wire(listener) as client:
+        await client.hello()
+        assert "334 " == await client.say("AUTH PLAIN")
+        assert await client.send_until_cut_off(b"x" * 65_536) < 20_000_000
+        assert 0 == listener.counters["faults"]
+
+
 async def test_wrong_passwords_come_to_an_end_and_into_no_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     wrong = plain("anna", "secret-wrong")
