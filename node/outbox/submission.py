@@ -77,7 +77,7 @@ class _Ready:
 
 class Submission:
     """Takes letters from the owner. `own` gives the owner's Mailio address, `addresses` are the e-mail
-    addresses, `can_mail` says whether a smarthost is set; `way_back` is None where no mail can go.
+    addresses, `can_mail` says whether a smarthost is set; `mail_size` in bytes.
     """
 
     def __init__(
@@ -90,10 +90,10 @@ class Submission:
         clock: Clock,
         consent: Consent,
         *,
-        addresses: Addresses = Addresses(),
-        way_back: WayBack | None = None,
-        can_mail: Callable[[], bool] = lambda: False,
-        mail_size: int = MAX_MESSAGE,
+        addresses: Addresses,
+        way_back: WayBack,
+        can_mail: Callable[[], bool],
+        mail_size: int,
     ) -> None:
         self._store = store
         self._consent = consent
@@ -172,7 +172,7 @@ class Submission:
     def _resolve(self, who: Sequence[str]) -> Addressees:
         people = Addressees.resolve(self._names, who)
         for email in people.emails[:1]:
-            if not self._can_mail() or self._way_back is None:
+            if not self._can_mail():
                 raise errors.no_smarthost(email)
             if not self._addresses:
                 raise errors.no_address(email)
@@ -210,7 +210,7 @@ class Submission:
     async def _queue(self, ready: _Ready) -> Letter:
         """Write the letter down. From the look at what was handed in before to the write nothing waits."""
         outgoing, people = ready.outgoing, ready.people
-        hashes = await self._way_back.hashes(people.emails) if self._way_back and people.emails else {}
+        hashes = await self._way_back.hashes(people.emails) if people.emails else {}
         if (before := self._handed_in(outgoing)) is not None:
             await self._store.barrier()  # what it promises is on disk
             return before
@@ -222,7 +222,7 @@ class Submission:
                 self._names.learn_link(batch, target.link)
                 if target.link.invitation is not None:
                     self._consent.learn_invitation(batch, target.address, target.link.invitation)
-        effects = self._way_back.wrote_to(batch, hashes, now) if self._way_back and people.emails else ()
+        effects = self._way_back.wrote_to(batch, hashes, now)
         letter = self._outbox.submit(batch, outgoing)
         self._mailbox.file_sent(batch, ready.copy, ready.summary, now, letter.letter_id.hex())
         await self._store.write(batch)
