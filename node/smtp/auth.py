@@ -6,12 +6,12 @@ import asyncio
 import ipaddress
 from typing import ClassVar, Final
 
-from node.smtp.commands import MailFrom, Refused, decode, parse_mail, parse_plain
+from node.smtp.commands import Goodbye, MailFrom, Refused, decode, parse_mail, parse_plain
 from node.smtp.dialogue import Counterpart, Dialogue
 from node.smtp.incoming import TOO_LONG
 from node.smtp.limits import MAX_AUTH_FAILURES
 from node.smtp.reply import Acceptance, Reply
-from node.smtp.session import Goodbye, Terms
+from node.smtp.session import Terms
 from node.smtp.words import (
     AUTH_ABORTED,
     AUTH_DONE,

@@ -43,6 +43,14 @@ class Refused(Exception):  # noqa: N818 - it is no fault of ours
         self.reply = reply
 
 
+class Goodbye(Exception):  # noqa: N818 - it is no fault
+    """The session ends with this reply."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(str(reply))
+        self.reply = reply
+
+
 @dataclass(frozen=True, slots=True)
 class MailFrom:
     """MAIL, read. `sender` is "" for `<>`."""

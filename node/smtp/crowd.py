@@ -37,6 +37,9 @@ class Member(Protocol):
     def end(self, reply: Reply) -> None:
         """Say this and close."""
 
+    def cut(self) -> None:
+        """Close without waiting for the client to take it."""
+
 
 class Crowd:
     """Bounds `limits.sessions` and `limits.bodies`.

@@ -6,11 +6,11 @@ import asyncio
 from typing import ClassVar, Protocol
 
 from node.smtp.body import Body, has_bare_line_ends
-from node.smtp.commands import TOO_LARGE, MailFrom, Refused, parse_helo, parse_mail, parse_recipient
+from node.smtp.commands import TOO_LARGE, Goodbye, MailFrom, Refused, parse_helo, parse_mail, parse_recipient
 from node.smtp.incoming import Gone
 from node.smtp.limits import ACHIEVED_BYTES, MAX_RECIPIENTS
 from node.smtp.reply import OK, Client, Envelope, Reply
-from node.smtp.session import Goodbye, Session, Terms
+from node.smtp.session import Session, Terms
 from node.smtp.words import (
     BAD_HELO,
     BARE,

@@ -73,7 +73,10 @@ class Listener:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._terms.limits.closing):
                 await crowd.wait_empty()
-        _end(crowd.members)
+        left = list(crowd.members)
+        _end(left)
+        for member in left:
+            member.cut()
 
 
 def _end(members: Iterable[Member]) -> None:

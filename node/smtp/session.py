@@ -14,7 +14,7 @@ from typing import ClassVar, TypeVar
 from aiosmtpd.smtp import SMTP
 
 from node.runtime.bridge import BridgeClosed
-from node.smtp.commands import Refused, split_line
+from node.smtp.commands import Goodbye, Refused, split_line
 from node.smtp.crowd import FULL, Crowd
 from node.smtp.incoming import Endless, Gone, Incoming
 from node.smtp.limits import LINGER_S, MAX_WASTED, Limits
@@ -48,14 +48,6 @@ class Terms:
     hostname: str
 
 
-class Goodbye(Exception):  # noqa: N818 - it is no fault
-    """The session ends with this reply."""
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(str(reply))
-        self.reply = reply
-
-
 class Session(SMTP):
     """A connection that reads lines, has them obeyed, and ends in time."""
 
@@ -64,8 +56,8 @@ class Session(SMTP):
     transport: asyncio.Transport | None
 
     def __init__(self, terms: Terms, loop: asyncio.AbstractEventLoop) -> None:
-        # Not SMTP's own: it looks through all members of two objects at each connection (0.4 ms), and
-        # sessions share one table of limits that grows with each EHLO.
+        # Not SMTP's own: it looks through all members of two objects (0.4 ms), and its table of limits is
+        # one for all sessions and grows with each EHLO.
         asyncio.StreamReaderProtocol.__init__(
             self, asyncio.StreamReader(loop=loop), client_connected_cb=self._cb_client_connected, loop=loop
         )
@@ -93,7 +85,7 @@ class Session(SMTP):
 
     @property
     def is_over(self) -> bool:
-        """Whether its last word was said; what is still read then counts for nothing."""
+        """Whether its last word was said."""
         return self._over
 
     @property
@@ -118,6 +110,11 @@ class Session(SMTP):
             self._close(transport)
         if self._handler_coroutine is not None:
             self._handler_coroutine.cancel()
+
+    def cut(self) -> None:
+        """Do not wait for what the client has not taken."""
+        if self.transport is not None:
+            self.transport.abort()
 
     def _close(self, transport: asyncio.Transport) -> None:
         transport.close()

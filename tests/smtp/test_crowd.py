@@ -35,6 +35,9 @@ class Someone:
         self.crowd.hold(-self.held)
         self.held = 0
 
+    def cut(self) -> None:
+        raise AssertionError("only a listener that closes does this")
+
     def take(self, held: int) -> None:
         change, self.held = held - self.held, held
         self.crowd.hold(change)
