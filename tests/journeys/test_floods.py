@@ -1,0 +1,91 @@
+"""Attacks on a running node: good letters get in meanwhile, and what others hide in theirs is not believed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from tests.kit.floods import launch
+from tests.kit.mailers import Server
+from tests.kit.mailnode import OWNER, MailNode, a_mail_node
+from tests.kit.processes import until
+from tests.kit.talk import Tally, talk
+
+SECONDS = "2"
+"""Of an attack that lasts as long as it may."""
+
+MASSES: dict[str, Sequence[str]] = {
+    "idle": (),
+    "slow-bodies": (),
+    "slow-commands": (),
+    "starttls-hang": (),
+    "endless-body": (),
+    "endless-lines": (),
+    "endless-command": (),
+    "unread": (),
+    "junk": (),
+    "drops": ("--count", "5"),
+}
+"""Attacks by mass and their arguments."""
+
+REFUSED = ("500", "501", "503", "550")
+
+
+async def test_good_letters_get_in_while_others_flood(tmp_path: Path) -> None:
+    async with a_mail_node(tmp_path) as node:
+        for number, (kind, arguments) in enumerate(MASSES.items()):
+            before = sessions(node)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(launch, kind, node.receiver.port, "--seconds", SECONDS, *arguments)
+                await until(f"the attack {kind}", lambda before=before: grown(node, before))  # type: ignore[misc]
+                assert "250 2.0.0" == await good_letter(node.receiver, number), kind
+        subjects = [row["subject"] for row in node.listing("handshake")]
+        good = sorted(subject for subject in subjects if subject.startswith("good"))
+        assert sorted(f"good {number}" for number in range(len(MASSES))) == good
+        assert 0 == counters(node)["receiver.faults"]
+
+
+async def test_nothing_hidden_is_believed_and_what_breaks_readers_breaks_none(tmp_path: Path) -> None:
+    async with a_mail_node(tmp_path) as node:
+        smuggling, bare, tls, letters = [
+            await launch(kind, node.receiver.port)
+            for kind in ("smuggling", "bare-ends", "starttls-injection", "hostile-letters")
+        ]
+        # One answer to the data, one to QUIT: nobody heard the commands between.
+        assert {2} == {len(replies) for replies in smuggling["notes"].values()}
+        assert {"550 5.6.0", "250 2.0.0"} == {replies[0] for replies in smuggling["notes"].values()}
+        after_greeting = {said for replies in bare["notes"].values() for said in replies[1:-1]}
+        assert after_greeting == {said for said in after_greeting if said.startswith(REFUSED)}
+        assert ["503 5.5.1"] == tls["notes"]["insideTls"]
+        assert {"250 2.0.0", "550 5.6.0"} == {told["answer"] for told in letters["notes"].values()}
+
+        listed = node.listing("handshake")
+        assert {"", "outer"} >= {row["subject"] for row in listed if row["subject"] not in letters["notes"]}
+        for row in listed:
+            assert row["id"] == node.read(row["id"])["id"]
+        assert 0 == counters(node)["receiver.faults"]
+
+
+async def good_letter(server: Server, number: int) -> str:
+    """What is answered to a letter from somebody who means well."""
+    sender = f"good{number}@example.org"
+    raw = f"From: {sender}\r\nTo: {OWNER}\r\nSubject: good {number}\r\n\r\nHello.\r\n.\r\n"
+    async with talk("127.0.0.1", server.port, Tally()) as conversation:
+        await conversation.until_data(sender, OWNER)
+        await conversation.push(raw.encode())
+        return await conversation.reply()
+
+
+def counters(node: MailNode) -> dict[str, int]:
+    found: dict[str, int] = node.process.ask("GET", "/api/v1/status")["smtp"]["counters"]
+    return found
+
+
+def sessions(node: MailNode) -> int:
+    return counters(node)["receiver.sessions"]
+
+
+async def grown(node: MailNode, before: int) -> Any:
+    """Whether somebody has connected since."""
+    return sessions(node) > before or None
