@@ -16,10 +16,10 @@ from typing import Final
 
 from aiosmtplib import SMTP, SMTPException, SMTPHeloError, SMTPResponse, SMTPResponseException
 from aiosmtplib.auth import auth_login_encode, auth_plain_encode
-from aiosmtplib.protocol import SMTPProtocol
 
 from node.runtime.settings_mail import Smarthost
 from node.smtp.answer import Answer, Way, WayFault, refused
+from node.smtp.outgoing import send_body
 
 CONNECT_S: Final = 30.0
 """Seconds each for the greeting and for the TLS handshake: a server that needs longer is not well."""
@@ -32,9 +32,6 @@ DATA_S: Final = 600.0
 
 QUIT_S: Final = 3.0
 """Seconds for a polite end, which nobody waits for."""
-
-PIECE: Final = 65_536
-"""Bytes of a body that are made ready and handed to the socket at a time, whatever the body's size."""
 
 MAX_SIZE_DIGITS: Final = 20
 """Of the SIZE that a server offers (RFC 1870 §3)."""
@@ -209,37 +206,21 @@ class Session:
                 raise WayFault(Way.GARBAGE, _said(reply))
             return self._answer(reply)
         with self._faults(Way.LOST, sent=True):
-            reply = await self._body(raw)
+            if (protocol := self._client.protocol) is None:
+                raise ConnectionResetError("closed")
+            reply, too_soon = await send_body(protocol, raw, DATA_S)
             self._in_step()
+        if too_soon:
+            self._too_soon(reply)
         if reply.code == 421 or not 200 <= reply.code < 600 or reply.code // 100 == 3:
             raise WayFault(Way.REFUSED if reply.code == 421 else Way.GARBAGE, _said(reply), sent=True)
         return self._answer(reply)
 
-    async def _body(self, raw: bytes) -> SMTPResponse:
-        """Not aiosmtplib's own: that makes three copies of the whole, and changes line ends on its way."""
-        protocol = self._client.protocol
-        if protocol is None:
-            raise ConnectionResetError("closed")
-        reply = asyncio.ensure_future(protocol.read_response(timeout=DATA_S))
-        reply.add_done_callback(_looked_at)
-        try:
-            await asyncio.sleep(0)  # it listens now: a server may answer before it has read all
-            async with asyncio.timeout(DATA_S):
-                for piece in dotted(raw):
-                    if reply.done():
-                        return self._too_soon(await reply)
-                    protocol.write(piece)
-                    await _room(protocol, reply)
-            return await reply
-        finally:
-            reply.cancel()
-
-    def _too_soon(self, reply: SMTPResponse) -> SMTPResponse:
+    def _too_soon(self, reply: SMTPResponse) -> None:
         """A server may refuse a body before its end; what we send next would be more of it."""
         self.drop()
         if _is_ok(reply):
-            raise WayFault(Way.GARBAGE, "an answer to nothing")
-        return reply
+            raise WayFault(Way.GARBAGE, "an answer to nothing", sent=True)
 
     # ---- replies
 
@@ -269,39 +250,6 @@ class Session:
             yield
         except (SMTPException, OSError, EOFError) as fault:
             raise WayFault.of(way, fault, sent=sent) from fault
-
-
-def dotted(raw: bytes) -> Iterator[bytes]:
-    """The body as DATA wants it, in pieces: dots stuffed, its end marked (RFC 5321 §4.5.2). Every line end
-    of `raw` is CRLF.
-    """
-    start = 0
-    while start < len(raw):
-        window = min(start + PIECE, len(raw))
-        end = raw.rfind(b"\n", start, window) + 1 or window
-        piece = raw[start:end].replace(b"\n.", b"\n..")
-        begins_line = start == 0 or raw[start - 1 : start] == b"\n"
-        yield b"." + piece if begins_line and piece.startswith(b".") else piece
-        start = end
-    yield b".\r\n" if not raw or raw.endswith(b"\r\n") else b"\r\n.\r\n"
-
-
-async def _room(protocol: SMTPProtocol, reply: asyncio.Future[SMTPResponse]) -> None:
-    """Until the socket takes more, or the server answers though it has not read all."""
-    # StreamWriter.drain would be the public way to the same; it ends the connection when it is collected.
-    drain = asyncio.ensure_future(protocol._drain_helper())
-    try:
-        await asyncio.wait((drain, reply), return_when=asyncio.FIRST_COMPLETED)
-        if drain.done():
-            drain.result()
-    finally:
-        drain.cancel()
-
-
-def _looked_at(reply: asyncio.Future[SMTPResponse]) -> None:
-    """Its fault is told where it is awaited; where the writing failed first, that is the fault."""
-    if not reply.cancelled():
-        reply.exception()
 
 
 def _echoes(text: str, user: str, password: str) -> bool:

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from node.outbox import Result
 from node.runtime.bridge import Bridge, open_bridge
 from node.runtime.clock import SystemClock
-from node.smtp import transport
+from node.smtp import outgoing, transport
 from node.smtp.answer import MAX_SAID, Answer
+from node.smtp.outgoing import dotted
 from node.smtp.sender import SmtpCarrier
-from node.smtp.transport import dotted
 from protocol.status import Status
 from tests.kit.certificates import Authority
 from tests.kit.mailing import RAW, local, open_liar, open_server, people, posted
@@ -287,7 +287,7 @@ LINE = st.binary(max_size=20).map(lambda text: text.replace(b"\r", b".").replace
 def test_what_goes_is_the_letter_and_nothing_ends_it_early(lines: list[bytes], piece: int) -> None:
     raw = b"".join(line + b"\r\n" for line in lines)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transport, "PIECE", piece)
+        patch.setattr(outgoing, "PIECE", piece)
         pieces = list(dotted(raw))
     sent = b"".join(pieces)
     assert all(len(one) <= 2 * piece + 5 for one in pieces)
