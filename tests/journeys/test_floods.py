@@ -1,4 +1,4 @@
-"""Attacks on a running node: good letters get in meanwhile, and what others hide in theirs is not believed."""
+"""Attacks on a running node: good letters get in meanwhile, and nothing that others hide is believed."""
 
 from collections.abc import Sequence
 from pathlib import Path
