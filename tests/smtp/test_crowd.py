@@ -153,6 +153,18 @@ async def test_bodies_are_bounded_over_all() -> None:
     assert 1 == len(keeper.letters)
 
 
+async def test_a_letter_that_was_taken_takes_no_more_room() -> None:
+    keeper = Receiving()
+    limits = replace(QUICK, bodies=300_000, small=10)
+    async with receiver(keeper, limits=limits) as listener, wire(listener) as one, wire(listener) as other:
+        for client in (one, other):
+            await client.until_data()
+            await client.send(b"x" * 200_000 + b"\r\n.\r\n")
+            assert "250 2.0.0 Ok" == await client.reply()
+        assert "250 2.0.0 Ok" == await one.say("NOOP")
+        assert 0 == listener.counters["evicted"]
+
+
 async def test_a_letter_for_which_there_was_no_room_is_not_taken() -> None:
     """Its last piece was one too many: the client hears 421, and the letter is nowhere."""
     keeper = Receiving()
@@ -181,6 +193,13 @@ async def test_silence_ends_a_session(stage: str) -> None:
         assert "421 4.4.2" == (await client.reply())[:9]
         assert "" == await client.reply()
         assert 1 == listener.counters["slow"]
+
+
+async def test_a_body_that_stops_ends_a_session_at_its_deadline() -> None:
+    async with receiver(Receiving(), limits=replace(QUICK, body=0.1)) as listener, wire(listener) as client:
+        await client.until_data()
+        await client.send(LETTER)
+        assert "421 4.4.2" == (await client.reply())[:9]
 
 
 @pytest.mark.parametrize("limits", [replace(QUICK, body=0.1), replace(QUICK, grace=0.05, rate=1e9)])

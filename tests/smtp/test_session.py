@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import trio
 
-from node.runtime.bridge import open_bridge
+from node.runtime.bridge import BridgeClosed, open_bridge
 from node.smtp.limits import MAX_RECIPIENTS, MAX_WASTED
 from node.smtp.listen import ListenFailed, open_receiver
 from node.smtp.reply import Client, Envelope, Reply
@@ -53,10 +53,11 @@ async def test_many_letters_in_one_session() -> None:
     keeper = Receiving()
     async with receiver(keeper) as listener, wire(listener) as client:
         await client.hello()
-        for number in range(MAX_WASTED):  # none of them wasted
+        for number in range(MAX_WASTED + 1):
+            await client.say("NOOP")  # as many as that are only too many without a letter
             assert (await client.say("MAIL FROM:<>", "RCPT TO:<x@home.example>", "DATA")).startswith("354")
             assert "250 2.0.0 Ok" == await client.say(f"{number}\r\n.")
-    assert MAX_WASTED == len(keeper.letters)
+    assert MAX_WASTED + 1 == len(keeper.letters)
     assert {""} == {one.sender for one, _ in keeper.letters}
 
 
@@ -200,6 +201,14 @@ async def test_a_fault_of_ours_is_later_and_tells_nothing(caplog: pytest.LogCapt
         assert 1 == listener.counters["faults"]
     assert "ValueError at " in caplog.text
     assert "Bob" not in caplog.text
+
+
+async def test_what_our_closing_stops_is_later() -> None:
+    async with receiver(Receiving(fault=BridgeClosed())) as listener, wire(listener) as client:
+        await client.until_data()
+        await client.send(LETTER + b".\r\n")
+        assert "421 4.3.2" == (await client.reply())[:9]
+        assert ("", 0) == (await client.reply(), listener.counters["faults"])
 
 
 async def test_nothing_is_logged_of_a_session(caplog: pytest.LogCaptureFixture) -> None:
