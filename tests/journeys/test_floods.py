@@ -8,9 +8,12 @@ import trio
 
 from tests.kit.floods import launch
 from tests.kit.mailers import Server
-from tests.kit.mailnode import OWNER, MailNode, a_mail_node
+from tests.kit.mailnode import OWNER, Desk, MailNode, a_desk, a_mail_node
 from tests.kit.processes import until
+from tests.kit.smuggling import FALSE_ENDS, smuggled
 from tests.kit.talk import Tally, talk
+
+FRIEND = "friend@outside.example"
 
 SECONDS = "20"
 """Of an attack that lasts as long as it may; it is ended when the good letter is in."""
@@ -68,6 +71,21 @@ async def test_nothing_hidden_is_believed_and_what_breaks_readers_breaks_none(tm
         assert 0 == counters(node)["receiver.faults"]
 
 
+async def test_nothing_hidden_goes_out(tmp_path: Path) -> None:
+    async with a_desk(tmp_path) as desk:
+        program = desk.node.submission
+        for name, end in FALSE_ENDS.items():
+            raw = smuggled(end, FRIEND).replace(b"outer@example.org", OWNER.encode())
+            async with talk("127.0.0.1", program.port, Tally()) as conversation:
+                await conversation.log_in(program.user, program.password)
+                assert "354" == await conversation.envelope(OWNER, FRIEND)
+                await conversation.push(raw + b"QUIT\r\n")
+                assert (await conversation.reply())[:3] in ("250", "550"), name
+                assert "221" == (await conversation.reply())[:3], name
+        await until("the end of the outbox", lambda: all_gone(desk))
+        assert {(OWNER, (FRIEND,))} == {(letter.sender, letter.recipients) for letter in desk.sink.taken}
+
+
 async def good_letter(server: Server, number: int) -> str:
     """What is answered to a letter from somebody who means well."""
     sender = f"good{number}@example.org"
@@ -76,6 +94,11 @@ async def good_letter(server: Server, number: int) -> str:
         await conversation.until_data(sender, OWNER)
         await conversation.push(raw.encode())
         return await conversation.reply()
+
+
+async def all_gone(desk: Desk) -> bool | None:
+    """Whether nothing is on its way any more."""
+    return desk.node.process.ask("GET", "/api/v1/status")["outbox"]["queued"] == 0 or None
 
 
 def counters(node: MailNode) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -73,6 +74,17 @@ class Talk:
         """From the greeting to the reply to DATA."""
         await self.reply()
         await self.say("EHLO flood.example")
+        return await self.envelope(sender, *recipients)
+
+    async def log_in(self, user: str, password: str) -> str:
+        """From the greeting to the reply to a password."""
+        await self.reply()
+        await self.say("EHLO flood.example")
+        secret = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
+        return await self.say(f"AUTH PLAIN {secret}")
+
+    async def envelope(self, sender: str, *recipients: str) -> str:
+        """From MAIL to the reply to DATA."""
         await self.say(f"MAIL FROM:<{sender}>")
         for recipient in recipients:
             await self.say(f"RCPT TO:<{recipient}>")
