@@ -9,6 +9,7 @@ from pydantic import Field
 
 from node.api.desk import Desk
 from node.api.fields import Body, PathName
+from node.outbox import SMARTHOST, SMTP
 from node.storage import Batch
 
 MAX_TYPED: Final = 4_000
@@ -37,6 +38,7 @@ def routes(desk: Desk) -> APIRouter:
         passwords.set(batch, body.key, body.value)
         await store.write(batch)
         passwords.refresh()
+        desk.outbox.wake(SMARTHOST, SMTP)  # what waited for it need wait no longer
         return {"key": body.key, "kept": True}
 
     @router.delete("/{key}")

@@ -22,8 +22,8 @@ BUILD_DATE_MS: Final = 1_795_305_600_000
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Opened by `open_ground`. `reader` parses hostile mail; `searcher` finds stamps, which takes long
-    and must not hold up the reader.
+    """Opened by `open_ground`. `reader` parses letters between nodes; `porter` what anyone may bring by SMTP,
+    and large messages; `searcher` finds stamps. None of them holds up another.
     """
 
     home: Home
@@ -31,6 +31,7 @@ class Ground:
     key: DatabaseKey
     store: Store
     reader: Worker
+    porter: Worker
     searcher: Worker
     clock: Clock
     watch: ClockWatch
@@ -53,9 +54,10 @@ async def open_ground(
         opened = open_store(home.database, key, reserve=config.limits.free_disk, inline=inline)
         store = await stack.enter_async_context(opened)
         reader = await stack.enter_async_context(open_worker())
+        porter = await stack.enter_async_context(open_worker())
         searcher = await stack.enter_async_context(open_worker())
         watch = ClockWatch(clock, BUILD_DATE_MS)
-        yield Ground(home, config, key, store, reader, searcher, clock, watch, Events())
+        yield Ground(home, config, key, store, reader, porter, searcher, clock, watch, Events())
 
 
 def first_peers(config: Config) -> tuple[str, ...]:

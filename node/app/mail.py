@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from node.app.ground import Ground
 from node.app.owner import Owner
-from node.mailauth import MailAuth
+from node.letters import Reader
+from node.mailauth import MailAuth, Names
 from node.runtime.bridge import open_bridge
 from node.runtime.config import ConfigError
 from node.runtime.dns import Resolver
@@ -91,7 +92,8 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
         )
         owner.carriers["smtp"] = carrier
         stack.push_async_callback(carrier.aclose)
-        intake, receiver, submission = _intake(ground, owner), None, None
+        names = Resolver(config.dns.nameservers)
+        intake, receiver, submission = fit_intake(ground, owner, names), None, None
         common: Mapping[str, Any] = {
             "max_size": config.limits.mail_size,
             "tls": tls,
@@ -109,7 +111,8 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
         yield Mail(intake, carrier, receiver, submission, smarthost)
 
 
-def _intake(ground: Ground, owner: Owner) -> MailIntake:
+def fit_intake(ground: Ground, owner: Owner, names: Names) -> MailIntake:
+    """What takes ordinary mail in; `names` looks up the keys of signatures."""
     config = ground.config
 
     def requested(name: str) -> None:
@@ -119,7 +122,8 @@ def _intake(ground: Ground, owner: Owner) -> MailIntake:
         ground.store,
         owner.consent,
         owner.mailbox,
-        MailAuth(Resolver(config.dns.nameservers), ground.reader),
+        Reader(ground.porter),
+        MailAuth(names, ground.porter, ground.clock),
         ground.clock,
         Addresses.parse(config.mail.addresses),
         frozenset(config.smtp.domains),

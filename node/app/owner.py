@@ -92,6 +92,7 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         way_back=handshakes,
         can_mail=lambda: ground.config.smtp.smarthost is not None,
         mail_size=ground.config.limits.mail_size,
+        domains=frozenset(ground.config.smtp.domains),
     )
     yield Owner(
         ground,
@@ -124,6 +125,7 @@ def _mailbox(ground: Ground) -> Mailbox:
         ground.store.index,
         waiting_letters=limits.handshake_letters,
         waiting_bytes=limits.handshake_bytes,
+        heavy=ground.porter,
     )
 
 
@@ -171,7 +173,8 @@ class Notices:
         self, batch: Batch, letter: Letter, delivery: Delivery, body: bytes | None, now: int
     ) -> None:
         status = Status(delivery.code or FAILED.code)
-        failure = Failure(delivery.recipient.to, status, delivery.detail or status.text)
+        email = delivery.recipient.address if delivery.recipient.route == SMTP else ""
+        failure = Failure(delivery.recipient.to, status, delivery.detail or status.text, email=email)
         owner = ("", mailbox_of(self._identity.address))
         raw = failure_notice(
             owner, letter.subject, letter.created, [failure], body or b"", now, new_message_id()

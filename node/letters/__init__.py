@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from node.letters.mailbox import Mailbox
     from node.letters.notice import Failure, failure_notice
     from node.letters.parse import Attachment, Parts, Summary
+    from node.letters.reader import Reader
     from node.letters.seen import Seen
     from node.letters.submitted import Adopted, Faces
     from node.letters.transport import Transport
@@ -35,6 +36,7 @@ _MODULES = {
     "Mailbox": "mailbox",
     "NoSuchLetter": "errors",
     "Parts": "parse",
+    "Reader": "reader",
     "Seen": "seen",
     "Summary": "parse",
     "Transport": "transport",
@@ -58,6 +60,7 @@ __all__ = [
     "Mailbox",
     "NoSuchLetter",
     "Parts",
+    "Reader",
     "Seen",
     "Summary",
     "Transport",

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from node.mailauth.alignment import aligned
-    from node.mailauth.room import MailAuth, Proof
+    from node.mailauth.room import MailAuth, Names, Proof
 
-_MODULES = {"MailAuth": "room", "Proof": "room", "aligned": "alignment"}
+_MODULES = {"MailAuth": "room", "Names": "room", "Proof": "room", "aligned": "alignment"}
 
-__all__ = ["MailAuth", "Proof", "aligned"]
+__all__ = ["MailAuth", "Names", "Proof", "aligned"]
 
 
 def __getattr__(name: str) -> Any:

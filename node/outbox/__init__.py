@@ -5,6 +5,7 @@ Knows carriers only by the small interface `Carrier`; how a letter travels is th
 
 from node.outbox.letter import (
     MAILIO,
+    SMARTHOST,
     SMTP,
     Carrier,
     Consignment,
@@ -19,6 +20,7 @@ from node.outbox.outbox import Outbox
 
 __all__ = [
     "MAILIO",
+    "SMARTHOST",
     "SMTP",
     "Carrier",
     "Consignment",

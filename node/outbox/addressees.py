@@ -5,7 +5,7 @@ The address book says who is who (names); nothing is composed or queued here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from node.names import Names, Target
@@ -27,6 +27,12 @@ class Addressees:
     def resolve(cls, names: Names, texts: Sequence[str]) -> Addressees:
         """Raises NodeError for who can't be told."""
         return cls(tuple(texts), tuple(names.resolve(text) for text in texts))
+
+    def at_home(self, is_here: Callable[[str], bool], own: str) -> Addressees:
+        """With those e-mail addresses that are the owner's and come here as the owner at `own`."""
+        home = Target("mailio", own)
+        found = (home if one.kind == "email" and is_here(one.address) else one for one in self.targets)
+        return Addressees(self.texts, tuple(found))
 
     def __add__(self, other: Addressees) -> Addressees:
         return Addressees(self.texts + other.texts, self.targets + other.targets)

@@ -24,6 +24,9 @@ FAILED: frozenset[State] = frozenset({"refused", "failed", "not-collected"})
 MAILIO: Final = "mailio"
 SMTP: Final = "smtp"
 
+SMARTHOST: Final = "smarthost"
+"""The lane of all ordinary mail: it shares one way."""
+
 ROUTES = {MAILIO: 0, SMTP: 1}
 """The number that stands for a route in a store key."""
 

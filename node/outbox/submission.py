@@ -77,7 +77,8 @@ class _Ready:
 
 class Submission:
     """Takes letters from the owner. `own` gives the owner's Mailio address, `addresses` are the e-mail
-    addresses, `can_mail` says whether a smarthost is set; `mail_size` in bytes.
+    addresses and `domains` those whose mail comes here; `can_mail` says whether a smarthost is set;
+    `mail_size` in bytes.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Submission:
         way_back: WayBack,
         can_mail: Callable[[], bool],
         mail_size: int,
+        domains: frozenset[str],
     ) -> None:
         self._store = store
         self._consent = consent
@@ -106,6 +108,7 @@ class Submission:
         self._way_back = way_back
         self._can_mail = can_mail
         self._mail_size = mail_size
+        self._domains = domains
 
     # ---- from a person
 
@@ -170,13 +173,17 @@ class Submission:
     # ---- both
 
     def _resolve(self, who: Sequence[str]) -> Addressees:
-        people = Addressees.resolve(self._names, who)
+        people = Addressees.resolve(self._names, who).at_home(self._is_here, self._own())
         for email in people.emails[:1]:
             if not self._can_mail():
                 raise errors.no_smarthost(email)
             if not self._addresses:
                 raise errors.no_address(email)
         return people
+
+    def _is_here(self, email: str) -> bool:
+        """Whether mail to this address would come back to us, unproven: the owner's, in a domain of ours."""
+        return _domain(email) in self._domains and email in self._addresses
 
     def _some(self, people: Addressees) -> tuple[Recipient, ...]:
         recipients = people.recipients

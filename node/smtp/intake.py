@@ -13,7 +13,7 @@ from typing import Final
 import trio
 
 from node.consent import Consent, Verdict
-from node.letters import Arrival, Mailbox, Summary, Transport
+from node.letters import Arrival, Mailbox, Reader, Summary, Transport
 from node.mailauth import MailAuth, Proof, aligned
 from node.runtime.clock import Clock
 from node.runtime.worker import WorkerError
@@ -62,6 +62,7 @@ class MailIntake:
         store: Store,
         consent: Consent,
         mailbox: Mailbox,
+        reader: Reader,
         mailauth: MailAuth,
         clock: Clock,
         addresses: Addresses,
@@ -71,6 +72,7 @@ class MailIntake:
         self._store = store
         self._consent = consent
         self._mailbox = mailbox
+        self._reader = reader
         self._mailauth = mailauth
         self._clock = clock
         self._addresses = addresses
@@ -120,7 +122,7 @@ class MailIntake:
             return self._refused(reply_to(codes.BUSY))
 
     async def _take(self, envelope: Envelope, raw: bytes) -> Reply:
-        digest = _digest(envelope, raw)
+        digest = await _digest(envelope, raw)
         if self._mailbox.seen_mail(digest) is not None:
             return await self._again()
         self._store.require_room(len(raw))
@@ -146,7 +148,7 @@ class MailIntake:
 
     async def _look_at(self, envelope: Envelope, raw: bytes, digest: bytes) -> _Letter:
         """Parse it, and see whose signatures hold."""
-        summary = await self._mailbox.summary(raw)
+        summary = await self._reader.summary(raw)
         proof = await self._mailauth.prove(raw)
         author = _author(summary)
         proven = author if _vouched(author, proof.domains) else ""
@@ -217,11 +219,14 @@ class MailIntake:
         return reply
 
 
-def _digest(envelope: Envelope, raw: bytes) -> bytes:
+async def _digest(envelope: Envelope, raw: bytes) -> bytes:
     """What a letter is known again by: BLAKE2b-256 over envelope and data (protocol §6)."""
     head = "\n".join([envelope.sender, *sorted(envelope.recipients), ""])
     digest = hashlib.blake2b(head.encode("utf-8", "surrogateescape"), digest_size=32)
-    digest.update(raw)
+    if len(raw) < LARGE:
+        digest.update(raw)
+    else:
+        await trio.to_thread.run_sync(digest.update, raw)
     return digest.digest()
 
 

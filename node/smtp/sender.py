@@ -15,7 +15,7 @@ from typing import Final, Protocol, TypeVar
 
 import trio
 
-from node.outbox import Consignment, Recipient, Result
+from node.outbox import SMARTHOST, Consignment, Recipient, Result
 from node.runtime.bridge import BridgeClosed
 from node.runtime.clock import Clock
 from node.runtime.rooms import Warning_
@@ -28,9 +28,6 @@ from protocol.status import OK, Status
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-LANE: Final = "smarthost"
-"""All ordinary mail shares one way."""
 
 MAX_RECIPIENTS: Final = 100
 """Recipients of one transaction, which every server must take (RFC 5321 §4.5.3.1.8)."""
@@ -81,7 +78,7 @@ class SmtpCarrier:
         """When the way began to stand as it does, Unix ms; 0 before the first attempt."""
 
     def lane(self, recipient: Recipient) -> str:
-        return LANE
+        return SMARTHOST
 
     async def send(
         self, recipients: Sequence[Recipient], consignment: Consignment

@@ -1,29 +1,11 @@
 """Owners on one street, with a clock that stands still until it is moved."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
-import trio
 
-from tests.kit.houses import House, Street, still
+from tests.kit.houses import House, Street
+from tests.kit.on_street import pytest_collection_modifyitems, street
 
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Time stands still on a street. (A clock as fixture of a fixture is not seen by pytest-trio.)"""
-    for item in items:
-        if isinstance(item, pytest.Function) and {"street", "still"} & set(item.fixturenames):
-            item.add_marker(pytest.mark.trio(run=still), append=False)
-
-
-@pytest.fixture
-async def street(tmp_path: Path) -> AsyncIterator[Street]:
-    async with trio.open_nursery() as nursery:
-        street = Street(tmp_path, nursery)
-        yield street
-        nursery.cancel_scope.cancel()
-    assert street.wires.bugs == []
+__all__ = ["pytest_collection_modifyitems", "street"]
 
 
 @pytest.fixture

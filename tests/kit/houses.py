@@ -25,7 +25,7 @@ from node.network import PeerAddress
 from node.outbox import Letter
 from node.outbox.submission import Message
 from node.runtime.clock import ClockWatch, TrioClock
-from node.runtime.config import Config, LimitsConfig, NetworkConfig
+from node.runtime.config import Config, LimitsConfig, MailConfig, NetworkConfig, SmtpConfig
 from node.runtime.events import Events
 from node.runtime.home import Home
 from node.storage import open_store, unlock
@@ -168,9 +168,16 @@ class Street:
         limits: LimitsConfig = CHEAP,
         announce: str = "all",
         folder: str | None = None,
+        emails: tuple[str, ...] = (),
+        domains: tuple[str, ...] = (),
     ) -> House:
         """Open the house of this name where it was left, or a new one; `folder` is where, if not there."""
-        config = Config(network=NetworkConfig(announce=announce), limits=limits)
+        config = Config(
+            network=NetworkConfig(announce=announce),
+            mail=MailConfig(emails),
+            smtp=SmtpConfig(domains=domains),
+            limits=limits,
+        )
         house = await self._nursery.start(self._live, name, folder or name, opener, inline, config)
         assert isinstance(house, House)
         return house
@@ -255,7 +262,7 @@ async def _open_house(
     async with opened as store:
         watch = ClockWatch(clock, BUILD_DATE_MS)
         workers: Any = worker
-        ground = Ground(home, config, key, store, workers, workers, clock, watch, Events())
+        ground = Ground(home, config, key, store, workers, workers, workers, clock, watch, Events())
         people = Acquaintances()
         async with trio.open_nursery() as nursery:
             wire = Wire(wires, own_peer_id(ground), nursery)

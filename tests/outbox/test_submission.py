@@ -139,6 +139,7 @@ async def opened(path: Path, addresses: Sequence[str] = (MAIN, SECOND)) -> Async
             way_back=handshakes,
             can_mail=lambda: can_mail[0],
             mail_size=2_000_000,
+            domains=frozenset(),
         )
         found = Desk(party, names, mailbox, outbox, handshakes, submission, sealed, mail, can_mail)
         async with trio.open_nursery() as nursery:

@@ -1,0 +1,284 @@
+"""What becomes of ordinary mail: consent before and after the body, proof, folder, once (protocol.md §6)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import trio
+
+from node.app.mail import fit_intake
+from node.consent import Rules
+from node.runtime.config import LimitsConfig
+from node.runtime.dns import DnsLater
+from node.smtp import MailIntake
+from node.smtp.reply import Client, Envelope
+from protocol.handshake import State, Type
+from tests.kit.dkim_keys import ed25519_key, sign
+from tests.kit.houses import Fuse, House, Street
+
+CLIENT = Client("127.0.0.1", "mx.stars.example", tls=False)
+OWNER = "alice@home.example"
+STELLA = "stella@stars.example"
+FRIEND_OF_STELLA = "stella@mail.stars.example"
+TAKEN = (250, "2.0.0")
+REVOKED = (550, "5.7.1")
+
+
+@dataclass
+class Table:
+    """What the DNS answers."""
+
+    records: Mapping[str, tuple[bytes, ...]] = field(
+        default_factory=lambda: {"sel._domainkey.stars.example": (ed25519_key().txt.encode(),)}
+    )
+    down: bool = False
+
+    async def txt(self, name: str) -> tuple[bytes, ...]:
+        await trio.lowlevel.checkpoint()
+        if self.down:
+            raise DnsLater("dns", "nobody answers")
+        return self.records.get(name, ())
+
+
+@dataclass
+class Post:
+    """The intake of a house, and what people send to it."""
+
+    street: Street
+    house: House
+    table: Table
+    intake: MailIntake
+
+    async def send(
+        self,
+        subject: str,
+        author: str = STELLA,
+        *,
+        signed: str = "",
+        envelope: str | None = None,
+        **more: str,
+    ) -> tuple[int, str]:
+        """Code and status that ended it; `signed` is the domain that does."""
+        header = {"From": author, "To": OWNER, "Subject": subject, **more}
+        raw = "".join(f"{name}: {value}\r\n" for name, value in header.items()).encode() + b"\r\nHi.\r\n"
+        raw = sign(raw, ed25519_key(), signed, "sel") if signed else raw
+        return await self.deliver(raw, author if envelope is None else envelope)
+
+    async def deliver(self, raw: bytes, sender: str = STELLA) -> tuple[int, str]:
+        await self.street.quiet()  # a millisecond, so that letters have an order
+        reply = await self.intake.sender(sender, CLIENT) or self.intake.recipient(OWNER)
+        reply = reply or await self.intake.take(Envelope(sender, (OWNER,), CLIENT), raw)
+        return reply.code, reply.status
+
+    async def accept(self, who: str, rules: Rules | None = None) -> None:
+        await self.house.owner.handshakes.accept(who, rules)
+
+    def lies(self) -> dict[str, list[str]]:
+        """Subjects by folder, oldest first."""
+        names = [str(row["name"]) for row in self.house.owner.mailbox.folders()]
+        return {name: self.house.folder(name)[::-1] for name in names if self.house.folder(name)}
+
+
+async def open_post(street: Street, **more: Any) -> Post:
+    more = {"emails": (OWNER, "*@all.example"), "domains": ("home.example", "all.example")} | more
+    house, table = await street.open("alice", **more), Table()
+    return Post(street, house, table, fit_intake(house.ground, house.owner, table))
+
+
+@pytest.fixture
+async def post(street: Street) -> Post:
+    return await open_post(street)
+
+
+@pytest.mark.parametrize(
+    ("recipient", "expected"),
+    [
+        (OWNER, None),
+        ("ALICE@Home.Example", None),
+        ("anyone@all.example", None),
+        ("postmaster", None),
+        ("Postmaster@home.example", None),
+        ("bob@home.example", (550, "5.1.1")),
+        ("alice@sub.home.example", (550, "5.7.1")),
+        ("postmaster@other.example", (550, "5.7.1")),
+        ("alice%home.example@other.example", (550, "5.7.1")),
+        ("@home.example:bob@other.example", (550, "5.7.1")),
+        ('"alice@home.example"@other.example', (550, "5.7.1")),
+        ("other.example!alice@home.example", (550, "5.1.1")),
+        ("alice@home.example.", (550, "5.7.1")),
+        ("", (550, "5.7.1")),
+        ("0x5d1c1bd0f4e5b9c5d0e5b4e8f3f5a5b7c5d0e5b4@mailio.alt", (550, "5.7.1")),
+    ],
+)
+async def test_recipients_are_the_owners_addresses_alone(
+    post: Post, recipient: str, expected: tuple[int, str] | None
+) -> None:
+    reply = post.intake.recipient(recipient)
+    assert (reply and (reply.code, reply.status)) == expected
+
+
+async def test_a_stranger_waits_and_asks_once(post: Post) -> None:
+    assert await post.send("one", signed="stars.example") == TAKEN
+    assert await post.send("two", signed="stars.example") == TAKEN
+    rows = post.house.owner.handshakes.list()
+    assert [(r["address"], r["status"], r["note"], r["waiting"]) for r in rows] == [
+        (STELLA, "request", "two", 2)
+    ]
+    assert post.lies() == {"handshake": ["one", "two"]}
+
+
+async def test_who_proves_nothing_waits_without_asking(post: Post) -> None:
+    assert await post.send("unsigned") == TAKEN
+    assert await post.send("signed by others", signed="other.example") == TAKEN
+    assert post.house.owner.handshakes.list() == []
+    assert post.lies() == {"handshake": ["unsigned", "signed by others"]}
+
+
+async def test_accepted_is_who_proves_it(post: Post) -> None:
+    await post.send("before", signed="stars.example")
+    await post.send("before, forged")
+    await post.accept(STELLA)
+    assert post.lies() == {"inbox": ["before"], "handshake": ["before, forged"]}
+    await post.send("after", signed="stars.example", envelope="bounces@lists.example")
+    await post.send("after, forged")
+    await post.send("forged in both", signed="other.example", envelope=STELLA)
+    await post.send("two authors", f"{STELLA}, eve@other.example", signed="stars.example", envelope=STELLA)
+    await post.send("a namesake", "stella@sub.stars.example", signed="stars.example")
+    assert post.lies() == {
+        "inbox": ["before", "after"],
+        "handshake": ["before, forged", "after, forged", "forged in both", "two authors", "a namesake"],
+    }
+
+
+async def test_a_signature_of_the_same_organisation_counts(post: Post) -> None:
+    await post.accept(FRIEND_OF_STELLA)
+    await post.send("from below", FRIEND_OF_STELLA, signed="stars.example")
+    assert post.lies() == {"inbox": ["from below"]}
+
+
+async def test_oneself_is_who_proves_it(post: Post) -> None:
+    post.table.records = {"sel._domainkey.home.example": (ed25519_key().txt.encode(),)}
+    assert await post.send("note to myself", OWNER, signed="home.example") == TAKEN
+    assert await post.send("not I", OWNER) == TAKEN
+    assert post.lies() == {"inbox": ["note to myself"], "handshake": ["not I"]}
+    assert post.house.owner.handshakes.list() == []
+
+
+async def test_a_revoked_sender_is_refused_at_mail_and_after_data(post: Post) -> None:
+    await post.house.owner.handshakes.revoke(STELLA)
+    reply = await post.intake.sender("Stella@STARS.example", CLIENT)
+    assert reply is not None
+    assert (reply.code, reply.status) == REVOKED
+    assert await post.send("by From", envelope="") == REVOKED
+    assert await post.send("by one of two", f"eve@other.example, {STELLA}", envelope="") == REVOKED
+    assert await post.send("proven", signed="stars.example", envelope="x@other.example") == REVOKED
+    assert post.lies() == {}
+
+
+async def test_revoked_under_one_name_wins_over_accepted_under_another(post: Post) -> None:
+    await post.accept(STELLA)
+    await post.house.owner.handshakes.revoke("list@lists.example")
+    assert await post.send("by the list", signed="stars.example", envelope="list@lists.example") == REVOKED
+    assert await post.send("by herself", signed="stars.example") == TAKEN
+    assert post.lies() == {"inbox": ["by herself"]}
+
+
+async def test_the_same_letter_is_taken_once(post: Post, street: Street) -> None:
+    for _ in range(2):
+        assert await post.send("once", signed="stars.example") == TAKEN
+    assert await post.send("once", signed="stars.example", envelope="other@stars.example") == TAKEN
+    assert post.lies() == {"handshake": ["once", "once"]}
+    await street.quiet()
+    raw = b"From: eve@other.example\r\nSubject: side by side\r\n\r\nHi.\r\n"
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(post.intake.take, Envelope("", (OWNER,), CLIENT), raw)
+    assert post.lies() == {"handshake": ["once", "once", "side by side"]}
+    assert post.intake.counters["again"] == 5
+
+
+async def test_a_key_that_cannot_be_looked_up_puts_off_only_who_would_come_in(post: Post) -> None:
+    post.table.down = True
+    assert await post.send("a stranger", signed="stars.example") == TAKEN
+    await post.accept(STELLA)
+    assert await post.send("a friend", signed="stars.example") == (451, "4.4.3")
+    assert await post.send("a friend unsigned") == TAKEN
+    assert await post.send("signed by others", signed="other.example") == TAKEN
+    assert await post.send("oneself", OWNER, signed="home.example") == (451, "4.4.3")
+    assert post.lies() == {"handshake": ["a stranger", "a friend unsigned", "signed by others"]}
+    post.table.down = False
+    assert await post.send("a friend", signed="stars.example") == TAKEN
+    assert post.lies()["inbox"] == ["a friend"]
+
+
+async def test_a_pause_is_kept(post: Post, street: Street) -> None:
+    await post.accept(STELLA, Rules(Type.SIGNUP, "news", 60))
+    assert await post.send("now", signed="stars.example") == TAKEN
+    assert await post.send("too soon", signed="stars.example") == (450, "4.7.1")
+    await street.pass_time(3_601)
+    assert await post.send("in time", signed="stars.example") == TAKEN
+    assert post.lies() == {"inbox": ["now", "in time"]}
+
+
+async def test_bulk_of_a_subscription_goes_apart(post: Post) -> None:
+    await post.accept(STELLA, Rules(Type.SIGNUP, "news"))
+    await post.send("news", signed="stars.example", **{"List-Id": "<news.stars.example>"})
+    assert post.lies() == {"goodreads": ["news"]}
+
+
+BROKEN: dict[str, tuple[bytes, tuple[int, str]]] = {
+    "no From": (b"Subject: x\r\n\r\nHi.\r\n", TAKEN),
+    "nothing": (b"", TAKEN),
+    "no header": (b"\r\nHi.\r\n", TAKEN),
+    "a group": (b"From: all: a@b.example, c@d.example;\r\nSubject: x\r\n\r\nHi.\r\n", TAKEN),
+    "NUL": (b"From: a\0b@c.example\r\nSubject: x\0y\r\n\r\n\0\r\n", TAKEN),
+    "no address": (b"From: <<<>>>(((@@\r\n\r\nHi.\r\n", TAKEN),
+    "a header without end": (b"X: y\r\n" * 30_000, (550, "5.6.0")),
+    "20,000 authors": (b"From: " + b"a@b.example,\r\n " * 20_000 + b"\r\n\r\n", (550, "5.6.0")),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+async def test_broken_mail_is_kept_or_refused(post: Post, what: str) -> None:
+    raw, expected = BROKEN[what]
+    assert await post.deliver(raw, "") == expected
+    assert len(post.house.mail()) == (1 if expected == TAKEN else 0)
+
+
+async def test_the_bytes_stay_and_the_envelope_is_beside_them(post: Post) -> None:
+    raw = sign(b"From: Stella <stella@stars.example>\r\n\r\n.\r\n", ed25519_key(), "stars.example", "sel")
+    assert await post.deliver(raw) == TAKEN
+    (row,) = post.house.owner.mailbox.list("handshake")
+    letter = bytes.fromhex(row["id"])
+    assert post.house.owner.mailbox.raw(letter) == raw
+    read = await post.house.owner.mailbox.read(letter)
+    assert (row["via"], row["author"]) == ("smtp", STELLA)
+    assert read["smtp"] == {
+        "sender": STELLA,
+        "recipients": [OWNER],
+        "client": "127.0.0.1",
+        "helo": "mx.stars.example",
+        "tls": False,
+        "signatures": ["stars.example: pass"],
+    }
+
+
+async def test_no_mail_is_taken_while_the_disk_is_full(street: Street) -> None:
+    post = await open_post(street, limits=LimitsConfig(free_disk=10**12))
+    assert await post.send("too much") == (452, "4.3.1")
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_what_was_not_answered_comes_again_and_is_there_once(street: Street, after: bool) -> None:
+    fuse = Fuse()
+    post = await open_post(street, opener=fuse)
+    fuse.set(0, after=after)
+    with pytest.raises(BaseException):  # noqa: B017 - the power fails, and whoever waited is told nothing
+        await post.send("through a power cut", signed="stars.example")
+    await street.close(post.house)
+    again = await open_post(street)
+    assert again.lies() == ({"handshake": ["through a power cut"]} if after else {})
+    assert await again.send("through a power cut", signed="stars.example") == TAKEN
+    assert again.lies() == {"handshake": ["through a power cut"]}
+    assert again.house.owner.consent.state(STELLA, again.house.ground.clock.now()) is State.REQUEST
