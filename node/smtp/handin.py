@@ -61,7 +61,7 @@ class HandIn:
         """Whether this is an app password of the owner's."""
         return self._check_password(name, password)
 
-    async def sender(self, sender: str, client: Client) -> Reply | None:
+    def sender(self, sender: str, client: Client) -> Reply | None:
         """At MAIL."""
         try:
             self._counter.check_sender(sender)
@@ -69,7 +69,7 @@ class HandIn:
             return _said(fault)
         return None
 
-    async def recipient(self, recipient: str, client: Client) -> Reply | None:
+    def recipient(self, recipient: str, client: Client) -> Reply | None:
         """At RCPT."""
         try:
             self._counter.check([recipient])

@@ -81,7 +81,7 @@ class MailIntake:
         self._large = trio.CapacityLimiter(1)
         self.counters: Counter[str] = Counter()
 
-    async def sender(self, sender: str, client: Client) -> Reply | None:
+    def sender(self, sender: str, client: Client) -> Reply | None:
         """At MAIL: a full disk and a revoked sender are told before a byte of a body."""
         try:
             self._store.require_room()

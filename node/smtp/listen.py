@@ -92,7 +92,7 @@ class _FromAnywhere:
         self._reception = reception
 
     async def sender(self, sender: str, client: Client) -> Reply | None:
-        return await self._bridge.to_trio(self._reception.sender, sender, client)
+        return await self._bridge.ask(self._reception.sender, sender, client)
 
     async def recipient(self, recipient: str, client: Client) -> Reply | None:
         return self._reception.recipient(recipient)
@@ -109,10 +109,10 @@ class _FromOwner:
         self._acceptance = acceptance
 
     async def sender(self, sender: str, client: Client) -> Reply | None:
-        return await self._bridge.to_trio(self._acceptance.sender, sender, client)
+        return await self._bridge.ask(self._acceptance.sender, sender, client)
 
     async def recipient(self, recipient: str, client: Client) -> Reply | None:
-        return await self._bridge.to_trio(self._acceptance.recipient, recipient, client)
+        return await self._bridge.ask(self._acceptance.recipient, recipient, client)
 
     async def take(self, envelope: Envelope, raw: bytes) -> Reply:
         return await self._bridge.to_trio(self._acceptance.take, envelope, raw)

@@ -57,10 +57,11 @@ class Envelope:
 class Reception(Protocol):
     """The other side of the listener for mail from anywhere.
 
-    `recipient` is called in the bridge's thread and touches no store; the others run on trio.
+    `recipient` is called in the bridge's thread and touches no store; the others run on trio, where
+    `sender` only looks things up.
     """
 
-    async def sender(self, sender: str, client: Client) -> Reply | None:
+    def sender(self, sender: str, client: Client) -> Reply | None:
         """Ask at MAIL, before anything else is sent; None to go on."""
         ...
 
@@ -80,11 +81,11 @@ class Acceptance(Protocol):
         """Whether this is an app password; called in the bridge's thread, looks at memory only."""
         ...
 
-    async def sender(self, sender: str, client: Client) -> Reply | None:
+    def sender(self, sender: str, client: Client) -> Reply | None:
         """Ask at MAIL; None to go on."""
         ...
 
-    async def recipient(self, recipient: str, client: Client) -> Reply | None:
+    def recipient(self, recipient: str, client: Client) -> Reply | None:
         """Ask at RCPT; None to go on."""
         ...
 

@@ -39,7 +39,7 @@ class Keeper:
     def authenticate(self, name: str, password: str) -> bool:
         return (name, password) == ("anna", "right")
 
-    async def sender(self, sender: str, client: Client) -> Reply | None:
+    def sender(self, sender: str, client: Client) -> Reply | None:
         self.senders.append((sender, client))
         return NO if sender.startswith("revoked@") else None
 
@@ -63,7 +63,7 @@ class Receiving(Keeper):
 class Accepting(Keeper):
     """As submission asks."""
 
-    async def recipient(self, recipient: str, client: Client) -> Reply | None:
+    def recipient(self, recipient: str, client: Client) -> Reply | None:
         return None if recipient.endswith(".example>") or "@" in recipient else NO
 
 

@@ -193,3 +193,17 @@ async def test_a_stray_fault_is_logged_without_its_words(caplog: pytest.LogCaptu
         await bridge.run(asyncio.sleep, 0)
     assert "ValueError" in caplog.text
     assert "secret" not in caplog.text
+
+
+async def test_a_question_is_answered_in_trios_thread() -> None:
+    def look(one: int) -> tuple[str, int]:
+        trio.lowlevel.current_task()
+        return threading.current_thread().name, one
+
+    def fail() -> None:
+        raise ValueError("mine")
+
+    async with open_bridge() as bridge:
+        assert await bridge.run(bridge.ask, look, 1) == ("MainThread", 1)
+        with pytest.raises(ValueError, match="mine"):
+            await bridge.run(bridge.ask, fail)

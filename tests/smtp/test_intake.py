@@ -67,7 +67,7 @@ class Post:
 
     async def deliver(self, raw: bytes, sender: str = STELLA) -> tuple[int, str]:
         await self.street.quiet()  # a millisecond, so that letters have an order
-        reply = await self.intake.sender(sender, CLIENT) or self.intake.recipient(OWNER)
+        reply = self.intake.sender(sender, CLIENT) or self.intake.recipient(OWNER)
         reply = reply or await self.intake.take(Envelope(sender, (OWNER,), CLIENT), raw)
         return reply.code, reply.status
 
@@ -167,7 +167,7 @@ async def test_oneself_is_who_proves_it(post: Post) -> None:
 
 async def test_a_revoked_sender_is_refused_at_mail_and_after_data(post: Post) -> None:
     await post.house.owner.handshakes.revoke(STELLA)
-    reply = await post.intake.sender("Stella@STARS.example", CLIENT)
+    reply = post.intake.sender("Stella@STARS.example", CLIENT)
     assert reply is not None
     assert (reply.code, reply.status) == REVOKED
     assert await post.send("by From", envelope="") == REVOKED
