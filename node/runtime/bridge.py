@@ -24,6 +24,10 @@ JOIN_S: Final = 3.0
 """Seconds after which we leave without the thread: something in it blocks. It ends with the process."""
 
 
+TURNS: Final = 3
+"""Turns of the loop: a job's last callback, the closing of its connection, and one to spare."""
+
+
 class BridgeClosed(NodeError):  # noqa: N818 - what it is called everywhere
     """The bridge is closing or closed; what was asked did not come to its end."""
 
@@ -247,6 +251,8 @@ async def _cancel_all() -> None:
                 for job in jobs:
                     job.cancel()
                 await asyncio.wait(jobs)
+    for _ in range(TURNS):  # what they closed at their end is closed in the turns after it
+        await asyncio.sleep(0)
 
 
 def _stray(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
