@@ -3,13 +3,14 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 
 from node.api import Desk
 from node.app import run_node
-from node.runtime.config import Config, LimitsConfig, NetworkConfig
+from node.runtime.config import Config, LimitsConfig, NetworkConfig, SmtpConfig, SubmissionConfig
 from node.runtime.home import Home
 from tests.kit.homes import new_home
 from tests.kit.network import BOUND, LISTEN
@@ -17,14 +18,15 @@ from tests.kit.network import BOUND, LISTEN
 Run = Callable[..., AbstractAsyncContextManager[Desk]]
 
 
-def config(bootstrap: Sequence[str] = ()) -> Config:
+def config(bootstrap: Sequence[str] = (), **more: Any) -> Config:
     network = NetworkConfig(listen=(LISTEN,), bootstrap=tuple(bootstrap))
-    return Config(network=network, limits=LimitsConfig(price=1, free_disk=0))
+    mail: dict[str, Any] = {"smtp": SmtpConfig(port=0), "submission": SubmissionConfig(port=0)}
+    return Config(network=network, limits=LimitsConfig(price=1, free_disk=0), **(mail | more))
 
 
 @asynccontextmanager
-async def _running(home: Home, *bootstrap: str) -> AsyncIterator[Desk]:
-    """A node until the block is left; then it has to end by itself in time."""
+async def _running(home: Home, *bootstrap: str, **more: Any) -> AsyncIterator[Desk]:
+    """A node until the block is left; then it has to end by itself in time. `more`: sections of settings."""
     stop, opened = trio.Event(), trio.open_memory_channel[Desk](1)
 
     async def ready(desk: Desk) -> None:
@@ -33,7 +35,7 @@ async def _running(home: Home, *bootstrap: str) -> AsyncIterator[Desk]:
     async with trio.open_nursery() as nursery:
 
         async def run() -> None:
-            await run_node(home, config(bootstrap), None, stop=stop, ready=ready)
+            await run_node(home, config(bootstrap, **more), None, stop=stop, ready=ready)
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(run)

@@ -103,9 +103,10 @@ def test_the_list_of_first_peers_is_a_list_of_multiaddrs() -> None:
     assert [] == [peer for peer in peers if not re.fullmatch(r"/\S+/p2p/\w+", peer)]
 
 
-@pytest.mark.parametrize(
-    "script", ["scripts/run", "scripts/test", "scripts/demo", "scripts/bench", "scripts/lock", ".ci/run"]
-)
+SCRIPTS = ("run", "test", "demo", "bench", "lock", "peers")
+
+
+@pytest.mark.parametrize("script", [*(f"scripts/{name}" for name in SCRIPTS), ".ci/run"])
 def test_scripts_start(script: str) -> None:
     path = ROOT / script
     assert path.stat().st_mode & 0o111
