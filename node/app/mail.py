@@ -51,10 +51,12 @@ class Mail:
 
     def status(self) -> dict[str, Any]:
         """Counts, and how sending stands: for `status --json`."""
-        counters = dict(self.intake.counters)
-        for name, listener in (("receiver", self.receiver), ("submission", self.submission)):
-            counters |= {f"{name}.{what}": n for what, n in (listener.counters if listener else {}).items()}
-        return {"counters": counters, "smarthost": self._sending()}
+        return {
+            **self.intake.counts(),
+            "receiver": dict(self.receiver.counters) if self.receiver else None,
+            "submission": dict(self.submission.counters) if self.submission else None,
+            "smarthost": self._sending(),
+        }
 
     def warnings(self) -> list[Warning_]:
         """What the owner should know."""

@@ -17,10 +17,7 @@ _ANY_HOST: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, n
 
 _SENDING: Final = {"ok": ", which works", "unknown": ", not tried yet"}
 
-_COUNTED: Final = (
-    ("came in", ("received", "taken")),
-    ("refused", ("refused",)),
-)
+_COUNTED: Final = {"received": "came in", "refused": "refused"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +114,5 @@ def handing_in(status: Mapping[str, Any]) -> Iterator[str]:
 
 def _counted(status: Mapping[str, Any]) -> str:
     mail = status.get("smtp") or {}
-    counts = dict(mail.get("counters") or {}) | {name: n for name, n in mail.items() if isinstance(n, int)}
-    parts = []
-    for word, names in _COUNTED:
-        found = next((counts[name] for name in names if name in counts), None)
-        if found is not None:
-            parts.append(f"{found} {word}")
+    parts = [f"{mail[name]} {word}" for name, word in _COUNTED.items() if name in mail]
     return f"{', '.join(parts)} since the start" if parts else ""

@@ -35,6 +35,8 @@ REMEMBERED_MS: Final = 6 * 86_400_000
 LARGE: Final = 1_000_000
 """Bytes from which letters are read and filed one after another, each costs some copies of itself."""
 
+COUNTERS: Final = ("received", "again", "refused", "deferred", "revokedAtMail", "revokedAfterData")
+
 POSTMASTER: Final = "postmaster"
 """Whom every mail server has to know (RFC 5321 §4.5.1)."""
 
@@ -80,6 +82,10 @@ class MailIntake:
         self._requested = requested
         self._large = trio.CapacityLimiter(1)
         self.counters: Counter[str] = Counter()
+
+    def counts(self) -> dict[str, int]:
+        """What came of letters since the start, for `status --json`."""
+        return {name: self.counters[name] for name in COUNTERS}
 
     def sender(self, sender: str, client: Client) -> Reply | None:
         """At MAIL: a full disk and a revoked sender are told before a byte of a body."""

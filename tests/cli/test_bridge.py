@@ -52,7 +52,8 @@ def test_a_password_crosses_no_network_in_the_clear(server: Server, encryption: 
 def test_how_a_bridge_stands_that_does_all() -> None:
     smtp = {
         "addresses": ["alice@example.org", "*@example.net"],
-        "counters": {"received": 12, "refused": 1},
+        "received": 12,
+        "refused": 1,
         "smarthost": {"state": "ok", "host": "mail.example.org:587", "text": "", "password": "kept"},
     }
     found = status(smtp, smtp="127.0.0.1:2525", submission="127.0.0.1:2587")

@@ -47,7 +47,7 @@ async def test_good_letters_get_in_while_others_flood(tmp_path: Path) -> None:
         subjects = [row["subject"] for row in node.listing("handshake")]
         good = sorted(subject for subject in subjects if subject.startswith("good"))
         assert sorted(f"good {number}" for number in range(len(MASSES))) == good
-        assert 0 == counters(node)["receiver.faults"]
+        assert 0 == counters(node)["faults"]
 
 
 async def test_nothing_hidden_is_believed_and_what_breaks_readers_breaks_none(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ async def test_nothing_hidden_is_believed_and_what_breaks_readers_breaks_none(tm
         assert {"", "outer"} >= {row["subject"] for row in listed if row["subject"] not in letters["notes"]}
         for row in listed:
             assert row["id"] == node.read(row["id"])["id"]
-        assert 0 == counters(node)["receiver.faults"]
+        assert 0 == counters(node)["faults"]
 
 
 async def test_nothing_hidden_goes_out(tmp_path: Path) -> None:
@@ -102,12 +102,12 @@ async def all_gone(desk: Desk) -> bool | None:
 
 
 def counters(node: MailNode) -> dict[str, int]:
-    found: dict[str, int] = node.process.ask("GET", "/api/v1/status")["smtp"]["counters"]
+    found: dict[str, int] = node.process.ask("GET", "/api/v1/status")["smtp"]["receiver"]
     return found
 
 
 def sessions(node: MailNode) -> int:
-    return counters(node)["receiver.sessions"]
+    return counters(node)["sessions"]
 
 
 async def grown(node: MailNode, before: int) -> Any:
