@@ -28,6 +28,14 @@ MAX_EXPONENT_BITS: Final = 64
 
 ED25519_BYTES: Final = 32
 
+ONCE: Final = (
+    *("from", "sender", "reply-to", "to", "cc", "subject", "date", "message-id", "in-reply-to", "references"),
+    *("mime-version", "content-type", "content-transfer-encoding", "content-disposition"),
+)
+"""Fields that stand once (RFC 5322 §3.6, RFC 2045 §3). Readers show the first, a signature covers the last:
+one more put above it would be shown as if it were signed (RFC 6376 §8.15).
+"""
+
 UNCHECKED: Final = "could not be checked"
 
 
@@ -77,6 +85,10 @@ def _check_body(
 def _check_header(header: Header, signature: Signature, keys: Sequence[bytes]) -> None:
     if not header.named(b"from"):
         raise RemoteProtocolError("no From")
+    for name in ONCE:
+        count = len(header.named(name.encode()))
+        if count > 1 and signature.signed.count(name) < count:
+            raise RemoteProtocolError(f"{name} stands more than once")
     fault = None
     for key in keys:
         try:
