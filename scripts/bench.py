@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import trio
 
-from tests.kit import mail_bench, network_bench, node_bench, traffic_bench
+from tests.kit import flood_bench, mail_bench, network_bench, node_bench, traffic_bench
 from tests.kit.processes import Unmet
 
 LETTERS: Final = 1_000
@@ -63,6 +63,7 @@ GROUPS: Final[Mapping[str, Callable[[], Iterator[Figures]]]] = {
     "bare": bare,
     "letters": letters,
     "smtp": lambda: iter(_at_home(lambda home: mail_bench.smtp_in(home, MAILS))),
+    "floods": lambda: iter(_at_home(flood_bench.floods)),
     "mailbox": lambda: iter(_at_home(lambda home: node_bench.mailbox(home, MAILBOX))),
     "start": lambda: iter(_at_home(node_bench.start)),
     "delay": lambda: iter(_at_home(lambda home: traffic_bench.delay(home, DELAYED))),

@@ -31,7 +31,9 @@ _ELSEWHERE: Final = frozenset({"auth", "starttls-injection"})
 
 
 async def floods(directory: Path) -> list[Figures]:
-    """The slowest letters, in milliseconds, undisturbed and under each attack (over and over)."""
+    """The slowest letters, in milliseconds, undisturbed and under each attack (over and over), and the most
+    memory that the node's main process took in all that.
+    """
     (directory / "other").mkdir()
     async with a_mail_node(directory) as node, a_village(directory / "other") as village:
         other = await village.owner("other", MAILIO_SMTP_HOST="", MAILIO_SUBMISSION_HOST="")
@@ -39,11 +41,13 @@ async def floods(directory: Path) -> list[Figures]:
         await other.mailio("handshake", "open", link, "--wait", "30s")
         numbers = count()
         await _slowest(node, other, numbers)  # warms the worker and the connection
+        idle = round(node.process.rss / 1e6, 1)
         figures = _figures("none", await _slowest(node, other, numbers))
         for kind in KINDS:
             if kind not in _ELSEWHERE:
                 figures += _figures(kind, await _attacked(node, other, numbers, kind))
-    return figures
+        peak = round(node.process.peak_rss / 1e6, 1)
+    return [*figures, {"name": "flood_peak_rss", "value": peak, "unit": "MB", "idle": idle}]
 
 
 async def _attacked(node: MailNode, other: Process, numbers: Iterator[int], kind: str) -> tuple[float, float]:

@@ -171,6 +171,13 @@ class Process:
         pages = int(Path(f"/proc/{self.running.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    @property
+    def peak_rss(self) -> int:
+        """The most that it ever was (Linux)."""
+        assert self.running is not None
+        lines = Path(f"/proc/{self.running.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
     async def _ended(self) -> int:
         assert self.running is not None
         while (code := self.running.poll()) is None:  # noqa: ASYNC110 - a process has no event for us
