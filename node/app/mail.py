@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from node.runtime.settings_mail import Smarthost, parse_smarthost
 from node.smtp import (
     HandIn,
     Listener,
+    ListenFailed,
     MailIntake,
     SmtpCarrier,
     open_receiver,
@@ -103,14 +104,26 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
         }
         if config.smtp.host:
             opened = open_receiver(bridge, config.smtp.host, config.smtp.port, intake, **common)
-            receiver = await stack.enter_async_context(opened)
+            receiver = await stack.enter_async_context(_named(opened, "smtp"))
         if config.submission.host:
             hand_in = HandIn(owner.submission, owner.users.check)
             opened = open_submission(
                 bridge, config.submission.host, config.submission.port, hand_in, **common
             )
-            submission = await stack.enter_async_context(opened)
+            submission = await stack.enter_async_context(_named(opened, "submission"))
         yield Mail(intake, carrier, receiver, submission, smarthost)
+
+
+@asynccontextmanager
+async def _named(opened: AbstractAsyncContextManager[Listener], section: str) -> AsyncIterator[Listener]:
+    """Tells which settings a listener that can't be opened has its place from."""
+    async with AsyncExitStack() as stack:
+        try:
+            listener = await stack.enter_async_context(opened)
+        except ListenFailed as fault:
+            remedy = f"choose another: mailio config set {section}.port 0 picks a free one"
+            raise ListenFailed(fault.code, fault.text, remedy) from fault
+        yield listener
 
 
 def fit_intake(ground: Ground, owner: Owner, names: Names) -> MailIntake:

@@ -109,7 +109,9 @@ def _who(one: dict[str, Any]) -> str:
     that is judged for itself.
     """
     who, address = str(one["who"]), str(one["address"])
-    return f"{who} <{address}>" if is_email(address) and who != address else who
+    if not is_email(address) or who == address:
+        return who
+    return f"{who} <{'>, <'.join(one.get('addresses') or [address])}>"
 
 
 def revoke(session: Session, who: Who) -> None:
@@ -118,7 +120,8 @@ def revoke(session: Session, who: Who) -> None:
     if session.json:
         write_json(found)
     elif is_email(found["address"]):
-        note(f"{_who(found)} is revoked: mail that names this address as its author is refused from now on")
+        one = "this address" if len(found["addresses"]) == 1 else "any of these addresses"
+        note(f"{_who(found)} is revoked: mail that names {one} as its author is refused from now on")
     else:
         note(f"{who} is revoked: nothing of theirs is taken from now on")
 

@@ -101,15 +101,15 @@ class Handshakes:
             await self._ask(Batch(), Person(address, address, address), "", now)
 
     async def accept(self, text: str, rules: Rules | None = None) -> dict[str, object]:
-        """Accept, or change the rules; returns the row of `list`, the first one of a contact with several
-        e-mail addresses. Letters that waited go to the inbox, and the other side is told, but nobody by
-        SMTP. Raises NodeError: nobody found yet, no such person, doubtful clock.
+        """Accept, or change the rules; returns the row of `list`. Where e-mail addresses were meant it is the
+        first one's, with all of them as `addresses`. Letters that waited go to the inbox, and the other side
+        is told, but nobody by SMTP. Raises NodeError: nobody found yet, no such person, doubtful clock.
         """
         who, rules = self._person(text), rules or Rules()
         check_rules(rules, self._clock.now())
         if who.emails:
             await self._mail.accept(who.emails, rules)
-            return self._listing.row(who.address)
+            return self._listing.row(who.address) | {"addresses": list(who.emails)}
         record = await self._record_of(who)
         batch, now = Batch(), self._clock.now()
         try:
@@ -129,7 +129,7 @@ class Handshakes:
         who = self._person(text)
         if who.emails:
             await self._mail.revoke(who.emails)
-            return self._listing.row(who.address)
+            return self._listing.row(who.address) | {"addresses": list(who.emails)}
         batch, now = Batch(), self._clock.now()
         handshake = self._consent.revoke(batch, who.address, now)
         letter = None

@@ -3,11 +3,12 @@
 from node.smtp.certificate import server_context
 from node.smtp.handin import HandIn
 from node.smtp.intake import MailIntake
-from node.smtp.listen import Listener, open_receiver, open_submission
+from node.smtp.listen import Listener, ListenFailed, open_receiver, open_submission
 from node.smtp.sender import SmtpCarrier
 
 __all__ = [
     "HandIn",
+    "ListenFailed",
     "Listener",
     "MailIntake",
     "SmtpCarrier",

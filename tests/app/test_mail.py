@@ -72,6 +72,7 @@ async def test_a_port_that_is_taken_is_named(alices: Home) -> None:
         number = taken.getsockname()[1]
         found = await fault(alices, smtp=SmtpConfig(port=number))
     assert f"127.0.0.1:{number}" in found.text
+    assert "smtp.port" in found.remedy
 
 
 async def test_passwords_never_cross_a_network_in_the_clear(alices: Home) -> None:
