@@ -45,7 +45,7 @@ class Limits:
     sessions: int = 200
     """At once. One costs some 20 kB, a body not counted."""
 
-    bodies: int = 96 * 1024 * 1024
+    bodies: int = 64 * 1024 * 1024
     """Bytes of all bodies that are held at once."""
 
     small: int = 256 * 1024
