@@ -94,7 +94,7 @@ class MailIntake:
         except StoreUnavailable as fault:
             return self._refused(refusal(fault))
         name = _normal(sender)
-        if name.endswith(f"@{MAILBOX_DOMAIN}"):
+        if _is_sealed(name):
             return self._refused(SEALED_ONLY)
         if name and self._consent.state(name, self._clock.now()) is State.REVOKED:
             self.counters["revokedAtMail"] += 1
@@ -136,8 +136,10 @@ class MailIntake:
         # From here to the write nothing waits: what is judged is what is written.
         if self._mailbox.seen_mail(digest) is not None:
             return await self._again()
-        now = self._clock.now()
-        verdict = self._consent.judge_mail(_some(letter.proven), _claimed(letter), now)
+        now, claimed = self._clock.now(), _claimed(letter)
+        if any(map(_is_sealed, claimed)):
+            return self._refused(SEALED_ONLY)
+        verdict = self._consent.judge_mail(_some(letter.proven), claimed, now)
         if verdict.status != codes.OK:
             self.counters["revokedAfterData"] += verdict.status == codes.REVOKED
             return self._refused(reply_to(verdict.status))
@@ -250,6 +252,11 @@ def _claimed(letter: _Letter) -> list[str]:
 def _vouched(author: str, domains: Sequence[str]) -> bool:
     """Whether one of these domains stands in for the author's (RFC 7489 §3.1.1)."""
     return bool(author and domains) and aligned(_domain(author), domains)
+
+
+def _is_sealed(name: str) -> bool:
+    """Whether it is a Mailio mailbox, in whose name nothing comes by SMTP (protocol §2)."""
+    return name.endswith(f"@{MAILBOX_DOMAIN}")
 
 
 def _normal(address: str) -> str:

@@ -11,7 +11,7 @@ from protocol.status import Status
 REVOKED: Final = Reply(550, "5.7.1", "The recipient does not take mail from this sender")
 NOT_HERE: Final = Reply(550, "5.1.1", "No such mailbox here")
 NO_RELAY: Final = Reply(550, "5.7.1", "This server does not relay")
-SEALED_ONLY: Final = Reply(550, "5.7.1", "Mailio addresses take no ordinary mail")
+SEALED_ONLY: Final = Reply(550, "5.7.1", "Mailio addresses neither take nor send ordinary mail")
 NO_PROOF_YET: Final = Reply(451, "4.4.3", "The sender's signature can't be looked up now, try again later")
 
 _REPLIES: Final = {

@@ -176,6 +176,13 @@ async def test_a_revoked_sender_is_refused_at_mail_and_after_data(post: Post) ->
     assert post.lies() == {}
 
 
+async def test_nothing_comes_in_the_name_of_a_mailio_mailbox(post: Post) -> None:
+    friend = "0x5d1c1bd0f4e5b9c5d0e5b4e8f3f5a5b7c5d0e5b4@Mailio.ALT"
+    assert await post.send("by From", friend, envelope="") == (550, "5.7.1")
+    assert await post.send("by envelope", envelope=friend) == (550, "5.7.1")
+    assert post.lies() == {}
+
+
 async def test_revoked_under_one_name_wins_over_accepted_under_another(post: Post) -> None:
     await post.accept(STELLA)
     await post.house.owner.handshakes.revoke("list@lists.example")
