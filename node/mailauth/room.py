@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import trio
 
 from node.mailauth.alignment import warm_up
-from node.mailauth.header import split_header
+from node.mailauth.header import MAX_HEADER_BYTES, split_header
 from node.mailauth.keys import find_keys
 from node.mailauth.signature import Signature, domain_of, parse_signature
 from node.mailauth.verify import UNCHECKED, Task, verify_all
@@ -64,12 +64,12 @@ class MailAuth:
         """What the signatures of a message with CRLF line ends prove. Raises nothing but Cancelled: what
         can't be read or checked proves nothing.
         """
+        if b"dkim-signature" not in raw[:MAX_HEADER_BYTES].lower():
+            return Proof((), (), ())  # as most rubbish is; cutting a header up takes ten times as long
         try:
             fields = [value for _, value in split_header(raw).named(b"dkim-signature")]
         except RemoteProtocolError as fault:
             return Proof((), (), (f"header: fail ({fault})",))
-        if not fields:
-            return Proof((), (), ())
         verdicts = [
             _Verdict(value, index, self._clock) for index, value in enumerate(fields[:MAX_SIGNATURES])
         ]

@@ -16,6 +16,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 DAY = timedelta(days=1)
 
 
+_USES = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"),
+    *("key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """A chain and its private key, both PEM files."""
@@ -40,6 +46,8 @@ class Authority:
         self._name = _name(name)
         builder = _builder(self._name, self._name, self._key, expired=False)
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        usage = dict.fromkeys(_USES, False) | {"key_cert_sign": True, "crl_sign": True}
+        builder = builder.add_extension(x509.KeyUsage(**usage), critical=True)
         self._certificate = builder.sign(self._key, hashes.SHA256())
         self.file = folder / "authority.pem"
         self.file.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
@@ -50,6 +58,8 @@ class Authority:
         builder = _builder(_name(names[0]), self._name, key, expired=expired)
         builder = builder.add_extension(x509.SubjectAlternativeName([_alternative(n) for n in names]), False)
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = builder.add_extension(issuer, critical=False)  # Python 3.13 wants to see it
         signed = builder.sign(self._key, hashes.SHA256())
         stem = f"{len(list(self._folder.iterdir()))}-{names[0].replace(':', '_')}"
         found = Certificate(self._folder / f"{stem}.pem", self._folder / f"{stem}.key")
@@ -81,6 +91,7 @@ def _builder(
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - 10 * DAY)
         .not_valid_after(now - DAY if expired else now + 10 * DAY)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 
 
