@@ -14,10 +14,10 @@ from node.app.node import ADDRESSES_EVERY_S, watch_addresses
 from node.app.wakes import PAUSE_S, Wakes
 from node.outbox.submission import Message
 from node.runtime.clock import ClockWatch, SystemClock
-from node.runtime.config import Config, LimitsConfig, NetworkConfig
 from protocol.identity import build_identity
+from tests.app.conftest import config
 from tests.kit.homes import new_home
-from tests.kit.network import BOUND, LISTEN, a_network, until
+from tests.kit.network import BOUND, a_network, until
 from tests.kit.owners import owner
 
 
@@ -68,7 +68,7 @@ async def test_own_addresses_are_looked_at_every_minute(autojump_clock: MockCloc
 async def test_what_waits_is_tried_when_its_owner_publishes(tmp_path: Path) -> None:
     bob, stop, clock = owner("bob"), trio.Event(), SystemClock()
     rules = IdentityRules(clock, ClockWatch(clock, 0))
-    config = Config(network=NetworkConfig(listen=(LISTEN,), bootstrap=()), limits=LimitsConfig(free_disk=0))
+    settings = config()
 
     def why(desk: Desk, letter_id: bytes) -> str:
         letter = desk.outbox.get(letter_id)
@@ -89,4 +89,4 @@ async def test_what_waits_is_tried_when_its_owner_publishes(tmp_path: Path) -> N
         stop.set()
 
     with trio.fail_after(3 * BOUND):
-        await run_node(await new_home(tmp_path / "alice"), config, None, stop=stop, ready=publish)
+        await run_node(await new_home(tmp_path / "alice"), settings, None, stop=stop, ready=publish)
