@@ -251,6 +251,10 @@ async def _cancel_all() -> None:
                 for job in jobs:
                     job.cancel()
                 await asyncio.wait(jobs)
+    # A connection whose owner was cancelled in the turn in which it came about belongs to nobody; only the
+    # loop knows it, in no public way.
+    for transport in list(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
+        transport.abort()
     for _ in range(TURNS):  # what they closed at their end is closed in the turns after it
         await asyncio.sleep(0)
 

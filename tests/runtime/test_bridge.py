@@ -195,6 +195,30 @@ async def test_a_stray_fault_is_logged_without_its_words(caplog: pytest.LogCaptu
     assert "secret" not in caplog.text
 
 
+async def test_a_connection_that_nobody_closed_ends_with_the_loop() -> None:
+    kept: list[asyncio.BaseTransport] = []
+
+    async def leave_open(port: int) -> None:
+        transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, "127.0.0.1", port)
+        kept.append(transport)
+
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener:
+        async with open_bridge() as bridge:
+            await bridge.run(leave_open, listener.socket.getsockname()[1])
+        stream = await listener.accept()
+        with trio.fail_after(5):
+            assert await _ended(stream)
+    assert kept[0].is_closing()
+
+
+async def _ended(stream: trio.SocketStream) -> bool:
+    try:
+        return await stream.receive_some(1) == b""
+    except trio.BrokenResourceError:
+        return True
+
+
 async def test_a_question_is_answered_in_trios_thread() -> None:
     def look(one: int) -> tuple[str, int]:
         trio.lowlevel.current_task()
