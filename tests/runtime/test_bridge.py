@@ -207,8 +207,9 @@ async def test_a_connection_that_nobody_closed_ends_with_the_loop() -> None:
         async with open_bridge() as bridge:
             await bridge.run(leave_open, listener.socket.getsockname()[1])
         stream = await listener.accept()
-        with trio.fail_after(5):
-            assert await _ended(stream)
+        async with stream:
+            with trio.fail_after(5):
+                assert await _ended(stream)
     assert kept[0].is_closing()
 
 
