@@ -6,6 +6,7 @@ children's CIDs filled in, or it is no part of the file. Encryption stands in st
 
 import base64
 import binascii
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,10 +30,22 @@ REFERENCE: Final = "ipfs://"
 
 MAX_FILE_BYTES: Final = 2**53 - 1
 MAX_BLOCK_BYTES: Final = LEAF_BYTES
-"""Of any block of such a file: nodes are below 10 KB."""
+"""Of any block of such a file: nodes are below 11 KB."""
 
 _BASE32: Final = "b"  # multibase's letter for base32 in lower case, unpadded
+_CID_CHARS: Final = 59  # that letter and 36 bytes in base32
 _PAD: Final = "=" * 6  # 36 bytes are 58 characters of 64
+
+# dag-pb (its spec, "Logical Format"): links come first, in one order of fields.
+_LINKS: Final = b"\x12"
+_DATA: Final = b"\x0a"
+_HASH: Final = b"\x0a"
+_EMPTY_NAME: Final = b"\x12\x00"
+_TSIZE: Final = b"\x18"
+# UnixFS: Type = File, filesize, blocksizes unpacked.
+_FILE: Final = b"\x08\x02"
+_FILE_SIZE: Final = b"\x18"
+_BLOCK_SIZES: Final = b"\x20"
 
 
 def raw_cid(block: bytes) -> bytes:
@@ -52,11 +65,11 @@ def cid_text(cid: bytes) -> str:
 
 def parse_cid(text: str) -> bytes:
     """A CID of our form from its one spelling; raises RemoteProtocolError for any other."""
-    try:
-        cid = base64.b32decode(text[1:].upper() + _PAD) if text.isascii() else b""
-    except binascii.Error:
-        cid = b""
-    if len(cid) != CID_BYTES or not cid.startswith((RAW, DAG_PB)) or cid_text(cid) != text:
+    cid = b""
+    if len(text) == _CID_CHARS and text.isascii():
+        with contextlib.suppress(binascii.Error):
+            cid = base64.b32decode(text[1:].upper() + _PAD)
+    if not cid.startswith((RAW, DAG_PB)) or cid_text(cid) != text:
         raise RemoteProtocolError("not a CIDv1 of a raw or dag-pb block by sha2-256, in base32")
     return cid
 
@@ -115,7 +128,7 @@ class _Level:
 
 class Shape:
     """The tree of a file of `size` bytes. `blocks` is their number, `leaves` how many of them hold the file,
-    `total` the bytes of all. Whatever the size, it takes a millisecond and some kilobytes.
+    `total` the bytes of all. Whatever the size, it takes less than a millisecond and 32 KiB.
     """
 
     def __init__(self, size: int) -> None:
@@ -158,31 +171,37 @@ class Shape:
 
     def encode(self, number: int, children: Sequence[bytes]) -> bytes:
         """The bytes of a node whose children have these CIDs."""
-        kind = self._level(number)[1].kind(number)
-        if len(children) != len(kind.links):
-            raise LocalProtocolError(f"block {number} has {len(kind.links)} children, not {len(children)}")
+        node = self._node(number)
+        if len(children) != len(node.links):
+            raise LocalProtocolError(f"block {number} has {len(node.links)} children, not {len(children)}")
         parts = [
-            part for (head, tail), cid in zip(kind.links, children, strict=True) for part in (head, cid, tail)
+            part for (head, tail), cid in zip(node.links, children, strict=True) for part in (head, cid, tail)
         ]
-        return b"".join((*parts, kind.data))
+        return b"".join((*parts, node.data))
 
     def children(self, number: int, block: bytes) -> tuple[bytes, ...]:
         """The CIDs that a node links to; raises RemoteProtocolError unless it is just the node that belongs
         in this place, byte for byte.
         """
-        kind = self._level(number)[1].kind(number)
+        node = self._node(number)
         cids: list[bytes] = []
         position = 0
-        for head, tail in kind.links:
+        for head, tail in node.links:
             position += len(head)
             cids.append(block[position : position + CID_BYTES])
             position += CID_BYTES + len(tail)
-        if len(block) != kind.size or self.encode(number, cids) != block:
+        if len(block) != node.size or self.encode(number, cids) != block:
             raise RemoteProtocolError("a node does not fit the size that the file is said to have")
-        prefixes = map(self.prefix, self[number].children)
-        if not all(map(bytes.startswith, cids, prefixes)):
+        prefix = self.prefix(self[number].children[0])
+        if not all(cid.startswith(prefix) for cid in cids):
             raise RemoteProtocolError("a node links to blocks of another kind than belong there")
         return tuple(cids)
+
+    def _node(self, number: int) -> _Kind:
+        level = self._level(number)[1]
+        if self.is_leaf(number):
+            raise LocalProtocolError(f"block {number} is a leaf and has no children")
+        return level.kind(number)
 
     def _level(self, number: int) -> tuple[int, _Level]:
         for depth, level in enumerate(self._levels):
@@ -194,21 +213,22 @@ class Shape:
 def _above(level: _Level) -> _Level:
     """The level of the nodes that link to all blocks of this one."""
     count = -(-level.count // WIDTH)
-    full = _node([level.full] * WIDTH)
-    last = _node([level.full] * (level.count - (count - 1) * WIDTH - 1) + [level.last])
+    full = _node_over(WIDTH, level.full, level.full)
+    last = _node_over(level.count - (count - 1) * WIDTH, level.full, level.last)
     start = level.start + (level.count - 1) * level.full.size + level.last.size
     return _Level(level.first + level.count, count, start, full, last)
 
 
-def _node(children: Sequence[_Kind]) -> _Kind:
-    links = tuple(_link(child.dag_bytes) for child in children)
-    file_bytes = sum(child.file_bytes for child in children)
-    inner = [_FILE, _number(_FILE_SIZE, file_bytes)]
-    inner += [_number(_BLOCK_SIZES, child.file_bytes) for child in children]
-    data = b"".join(inner)
+def _node_over(count: int, full: _Kind, last: _Kind) -> _Kind:
+    """A node with `count` children, all of one form but the last."""
+    links = (_link(full.dag_bytes),) * (count - 1) + (_link(last.dag_bytes),)
+    file_bytes = full.file_bytes * (count - 1) + last.file_bytes
+    data = _FILE + _number(_FILE_SIZE, file_bytes)
+    data += _number(_BLOCK_SIZES, full.file_bytes) * (count - 1) + _number(_BLOCK_SIZES, last.file_bytes)
     data = _number(_DATA, len(data)) + data
     size = sum(len(head) + CID_BYTES + len(tail) for head, tail in links) + len(data)
-    return _Kind(size, file_bytes, size + sum(child.dag_bytes for child in children), links, data)
+    dag_bytes = size + full.dag_bytes * (count - 1) + last.dag_bytes
+    return _Kind(size, file_bytes, dag_bytes, links, data)
 
 
 def _link(dag_bytes: int) -> tuple[bytes, bytes]:
@@ -216,18 +236,6 @@ def _link(dag_bytes: int) -> tuple[bytes, bytes]:
     cid = _number(_HASH, CID_BYTES)
     tail = _EMPTY_NAME + _number(_TSIZE, dag_bytes)
     return _number(_LINKS, len(cid) + CID_BYTES + len(tail)) + cid, tail
-
-
-# dag-pb (its spec, "Logical Format"): links come first, in one order of fields.
-_LINKS: Final = b"\x12"
-_DATA: Final = b"\x0a"
-_HASH: Final = b"\x0a"
-_EMPTY_NAME: Final = b"\x12\x00"
-_TSIZE: Final = b"\x18"
-# UnixFS: Type = File, filesize, blocksizes unpacked.
-_FILE: Final = b"\x08\x02"
-_FILE_SIZE: Final = b"\x18"
-_BLOCK_SIZES: Final = b"\x20"
 
 
 def _number(tag: bytes, value: int) -> bytes:
