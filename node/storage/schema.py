@@ -95,6 +95,23 @@ WAITING: Final = Space(
     "(keyed hash of an author's address, letter's id) → letter in `handshake`",
 )
 
+CONTENT: Final = Space("content", 70, ("bytes",), "(content's name) → its CID, its size, whether it is whole")
+PIN_UNTIL: Final = Space(
+    "pin-until",
+    71,
+    ("bytes", "int", "bytes", "bytes"),
+    "(content's name, kind, keyed hash of a recipient's address, letter's id) → until when it is needed",
+)
+HOLD: Final = Space(
+    "hold",
+    72,
+    ("int", "bytes", "bytes", "bytes"),
+    "(kind, keyed hash of a recipient's address, letter's id, content's name) → nothing: the same by holder",
+)
+BLOCK: Final = Space(
+    "block", 73, ("bytes",), "(keyed hash of a CID) → content's name, and the block's number"
+)
+
 USER: Final = Space("user", 60, ("bytes",), "(keyed hash of a name) → app password of a mail program")
 
 SPACES: Final[tuple[Space, ...]] = (
@@ -129,5 +146,9 @@ SPACES: Final[tuple[Space, ...]] = (
     BY_LETTER,
     LAST_SENT,
     OUTBOX_ENDED,
+    CONTENT,
+    PIN_UNTIL,
+    HOLD,
+    BLOCK,
     USER,
 )

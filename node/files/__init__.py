@@ -1,0 +1,24 @@
+"""Attachments at rest: encrypted before they get here, in the blocks that IPFS has, pinned for somebody until
+some time (protocol.md §7). What refers to them is the letters', how blocks travel the network's.
+"""
+
+from node.files.contents import Content, Pin, PinKind
+from node.files.errors import ContentDamaged, ContentMissing, FilesFull
+from node.files.fetching import Wanted
+from node.files.files import Files, open_files
+from node.files.putting import Put, Workspace, in_pieces
+
+__all__ = [
+    "Content",
+    "ContentDamaged",
+    "ContentMissing",
+    "Files",
+    "FilesFull",
+    "Pin",
+    "PinKind",
+    "Put",
+    "Wanted",
+    "Workspace",
+    "in_pieces",
+    "open_files",
+]

@@ -1,0 +1,160 @@
+"""What is known of each content: where it is from, who still needs it and until when, where its blocks lie.
+
+Only reads, and additions to batches. The bytes are disk.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from typing import Any, Final
+
+from node.storage import Batch, Store
+from node.storage.schema import BLOCK, CONTENT, HOLD, PIN_UNTIL
+from protocol.unixfs import Shape
+
+NAME_BYTES: Final = 16
+"""Of a content's name: a keyed hash, so that neither keys nor file names tell its CID."""
+
+FOR_EVER: Final = 2**53 - 1
+"""Until when what a letter in the mailbox needs is pinned (Unix ms)."""
+
+
+class PinKind(IntEnum):
+    """Why somebody needs a content: a letter in the mailbox, a recipient who may fetch it, a letter that is
+    still being written. Numbers stand in keys of the store.
+    """
+
+    KEEP = 0
+    OUT = 1
+    DRAFT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """One who needs contents: `who` is a keyed hash of a recipient's address, `letter` a letter's id."""
+
+    kind: PinKind
+    letter: bytes
+    who: bytes = b""
+
+    @property
+    def key(self) -> tuple[int, bytes, bytes]:
+        return int(self.kind), self.who, self.letter
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file as it lies on IPFS; `size` are its bytes there, encrypted and padded. `whole`: all of it is
+    here. `indexed`: its blocks are found by their CIDs, since others fetch them from us.
+    """
+
+    name: bytes
+    cid: bytes
+    size: int
+    whole: bool
+    indexed: bool
+
+    @cached_property
+    def shape(self) -> Shape:
+        return Shape(self.size)
+
+
+class Ledger:
+    """Contents, pins and the index of blocks in the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def name(self, scope: bytes, cid: bytes) -> bytes:
+        """What a content is called here. Contents of different scopes (whose letters they belong to) have
+        nothing to do with each other, though their CIDs be the same: nobody learns or spoils what another
+        sent by referring to it.
+        """
+        return self._store.index("content", scope + cid)
+
+    def get(self, name: bytes) -> Content | None:
+        row: Any = self._store.get(CONTENT, (name,))
+        return None if row is None else _content(name, row)
+
+    def all(self) -> Iterator[Content]:
+        """Every content, read in pages."""
+        rows: Any = self._store.walk(CONTENT)
+        for key, row in rows:
+            yield _content(key[0], row)
+
+    def put(self, batch: Batch, content: Content) -> None:
+        row: dict[str, Any] = {"cid": content.cid, "size": content.size}
+        flags = {"whole": content.whole, "indexed": content.indexed}
+        batch.put(CONTENT, (content.name,), row | {name: True for name, said in flags.items() if said})
+
+    def drop(self, batch: Batch, content: Content) -> None:
+        """Forget it; its blocks' rows are `unindex`'s."""
+        batch.delete(CONTENT, (content.name,))
+
+    # ---- pins
+
+    def pin(self, batch: Batch, name: bytes, pin: Pin, until: int) -> None:
+        """It is needed until then (Unix ms); a second pin of the same holder replaces the first."""
+        batch.put(PIN_UNTIL, (name, *pin.key), until)
+        batch.put(HOLD, (*pin.key, name), {})
+
+    def held(self, pin: Pin) -> list[bytes]:
+        """The names of what this holder needs. A pin without letter is everything of that kind and person."""
+        prefix = pin.key if pin.letter else pin.key[:2]
+        return [key[3] for key, _ in self._store.walk(HOLD, prefix) if isinstance(key[3], bytes)]
+
+    def unpin(self, batch: Batch, pin: Pin, names: Iterable[bytes] | None = None) -> list[bytes]:
+        """Its holder needs it no more, or no more of it than what is not in `names`; what was let go."""
+        wanted = None if names is None else set(names)
+        prefix = pin.key if pin.letter else pin.key[:2]
+        gone = []
+        for key, _ in self._store.walk(HOLD, prefix):
+            name = key[3]
+            assert isinstance(name, bytes)
+            if wanted is None or name in wanted:
+                batch.delete(HOLD, key)
+                batch.delete(PIN_UNTIL, (name, *key[:3]))
+                gone.append(name)
+        return gone
+
+    def pinned(self, name: bytes, now: int | None, kind: PinKind | None = None) -> bool:
+        """Whether anybody needs it at `now` (Unix ms; None where no clock is to be believed)."""
+        prefix = (name,) if kind is None else (name, int(kind))
+        return any(now is None or self._until(row) > now for _, row in self._store.walk(PIN_UNTIL, prefix))
+
+    def lapsed(self, batch: Batch, name: bytes, now: int) -> None:
+        """Take away the pins of a content that ran out."""
+        for key, row in self._store.walk(PIN_UNTIL, (name,)):
+            if self._until(row) <= now:
+                batch.delete(PIN_UNTIL, key)
+                batch.delete(HOLD, (*key[1:], name))
+
+    @staticmethod
+    def _until(row: Any) -> int:
+        return int(row)
+
+    # ---- blocks
+
+    def index(self, batch: Batch, name: bytes, blocks: Iterable[tuple[int, bytes]]) -> None:
+        """These blocks (number, CID) lie in this content."""
+        for number, cid in blocks:
+            batch.put(BLOCK, (self._place(cid),), [name, number])
+
+    def unindex(self, batch: Batch, cids: Iterable[bytes]) -> None:
+        for cid in cids:
+            batch.delete(BLOCK, (self._place(cid),))
+
+    def find(self, cid: bytes) -> tuple[bytes, int] | None:
+        """The content and the number of a block."""
+        row: Any = self._store.get(BLOCK, (self._place(cid),))
+        return None if row is None else (row[0], row[1])
+
+    def _place(self, cid: bytes) -> bytes:
+        return self._store.index("block", cid)
+
+
+def _content(name: bytes, row: Any) -> Content:
+    return Content(name, row["cid"], row["size"], row.get("whole", False), row.get("indexed", False))
