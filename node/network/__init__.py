@@ -3,6 +3,8 @@ is named here; libp2p is known nowhere else.
 """
 
 from node.network.addresses import PeerAddress, parse_peer, parse_peer_id, peer_id_text
+from node.network.bitswap_serving import Blocks
+from node.network.bitswap_session import Session
 from node.network.channel import Channel
 from node.network.connections import PeerStatus
 from node.network.errors import (
@@ -21,6 +23,7 @@ from node.network.settings import MemoryPeerBook, NetworkSettings, PeerBook
 
 __all__ = [
     "BadAddress",
+    "Blocks",
     "Busy",
     "Channel",
     "ChannelClosed",
@@ -36,6 +39,7 @@ __all__ = [
     "PeerStatus",
     "PeerUnreachable",
     "RecordStore",
+    "Session",
     "Validator",
     "open_network",
     "parse_peer",

@@ -16,6 +16,7 @@ from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.frames import FrameReader, encode_frame
 
 Reopen = Callable[[], Awaitable[INetStream]]
+Most = int | Callable[[], int]
 
 
 class Channel:
@@ -45,7 +46,7 @@ class Channel:
         self._reader = FrameReader(max_frame)
         self._ready: deque[bytes] = deque()
         self._partial = False
-        self._begun = 0.0
+        self._begun = self._heard = 0.0
         self._broken = False
         self._reopen: Reopen | None = None
         self._sent: list[bytes] = []
@@ -67,16 +68,15 @@ class Channel:
         if self._reopen is not None:
             self._remember(frame)
 
-    async def receive(self, most: int | None = None) -> bytes:
+    async def receive(self, most: Most | None = None) -> bytes:
         """The next frame, of at most `most` bytes where less than `max_frame` will do: what is begun is held
-        until it is complete. It has `deadline` seconds from its first byte. Raises ChannelClosed at the end
-        of the stream, PeerUnreachable without an answer in time, PeerFault for a frame that is too large,
-        malformed or never completed.
+        until it is complete. A callable is asked when bytes have come. A frame has `deadline` seconds from
+        its first byte. Raises ChannelClosed at the end of the stream, PeerUnreachable without an answer in
+        time, PeerFault for a frame that is too large, malformed or never completed.
         """
         while not self._ready:
-            self._reader.limit = self.max_frame if most is None else min(most, self.max_frame)
             try:
-                await self._fill()
+                await self._fill(self.max_frame if most is None else most)
             except ChannelClosed:
                 if self._reopen is None:
                     raise
@@ -84,6 +84,11 @@ class Channel:
         self._reopen = None
         self._sent.clear()
         return self._ready.popleft()
+
+    @property
+    def arriving(self) -> float:
+        """When bytes of a frame that is not complete yet last came; minus infinity between two frames."""
+        return self._heard if self._partial else float("-inf")
 
     @property
     def reusable(self) -> bool:
@@ -144,7 +149,7 @@ class Channel:
             self._broken = True
             raise
 
-    async def _fill(self) -> None:
+    async def _fill(self, most: Most) -> None:
         resting = self._served and not self._partial
         begun = self._begun if self._partial else trio.current_time()
         try:
@@ -162,9 +167,11 @@ class Channel:
         if not chunk:
             self._broken = True
             raise ChannelClosed("the node ended the connection")
+        self._reader.limit = min(most() if callable(most) else most, self.max_frame)
         self._feed(chunk)
 
     def _feed(self, chunk: bytes) -> None:
+        self._heard = trio.current_time()
         try:
             frames = self._reader.feed(chunk)
         except RemoteProtocolError as error:
@@ -176,7 +183,7 @@ class Channel:
             self._partial = False
         except RemoteProtocolError:
             if frames or not self._partial:
-                self._begun = trio.current_time()
+                self._begun = self._heard
             self._partial = True
 
     def _too_slow(self) -> Exception:

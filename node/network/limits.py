@@ -142,6 +142,44 @@ REFRESH: Final = 600.0
 LOOK_AGAIN: Final = 5.0
 """Seconds for which our interfaces are not looked at again: it costs 0.2 ms, and each letter asks."""
 
+# Bitswap (/ipfs/bitswap/1.2.0)
+
+MAX_WANTS_FRAME: Final = 64 * KIB
+"""Bytes of a message from a peer that we asked for nothing: 1,024 wants of some 55 bytes."""
+MAX_BLOCKS_FRAME: Final = 4 * MIB
+"""Bytes of one from a peer that we asked, as the specification has it: Helia puts several blocks in one."""
+MAX_BLOCK: Final = 2 * MIB
+"""Bytes of a block, as the specification has it; those of our own files have 256 KiB."""
+MAX_BLOCKS: Final = 1_024
+"""Blocks in a message: ten of ours, but small ones may come together."""
+MAX_CID: Final = 160
+"""Bytes of any CID: Kubo takes digests of up to 128 bytes, ours have 36 in all."""
+MAX_WANTS: Final = 32
+"""Blocks that one session may have asked for and not taken: 8 MiB of ours, twice what keeps a link busy."""
+MAX_WANTS_PER_PEER: Final = 1_024
+"""Wants of one peer that wait for an answer, as in Kubo."""
+MAX_WANTS_HELD: Final = 16_384
+"""The same of all peers; each takes some 300 bytes."""
+MAX_ANSWERED: Final = 32
+"""Peers that are sent blocks at once: one block each, held a few times on its way out, is 32 MiB."""
+MAX_ANSWERED_PER_BLOCK: Final = 8
+"""Of those, from one /24 or /48, so that sixteen peer ids that don't read can't take all the places."""
+MAX_PRESENCES: Final = 256
+"""Answers "have" and "don't have" in one message; it has 11 KB."""
+MAX_BITSWAP_STREAMS: Final = 8
+"""Streams on which one peer speaks Bitswap at once. Kubo has one, ours some; each may hold a begun message
+of 4 MiB."""
+ANSWER_TIMEOUT: Final = 30.0
+"""Seconds for a message that we send: 256 KiB at 9 KB/s."""
+MESSAGE_TIMEOUT: Final = 60.0
+"""Seconds for a message that a peer sends, from its first byte: 4 MiB at 70 KB/s."""
+STALLED: Final = 15.0
+"""Seconds without any byte of an answer after which a session is over."""
+LINGER: Final = 60.0
+"""Seconds after a session in which blocks that were on their way may still come in large messages."""
+CANCEL_TIMEOUT: Final = 2.0
+"""Seconds for saying that what is outstanding is wanted no longer."""
+
 # Joining
 
 JOIN_FIRST: Final = 1.0

@@ -14,6 +14,7 @@ from libp2p.host.basic_host import BasicHost
 from node.network import identify, kad
 from node.network.addresses import PeerAddress, Scope, parse_peer, peer_id_text, scope_of
 from node.network.admission import Admission, Bodies
+from node.network.bitswap import Bitswap
 from node.network.channel import Channel
 from node.network.channels import Channels, Handler
 from node.network.connections import Connections, PeerStatus, Remote
@@ -56,6 +57,7 @@ class Network:
         self._channels = Channels(host, self._connections, self.blame)
         self._kad_channel = KadChannel(self._channels, self._connections)
         self.kad = kad.Kademlia(self.peer_id, records, self._kad_channel.ask, self._known, self.blame)
+        self.bitswap = Bitswap(self._channels, self.reach, self.is_connected, self.counters)
         self._connected: list[Connected] = []
         self._listening = Listening(swarm)
         self._identified: dict[bytes, trio.Event] = {}
@@ -211,6 +213,7 @@ class Network:
         if self.settings.dht_server:
             answer = partial(self._kad_channel.answer, self.kad)
             self.serve(kad.PROTOCOL, answer, max_frame=MAX_KAD_FRAME, deadline=SERVED_IDLE)
+        self.bitswap.start(nursery)
         await self._listening.start(self.settings.listen, nursery)
         await self.kad.records.load()
         nursery.start_soon(joiner.stay_joined)
@@ -244,6 +247,7 @@ class Network:
 
     def _went(self, peer_id: bytes) -> None:
         self._channels.forget(peer_id)
+        self.bitswap.went(peer_id)
         identified = self._identified.pop(peer_id, None)
         if identified is not None:
             identified.set()
