@@ -46,15 +46,22 @@ def leaf(block: bytes) -> Child:
     return Child(b"\x01\x55" + SHA2_256 + hashlib.sha256(block).digest(), len(block), len(block))
 
 
-def node(children: Sequence[Child], filesize: int | None = None) -> bytes:
-    """A file's node; `filesize` is the children's sum unless told otherwise."""
-    links = b"".join(
+def links(children: Sequence[Child]) -> bytes:
+    return b"".join(
         field(2, field(1, child.cid) + field(2, child.name) + field(3, child.dag_bytes)) for child in children
     )
+
+
+def data(kind: bytes, filesize: bytes, sizes: bytes) -> bytes:
+    return field(1, kind + filesize + sizes)
+
+
+def node(children: Sequence[Child], filesize: int | None = None) -> bytes:
+    """A file's node; `filesize` is the children's sum unless told otherwise."""
     if filesize is None:
         filesize = sum(child.file_bytes for child in children)
     sizes = b"".join(field(4, child.file_bytes) for child in children)
-    return links + field(1, field(1, 2) + field(3, filesize) + sizes)
+    return links(children) + data(field(1, 2), field(3, filesize), sizes)
 
 
 def child_of(block: bytes, children: Sequence[Child]) -> Child:
