@@ -8,7 +8,8 @@ from protocol.unixfs import LEAF_BYTES, WIDTH, Shape, cid_text, raw_cid
 from tests.kit.dags import planted
 from tests.kit.importer import importer_cid, why_no_importer
 
-pytestmark = pytest.mark.skipif(bool(why_no_importer()), reason=why_no_importer())
+WHY_NOT = why_no_importer()
+pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 
 SIZES = (
     0,
