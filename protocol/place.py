@@ -1,17 +1,50 @@
-"""Putting parts that lie outside of a letter back into its message, byte for byte (protocol.md §6, §7).
-
-Which parts are taken out, and where their bytes come from, is for others.
+"""Where parts that lie outside of a letter stood in its message, and putting them back byte for byte
+(protocol.md §6, §7). Which parts are taken out, and where their bytes come from, is for others.
 """
 
 import binascii
 from collections.abc import Iterable, Sequence
-from typing import Final
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Protocol, TypeVar
 
 from protocol.errors import RemoteProtocolError
-from protocol.stream import ContentRef, Encoding, Place
+
+MAX_LINE_LENGTH: Final = 998  # RFC 5322 §2.1.1.
 
 _BLOCK: Final = 3 * 65_536  # Bytes encoded at once: what comes of them fits a processor's cache.
 _LINE_END: Final = b"\r\n"
+
+
+class Encoding(StrEnum):
+    """How a part stood in the message: as it is stored, or in base64 that re-encoding reproduces (§6)."""
+
+    IDENTITY = "identity"
+    BASE64 = "base64"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a part's bytes go in the reduced message, and how: `line_length` characters of base64 a line,
+    `last_line_end` whether CRLF follows the last line; both only where there is an encoding.
+    """
+
+    offset: int
+    encoding: Encoding = Encoding.IDENTITY
+    line_length: int = 0
+    last_line_end: bool = False
+
+
+class Placed(Protocol):
+    """A part of `size` stored bytes, and its place: all that has to be known of a ref here."""
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def place(self) -> Place: ...
+
+
+P = TypeVar("P", bound=Placed)
 
 
 class Encoder:
@@ -84,16 +117,16 @@ def _line_length(place: Place) -> int:
     return place.line_length if place.encoding is Encoding.BASE64 else 0
 
 
-def rebuilt_size(message_size: int, refs: Iterable[ContentRef]) -> int:
+def rebuilt_size(message_size: int, refs: Iterable[Placed]) -> int:
     """Bytes of the whole message, if the reduced one has `message_size`."""
     return message_size + sum(encoded_size(ref.place, ref.size) for ref in refs)
 
 
-def spans(message: bytes, refs: Sequence[ContentRef]) -> list[bytes | ContentRef]:
+def spans(message: bytes, refs: Sequence[P]) -> list[bytes | P]:
     """What the whole message is made of, in order: pieces of the reduced one, none empty, and refs; those of
     one place in the order given. Raises RemoteProtocolError for a place beyond the end.
     """
-    found: list[bytes | ContentRef] = []
+    found: list[bytes | P] = []
     position = 0
     for ref in sorted(refs, key=lambda ref: ref.place.offset):
         offset = ref.place.offset

@@ -5,7 +5,6 @@ Chunks in, chunks out; the block store, the DAG and the network are elsewhere.
 
 import re
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final
 
 import nacl.exceptions
@@ -16,6 +15,9 @@ from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.fields import Fields
 from protocol.kdf import HASH_BYTES, KEY_BYTES
 from protocol.padding import padme
+from protocol.place import MAX_LINE_LENGTH
+from protocol.place import Encoding as Encoding  # noqa: PLC0414 - who makes a reference needs both
+from protocol.place import Place as Place  # noqa: PLC0414
 
 AEAD_TAG_BYTES: Final = 16
 SEALED_CHUNK_BYTES: Final = 262_144  # A sealed chunk is one UnixFS raw leaf (§7).
@@ -30,7 +32,6 @@ MAX_FILENAME_BYTES: Final = 255  # Of UTF-8: the longest name that common file s
 MAX_MEDIA_TYPE_BYTES: Final = 255  # RFC 6838 §4.2 allows 127 characters on either side of the slash.
 # `ipfs://` and a CIDv1 in base32 is 66 bytes; the rest is room for another hash.
 MAX_REFERENCE_BYTES: Final = 128
-MAX_LINE_LENGTH: Final = 998  # RFC 5322 §2.1.1.
 
 _REFERENCE: Final = re.compile(r"ipfs://b[a-z2-7]+", re.ASCII)
 
@@ -87,25 +88,6 @@ def decrypt_chunk(key: bytes, index: int, padded: int, sealed: bytes) -> bytes:
         )
     except nacl.exceptions.CryptoError:
         raise RemoteProtocolError(f"chunk {index} of an attachment can't be opened") from None
-
-
-class Encoding(StrEnum):
-    """How a part stood in the message: as it is stored, or in base64 that re-encoding reproduces (§6)."""
-
-    IDENTITY = "identity"
-    BASE64 = "base64"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a part's bytes go in the reduced message, and how: `line_length` characters of base64 a line,
-    `last_line_end` whether CRLF follows the last line; both only where there is an encoding.
-    """
-
-    offset: int
-    encoding: Encoding = Encoding.IDENTITY
-    line_length: int = 0
-    last_line_end: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import RemoteProtocolError
-from protocol.place import Encoder, encoded_size, rebuilt_size, spans
-from protocol.stream import MAX_LINE_LENGTH, ContentRef, Encoding, Place
+from protocol.place import MAX_LINE_LENGTH, Encoder, Encoding, Place, encoded_size, rebuilt_size, spans
+from protocol.stream import ContentRef
 
 PLAIN = Place(0)
 PERIOD = bytes(range(256)) * 3_000  # more than is encoded at once
