@@ -68,6 +68,15 @@ MAX_FILENAME_BYTES: Final = 255
 MAX_DATE_CHARS: Final = 100
 """Characters of a Date field that are looked at."""
 
+LARGE_PART: Final = 32_768
+"""Bytes of a part, as it stands in the message, above which it is always taken out (protocol §6)."""
+
+LEAST_CUT: Final = 1_024
+"""Bytes of a part below which nothing is won by taking it out: its ref has up to 830."""
+
+MAX_HOLES: Final = 1_000
+"""Parts that lie outside of one message: as many refs as a letter may have."""
+
 
 def check_bytes(raw: bytes) -> None:
     """Raises RemoteProtocolError for a message too large to be looked at. Costs nothing."""

@@ -9,13 +9,20 @@ from typing import Final
 
 from node.letters import limits
 from node.letters.fields import Address, parse_date, parse_message_ids, split_addresses
+from node.letters.holes import Gaps
+from node.letters.holes import Hole as Hole  # noqa: PLC0414 - whoever calls read_parts needs it
 from node.letters.structure import Part, read_structure
 from node.letters.text import clean_body, clean_filename, clean_line, decode_charset, decode_words
 from protocol.errors import RemoteProtocolError
+from protocol.place import Encoding
 
 CUT: Final = "\n[Too long to be shown whole. The letter as it came has all of it.]\n"
 """Ends a body of which the rest is not shown."""
 
+_BODIES: Final = {"text/plain": "text.txt", "text/html": "text.html"}
+"""What is shown as text, and what it is called where it is missing."""
+
+_TRANSFER: Final = frozenset({"base64", "quoted-printable"})
 _BULK: Final = frozenset({"bulk", "list"})
 _NOBODY: Final = Address("", "")
 
@@ -47,12 +54,18 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A part that is shown as a file; `n` counts from 1 in the message's order, `size` is decoded bytes."""
+    """A part that is shown as a file; `n` counts from 1 in the message's order, `size` is decoded bytes.
+
+    What lies outside of the message has the index of its `hole`, and that one's size; `encoding` is the
+    transfer encoding that is to be undone on what is stored there, or "".
+    """
 
     n: int
     filename: str
     media_type: str
     size: int
+    hole: int | None = None
+    encoding: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +82,7 @@ def summarize(raw: bytes) -> Summary:
     root = read_structure(raw, header_only=True)
     if root.media_type.startswith("multipart/"):
         root = read_structure(raw)
-    plain_only = root.media_type == "text/plain" and _is_body(root)
+    plain_only = root.media_type == "text/plain" and is_body(root)
     authors = _authors(root)
     return Summary(
         from_mailboxes=tuple(author.mailbox for author in authors),
@@ -83,23 +96,46 @@ def summarize(raw: bytes) -> Summary:
         in_reply_to=next(iter(parse_message_ids(root.field("in-reply-to"))), ""),
         references=tuple(parse_message_ids(root.field("references"))[-limits.MAX_REFERENCES :]),
         bulk="list-id" in root.texts or root.field("precedence").strip().lower() in _BULK,
-        attachments=sum(not _is_body(part) for part in root.leaves()),
+        attachments=sum(not is_body(part) for part in root.leaves()),
         plain_only=plain_only,
         text_bytes=len(root.content()) if plain_only else 0,
         size=len(raw),
     )
 
 
-def read_parts(raw: bytes) -> Parts:
-    """Bodies and attachments of a message. Raises RemoteProtocolError."""
-    bodies = {"text/plain": _Body(), "text/html": _Body()}
+def read_parts(raw: bytes, holes: Sequence[Hole] = ()) -> Parts:
+    """Bodies and attachments of a message. Of one that parts were taken out of, `holes` are these: bodies
+    that are missing are listed as attachments, last what no place was found for. Raises RemoteProtocolError.
+    """
+    gaps = Gaps(raw, holes)
+    bodies = {kind: _Body() for kind in _BODIES}
     attachments: list[Attachment] = []
-    for part in read_structure(raw).leaves():
-        if _is_body(part):
+    for part in read_structure(gaps.raw).leaves():
+        n, found = len(attachments) + 1, gaps.take(part)
+        if found.hole is not None:
+            attachments.append(_missing(part, n, found.hole, holes[found.hole]))
+        elif is_body(part):
             bodies[part.kind].add(part)
         else:
-            attachments.append(_attachment(part, len(attachments) + 1))
+            attachments.append(Attachment(n, file_name(part, n), file_type(part), len(part.content())))
+    for index in gaps.left():
+        attachments.append(_stray(len(attachments) + 1, index, holes[index]))
     return Parts(bodies["text/plain"].shown(), bodies["text/html"].shown(), tuple(attachments))
+
+
+def part_content(raw: bytes, n: int, holes: Sequence[Hole] = ()) -> bytes:
+    """The bytes of attachment `n`, as `read_parts` counts, transfer encoding undone. Raises
+    RemoteProtocolError if there is none, or none that lies in the message as a whole.
+    """
+    gaps, number = Gaps(raw, holes), 0
+    for part in read_structure(gaps.raw).leaves():
+        found = gaps.take(part)
+        number += found.hole is not None or not is_body(part)
+        if number == n:
+            if found.hole is not None or found.within:
+                break
+            return part.content()
+    raise RemoteProtocolError(f"attachment {n} is not in the message as a whole")
 
 
 class _Body:
@@ -127,18 +163,34 @@ class _Body:
         return "\n".join(self._texts) + (CUT if self._cut else "")
 
 
-def _is_body(part: Part) -> bool:
-    return part.kind in ("text/plain", "text/html") and part.disposition != "attachment" and not part.filename
+def is_body(part: Part) -> bool:
+    """Whether a leaf is shown as text and not as a file."""
+    return part.kind in _BODIES and part.disposition != "attachment" and not part.filename
 
 
-def _attachment(part: Part, n: int) -> Attachment:
-    fallback = "message.eml" if part.media_type == "message/rfc822" else f"attachment-{n}"
-    return Attachment(
-        n=n,
-        filename=clean_filename(decode_words(part.filename), fallback),
-        media_type=clean_line(part.media_type, limits.MAX_NAME),
-        size=len(part.content()),
-    )
+def file_name(part: Part, n: int, fallback: str = "") -> str:
+    """What a leaf that is attachment `n` is called: safe to show and to create."""
+    usual = "message.eml" if part.media_type == "message/rfc822" else f"attachment-{n}"
+    return clean_filename(decode_words(part.filename), clean_filename(fallback, usual))
+
+
+def file_type(part: Part) -> str:
+    """A leaf's media type, safe to show."""
+    return clean_line(part.media_type, limits.MAX_NAME)
+
+
+def _missing(part: Part, n: int, index: int, hole: Hole) -> Attachment:
+    """A leaf whose content is elsewhere."""
+    fallback = hole.filename or (_BODIES.get(part.media_type, "body.mime") if is_body(part) else "")
+    left = part.encoding if hole.encoding is Encoding.IDENTITY and part.encoding in _TRANSFER else ""
+    return Attachment(n, file_name(part, n, fallback), file_type(part), hole.size, index, left)
+
+
+def _stray(n: int, index: int, hole: Hole) -> Attachment:
+    """Content that no leaf stands for: all that is known of it is what its ref says."""
+    name = clean_filename(hole.filename, f"attachment-{n}")
+    media_type = clean_line(hole.media_type, limits.MAX_NAME) or "application/octet-stream"
+    return Attachment(n, name, media_type, hole.size, index)
 
 
 def _authors(root: Part) -> list[Address]:
