@@ -102,7 +102,7 @@ async def _rate(asks: list[Ask], seconds: float) -> float:
     return done / (time.perf_counter() - start)
 
 
-def _bare_host() -> BasicHost:
+def bare_host() -> BasicHost:
     keys = create_new_key_pair(secrets.token_bytes(32))
     noise = NoiseTransport(keys, noise_privkey=X25519PrivateKey.new())
     host = new_host(key_pair=keys, sec_opt={NOISE: noise}, muxer_opt={TProtocol(YAMUX): Yamux})
@@ -119,7 +119,7 @@ async def _read(stream: INetStream, size: int) -> bytes:
 
 @asynccontextmanager
 async def _bare_asker(addr: str, figures: dict[str, float]) -> AsyncIterator[Fresh]:
-    host = _bare_host()
+    host = bare_host()
     async with host.run([Multiaddr(LISTEN)]):
         info = info_from_p2p_addr(Multiaddr(addr))
         start = time.perf_counter()
@@ -169,7 +169,7 @@ async def _adapter_asker(addr: str, figures: dict[str, float]) -> AsyncIterator[
 
 
 async def _serve_bare() -> None:
-    host = _bare_host()
+    host = bare_host()
 
     async def answer(stream: INetStream) -> None:
         try:
