@@ -90,6 +90,10 @@ class Bitswap:
         for session in self._sessions.get(peer_id, ()):
             session.end()
 
+    def waiting(self, peer_id: bytes) -> int:
+        """How many wants of a peer wait for an answer."""
+        return self._serving.waiting(peer_id)
+
     async def _listen(self, channel: Channel) -> None:
         """Hear one stream of a peer to its end. Raises RemoteProtocolError."""
         streams = self._streams[channel.peer_id]

@@ -3,7 +3,7 @@ the test does not say otherwise.
 """
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import trio
@@ -20,6 +20,7 @@ from node.network import (
 )
 from node.runtime.clock import Clock, SystemClock
 from protocol.errors import RemoteProtocolError
+from protocol.unixfs import LEAF_BYTES, raw_cid
 
 LISTEN = "/ip4/127.0.0.1/tcp/0"
 BOUND = 20.0
@@ -78,3 +79,30 @@ async def until(true: Callable[[], bool]) -> None:
     with trio.fail_after(BOUND):
         while not true():  # noqa: ASYNC110 - what it waits for happens in another process or the kernel
             await trio.sleep(0.005)  # real sockets have no event to wait for
+
+
+def a_leaf(number: int, size: int = LEAF_BYTES) -> bytes:
+    """A block of a file, another one for each number."""
+    return (number.to_bytes(4, "big") * (size // 4 + 1))[:size]
+
+
+class Shelf:
+    """Raw blocks that are served. `read_so_far` is what was taken from it, in order; `gate` is waited for
+    before each.
+    """
+
+    def __init__(self, blocks: Iterable[bytes] = ()) -> None:
+        self.held = {raw_cid(block): block for block in blocks}
+        self.read_so_far: list[bytes] = []
+        self.gate = trio.Event()
+        self.gate.set()
+
+    async def size(self, cid: bytes) -> int | None:
+        await trio.lowlevel.checkpoint()
+        return len(self.held[cid]) if cid in self.held else None
+
+    async def read(self, cid: bytes) -> bytes | None:
+        self.read_so_far.append(cid)
+        await self.gate.wait()
+        await trio.lowlevel.checkpoint()
+        return self.held.get(cid)
