@@ -11,6 +11,9 @@ from importlib.metadata import version
 import libp2p
 import pytest
 import trio
+from libp2p.bitswap import MemoryBlockStore
+from libp2p.bitswap.dag import MerkleDag
+from libp2p.bitswap.dag_pb import balanced_layout, decode_dag_pb
 from libp2p.crypto.ed25519 import create_new_key_pair
 from libp2p.io.trio import TrioTCPStream
 from libp2p.kad_dht import common, kad_dht, value_store
@@ -22,6 +25,13 @@ from libp2p.network.swarm import Swarm
 from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
 from libp2p.stream_muxer.yamux.yamux import Yamux, YamuxStream
 from libp2p.transport.tcp import tcp
+
+from node.network.bitswap import PROTOCOL
+from node.network.bitswap_wire import Heard, encode_block, encode_wants, parse
+from node.network.limits import MAX_BLOCKS_FRAME
+from protocol.unixfs import LEAF_BYTES, WIDTH, Shape, raw_cid
+from tests.kit.network import BOUND, a_network, until
+from tests.kit.upstream_bitswap import a_client, an_upstream_peer
 
 
 def source(thing: object) -> str:
@@ -103,6 +113,70 @@ def test_the_dht_has_its_faults_still() -> None:
     assert get.index("Check local store first") < get.index("find_closest_peers_network")
     assert inspect.signature(kad_dht.KadDHT.put_value).return_annotation == "None"
     assert "oldest" in source(value_store.ValueStore._evict_if_full)
+
+
+LEAF = bytes(LEAF_BYTES)
+
+
+def root_of(leaves: int) -> bytes:
+    """The root of a file of so many equal leaves, as we and Kubo make it."""
+    shape = Shape(leaves * LEAF_BYTES)
+    cids = [raw_cid(LEAF)] * leaves
+    for number in range(leaves, shape.blocks):
+        node = shape.encode(number, [cids[child] for child in shape[number].children])
+        cids.append(shape.cid(number, node))
+    return cids[-1]
+
+
+def upstreams_root(leaves: int) -> bytes:
+    """The same as upstream makes it, told the size of each leaf."""
+    root, _, _ = balanced_layout([(raw_cid(LEAF), LEAF, LEAF_BYTES)] * leaves)
+    return root
+
+
+async def test_a_leaf_is_linked_to_as_if_it_had_no_bytes() -> None:
+    """So the CID of whatever has more than one leaf is not Kubo's."""
+    client = a_client()
+    root = await MerkleDag(client).add_bytes(2 * LEAF)
+    node = await client.block_store.get_block(root)
+    assert node is not None
+    assert [link.size for link in decode_dag_pb(node)[0]] == [0, 0]
+    assert root != root_of(2) == upstreams_root(2)
+
+
+def test_a_lone_last_leaf_is_not_wrapped() -> None:
+    assert upstreams_root(WIDTH) == root_of(WIDTH)
+    assert upstreams_root(WIDTH + 1) != root_of(WIDTH + 1)
+
+
+async def test_a_file_that_lacks_a_leaf_is_read_as_a_shorter_one() -> None:
+    client = a_client()
+    dag = MerkleDag(client)
+    leaves = [bytes([number]) * 1_000 for number in range(3)]
+    root = await dag.add_bytes(b"".join(leaves), chunk_size=1_000)
+    await client.block_store.delete_block(raw_cid(leaves[1]))
+    assert await dag.fetch_file(root, timeout=0.1) == (leaves[0] + leaves[2], None)
+
+
+async def test_a_block_that_nobody_asked_for_is_stored() -> None:
+    with trio.fail_after(BOUND):
+        async with a_network(server=False) as alice, an_upstream_peer() as (client, where):
+            store = client.block_store
+            assert isinstance(store, MemoryBlockStore)
+            async with alice.channel(where, PROTOCOL, max_frame=MAX_BLOCKS_FRAME, deadline=BOUND) as channel:
+                await channel.send(encode_block(raw_cid(b"pushed"), b"pushed"))
+            await until(lambda: store.get_all_cids() == [raw_cid(b"pushed")])
+
+
+async def test_answers_come_on_the_stream_of_who_asked() -> None:
+    """Where Kubo and Helia do not listen, nor do we: nothing arrives at them."""
+    with trio.fail_after(BOUND):
+        async with a_network(server=False) as alice, an_upstream_peer() as (client, where):
+            await client.add_block(raw_cid(b"block"), b"block")
+            await alice.reach(where)
+            async with alice.channel(where, PROTOCOL, max_frame=MAX_BLOCKS_FRAME, deadline=BOUND) as channel:
+                await channel.send(encode_wants([raw_cid(b"block")]))
+                assert parse(await channel.receive()) == Heard(blocks=((raw_cid(b"")[:4], b"block"),))
 
 
 def test_health_monitoring_is_off_unless_asked_for() -> None:
