@@ -9,9 +9,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
+from itertools import islice
 from typing import Any, Final
 
 from node.storage import Batch, Store
+from node.storage.codec import Key
 from node.storage.schema import BLOCK, CONTENT, HOLD, PIN_UNTIL
 from protocol.unixfs import Shape
 
@@ -24,12 +26,13 @@ FOR_EVER: Final = 2**53 - 1
 
 class PinKind(IntEnum):
     """Why somebody needs a content: a letter in the mailbox, a recipient who may fetch it, a letter that is
-    still being written. Numbers stand in keys of the store.
+    still being written, one on its way by ordinary mail. Numbers stand in keys of the store.
     """
 
     KEEP = 0
     OUT = 1
     DRAFT = 2
+    SEND = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ class Pin:
 @dataclass(frozen=True)
 class Content:
     """A file as it lies on IPFS; `size` are its bytes there, encrypted and padded. `whole`: all of it is
-    here. `indexed`: its blocks are found by their CIDs, since others fetch them from us.
+    here, and was what a letter says. `indexed`: its blocks are found by their CIDs, since others fetch them
+    from us.
     """
 
     name: bytes
@@ -80,7 +84,7 @@ class Ledger:
         return None if row is None else _content(name, row)
 
     def all(self) -> Iterator[Content]:
-        """Every content, read in pages."""
+        """Every content, read in pages: have a checkpoint between any two."""
         rows: Any = self._store.walk(CONTENT)
         for key, row in rows:
             yield _content(key[0], row)
@@ -103,38 +107,51 @@ class Ledger:
 
     def held(self, pin: Pin) -> list[bytes]:
         """The names of what this holder needs. A pin without letter is everything of that kind and person."""
-        prefix = pin.key if pin.letter else pin.key[:2]
-        return [key[3] for key, _ in self._store.walk(HOLD, prefix) if isinstance(key[3], bytes)]
+        return [name for name, _ in self._held(pin)]
 
     def unpin(self, batch: Batch, pin: Pin, names: Iterable[bytes] | None = None) -> list[bytes]:
         """Its holder needs it no more, or no more of it than what is not in `names`; what was let go."""
         wanted = None if names is None else set(names)
-        prefix = pin.key if pin.letter else pin.key[:2]
         gone = []
-        for key, _ in self._store.walk(HOLD, prefix):
-            name = key[3]
-            assert isinstance(name, bytes)
+        for name, key in self._held(pin):
             if wanted is None or name in wanted:
-                batch.delete(HOLD, key)
-                batch.delete(PIN_UNTIL, (name, *key[:3]))
+                self._let_go(batch, name, key)
                 gone.append(name)
         return gone
+
+    def unpin_some(self, batch: Batch, pin: Pin, most: int) -> int:
+        """The same for the first of them; how many there were."""
+        some = list(islice(self._held(pin), most))
+        for name, key in some:
+            self._let_go(batch, name, key)
+        return len(some)
+
+    def _held(self, pin: Pin) -> Iterator[tuple[bytes, tuple[int, bytes, bytes]]]:
+        prefix = pin.key if pin.letter else pin.key[:2]
+        rows: Any = self._store.walk(HOLD, prefix)
+        for (kind, who, letter, name), _ in rows:
+            yield name, (kind, who, letter)
+
+    @staticmethod
+    def _let_go(batch: Batch, name: bytes, holder: tuple[int, bytes, bytes]) -> None:
+        batch.delete(HOLD, (*holder, name))
+        batch.delete(PIN_UNTIL, (name, *holder))
 
     def pinned(self, name: bytes, now: int | None, kind: PinKind | None = None) -> bool:
         """Whether anybody needs it at `now` (Unix ms; None where no clock is to be believed)."""
         prefix = (name,) if kind is None else (name, int(kind))
-        return any(now is None or self._until(row) > now for _, row in self._store.walk(PIN_UNTIL, prefix))
+        return any(now is None or until > now for _, until in self._pins(prefix))
 
     def lapsed(self, batch: Batch, name: bytes, now: int) -> None:
         """Take away the pins of a content that ran out."""
-        for key, row in self._store.walk(PIN_UNTIL, (name,)):
-            if self._until(row) <= now:
-                batch.delete(PIN_UNTIL, key)
-                batch.delete(HOLD, (*key[1:], name))
+        for holder, until in self._pins((name,)):
+            if until <= now:
+                self._let_go(batch, name, holder)
 
-    @staticmethod
-    def _until(row: Any) -> int:
-        return int(row)
+    def _pins(self, prefix: Key) -> Iterator[tuple[tuple[int, bytes, bytes], int]]:
+        rows: Any = self._store.walk(PIN_UNTIL, prefix)
+        for (_, kind, who, letter), until in rows:
+            yield (kind, who, letter), until
 
     # ---- blocks
 

@@ -11,7 +11,7 @@ import contextlib
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +24,9 @@ PART: Final = ".part"
 
 NEW: Final = "new"
 """The directory of what has no name yet, since its CID is not known before its last byte."""
+
+STAT_BLOCK: Final = 512
+"""Bytes of what stat(2) counts, whatever the file system."""
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -58,10 +61,15 @@ class Disk:
             sync_directory(target.parent)
 
     def begin(self, content: Content) -> None:
-        """Make room for a content that is to be fetched; what is there of it already stays."""
-        path = self.path(content.name, part=True)
+        """Make room for a content that is to be fetched; what is there of it already stays. What has the name
+        of a whole one without being known as such is a part: its row was not written any more, or was taken
+        back.
+        """
+        path, whole = self.path(content.name, part=True), self.path(content.name)
         with faults():
             self._directory(path)
+            if whole.exists() and not path.exists():
+                whole.rename(path)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             with _closing(descriptor):
                 os.ftruncate(descriptor, content.shape.total)
@@ -75,20 +83,38 @@ class Disk:
         with faults():
             self.path(name, part=part).unlink(missing_ok=True)
 
-    def names(self) -> Iterator[tuple[bytes, bool]]:
+    def names(self) -> list[tuple[bytes, bool]]:
         """Every name that has a file, and whether that is a part only."""
-        for directory in sorted(self._path.iterdir()):
-            if directory.name == NEW or not directory.is_dir():
-                continue
-            for file in directory.iterdir():
-                stem = file.name.removesuffix(PART)
-                with contextlib.suppress(ValueError):
-                    yield bytes.fromhex(directory.name + stem), stem != file.name
+        found = []
+        with faults():
+            for directory in self._path.iterdir():
+                if directory.name != NEW and directory.is_dir():
+                    found += [name for file in directory.iterdir() if (name := _name(file))]
+        return found
+
+    def taken(self, names: Sequence[bytes]) -> list[int]:
+        """Bytes on the disk of contents that are not whole."""
+        return [sum(_taken(self.path(name, part=part)) for part in (False, True)) for name in names]
 
     def _directory(self, path: Path) -> None:
         if not path.parent.exists():
-            path.parent.mkdir(mode=0o700, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             sync_directory(self._path)
+
+
+def _name(file: Path) -> tuple[bytes, bool] | None:
+    stem = file.name.removesuffix(PART)
+    try:
+        return bytes.fromhex(file.parent.name + stem), stem != file.name
+    except ValueError:
+        return None
+
+
+def _taken(path: Path) -> int:
+    """Of a file with holes."""
+    with contextlib.suppress(OSError):
+        return path.stat().st_blocks * STAT_BLOCK
+    return 0
 
 
 class OpenFile:
@@ -111,6 +137,7 @@ class OpenFile:
         return data
 
     def block(self, number: int) -> bytes:
+        """A block as it lies there, shorter if the file ends before it does."""
         where = self.shape[number]
         return self.read(where.start, where.size)
 

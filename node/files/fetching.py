@@ -1,27 +1,35 @@
 """Gets a content from a peer, block by block: from the root down, each checked before it is kept, several
 asked for at once. What the disk has already is found again by its hashes, so nothing has to be remembered
-over a crash.
+over a crash. Where blocks lie is parts.py's.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-import trio
-
-from node.files.contents import Content
-from node.files.disk import Disk, OpenFile
-from node.files.errors import ContentMissing
+from node.files.contents import Content, Ledger
+from node.files.disk import Disk
+from node.files.errors import ContentDamaged, ContentMissing
+from node.files.parts import Part
+from node.files.reading import read_plain
+from node.files.room import Room
 from node.files.threads import Threads
+from node.files.work import Work
+from node.storage import Batch, Store
+from protocol.stream import padded_size, sealed_size
+from protocol.unixfs import MAX_FILE_BYTES
 
 AT_ONCE: Final = 16
 """Blocks asked for and not there yet: 4 MiB on their way, enough for 80 MB/s at 50 ms."""
 
-LOOK_STEP: Final = 64
-"""Blocks of a part looked at in one go of a thread: 16 MiB, some 15 ms."""
+HASH_BYTES: Final = 32
+
+_SIZE: Final = "an attachment can't have the size that its letter says"
+_OTHER: Final = "an attachment is not what its letter says it is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,12 @@ class Wanted:
     hash: bytes
     size: int
 
+    @property
+    def content(self) -> Content:
+        """As it is before anything of it is here."""
+        size = sealed_size(padded_size(self.size))
+        return Content(self.name, self.cid, size, whole=False, indexed=False)
+
 
 class Session(Protocol):
     """One peer that is asked for blocks (node.network's)."""
@@ -44,77 +58,103 @@ class Session(Protocol):
         """A block with its CID, which it matches, or a CID and None: the peer does not have it."""
 
 
-class Part:
-    """A content of which some is here. Its calls block: they run in threads."""
-
-    def __init__(self, disk: Disk, content: Content) -> None:
-        disk.begin(content)
-        self.shape = content.shape
-        self._file = OpenFile(disk.path(content.name, part=True), content, write=True)
-        self._looked: deque[tuple[int, bytes]] = deque([(self.shape.root, content.cid)])
-        self.missing: list[tuple[int, bytes]] = []
-        """Blocks to get whose CIDs are known, what comes first in the file last."""
-        self.here = 0
-
-    def look(self) -> bool:
-        """Find out, a step at a time, what is here; whether there is more to look at."""
-        for _ in range(min(LOOK_STEP, len(self._looked))):
-            number, cid = self._looked.popleft()
-            block = self._file.block(number)
-            if self.shape.cid(number, block) == cid:
-                self.here += len(block)
-                self._looked.extend(self._below(number, block))
-            else:
-                self.missing.append((number, cid))
-        if not self._looked:
-            self.missing.reverse()
-        return bool(self._looked)
-
-    def keep(self, number: int, block: bytes) -> None:
-        """A block that came and matches its CID. Raises RemoteProtocolError for a node that does not belong
-        where it stands.
-        """
-        below = list(self._below(number, block))
-        self._file.write(number, block)
-        self.here += len(block)
-        self.missing.extend(reversed(below))
-
-    def sync(self) -> None:
-        self._file.sync()
-
-    def close(self) -> None:
-        self._file.close()
-
-    def _below(self, number: int, block: bytes) -> Sequence[tuple[int, bytes]]:
-        if self.shape.is_leaf(number):
-            return ()
-        return list(zip(self.shape[number].children, self.shape.children(number, block), strict=True))
-
-
 class Fetching:
-    """Fetches; `progress` has the bytes that are here of each content under way."""
+    """Fetches, one at a time of each content. `progress` has the bytes that are here of those under way."""
 
-    def __init__(self, disk: Disk, threads: Threads) -> None:
+    def __init__(
+        self, store: Store, ledger: Ledger, disk: Disk, room: Room, work: Work, threads: Threads
+    ) -> None:
+        self._store = store
+        self._ledger = ledger
         self._disk = disk
+        self._room = room
+        self._work = work
         self._threads = threads
         self.progress: dict[bytes, int] = {}
 
-    async def fetch(self, content: Content, session: Session) -> None:
-        """All blocks of it are on disk, synced, when this returns. Raises what the session does,
-        ContentMissing, RemoteProtocolError, FilesFull.
-        """
-        part = await self._threads.run(Part, self._disk, content)
-        try:
-            while await self._threads.run(part.look):
-                await trio.lowlevel.checkpoint()
-            self.progress[content.name] = part.here
-            await self._get(content, part, session)
-            await self._threads.run(part.sync)
-        finally:
-            self.progress.pop(content.name, None)
-            part.close()
+    async def fetch(self, wanted: Wanted, session: Session) -> None:
+        """As `Files.fetch`."""
+        if wanted.content.size > MAX_FILE_BYTES:
+            raise ContentDamaged(_SIZE)
+        async with self._work.turn(wanted.name):
+            content = await self._known(wanted)
+            if content.whole and await self._holds(content, wanted):
+                return
+            await self._get(replace(content, whole=False), wanted, session)
 
-    async def _get(self, content: Content, part: Part, session: Session) -> None:
+    async def _known(self, wanted: Wanted) -> Content:
+        """Its row; if it was removed since it was wanted, anew."""
+        content = self._ledger.get(wanted.name)
+        if content is None:
+            content = wanted.content
+            batch = Batch()
+            self._ledger.put(batch, content)
+            await self._store.write(batch, sync=False)
+        if content.size != wanted.content.size:
+            raise ContentDamaged(_SIZE)
+        if not content.cid.startswith(content.shape.prefix(content.shape.root)):
+            raise ContentDamaged(_SIZE)
+        return content
+
+    async def _holds(self, content: Content, wanted: Wanted) -> bool:
+        """Whether a whole content is what this letter says. If the disk has lost some of it, it is one to be
+        fetched again. Raises ContentDamaged where its blocks are in order and the letter is not.
+        """
+        try:
+            await self._check(content, wanted)
+        except ContentDamaged:
+            if await self._in_order(content):
+                raise
+        else:
+            return True
+        batch = Batch()
+        self._ledger.put(batch, replace(content, whole=False))
+        await self._store.write(batch)
+        self._room.is_part(content.name, content.shape.total)
+        return False
+
+    async def _in_order(self, content: Content) -> bool:
+        """Whether all blocks of a whole content are on the disk, and right."""
+        try:
+            part = await self._threads.run(Part, self._disk.path(content.name), content)
+            try:
+                while await self._threads.run(part.look):
+                    pass
+            finally:
+                part.close()
+        except ContentDamaged:
+            return False
+        return not part.missing
+
+    async def _get(self, content: Content, wanted: Wanted, session: Session) -> None:
+        """All that is missing. Room is taken for the whole, and kept for what has come."""
+        total, here = content.shape.total, self._room.part(content.name)
+        self._room.require(total - here)
+        self._room.set_part(content.name, total)
+        try:
+            part = await self._threads.run(self._begin, content)
+            try:
+                await self._fill(content, part, session)
+            finally:
+                here = max(here, part.here)
+                self.progress.pop(content.name, None)
+                part.close()
+            await self._check(content, wanted)
+            await self._complete(content)
+        except BaseException:
+            self._room.set_part(content.name, here)
+            raise
+        self._room.is_whole(content.name, total)
+
+    def _begin(self, content: Content) -> Part:
+        self._disk.begin(content)
+        return Part(self._disk.path(content.name, part=True), content, write=True)
+
+    async def _fill(self, content: Content, part: Part, session: Session) -> None:
+        """Every block is on disk, synced, when this returns."""
+        while await self._threads.run(part.look):
+            self.progress[content.name] = part.here
+        self.progress[content.name] = part.here
         asked: dict[bytes, list[int]] = {}
         while part.missing or asked:
             await self._ask(part, session, asked)
@@ -126,15 +166,36 @@ class Fetching:
                 assert block is not None
                 await self._threads.run(part.keep, number, block)
                 self.progress[content.name] = part.here
+        await self._threads.run(part.sync)
 
     @staticmethod
     async def _ask(part: Part, session: Session, asked: dict[bytes, list[int]]) -> None:
-        """Keep AT_ONCE blocks on their way. Equal blocks of one file come once."""
+        """Keep AT_ONCE blocks on their way. Equal blocks that are due together come once."""
         new = []
-        while part.missing and len(asked) < AT_ONCE:
+        for _ in range(AT_ONCE - sum(map(len, asked.values()))):
+            if not part.missing:
+                break
             number, cid = part.missing.pop()
             if cid not in asked:
                 new.append(cid)
             asked.setdefault(cid, []).append(number)
         if new:
             await session.want(new)
+
+    async def _check(self, content: Content, wanted: Wanted) -> None:
+        """Its blocks hold together, which says nothing of what its sender put in them."""
+        path = self._disk.path(content.name, part=not content.whole)
+        found = hashlib.blake2b(digest_size=HASH_BYTES)
+        pieces = read_plain(self._threads, path, content, wanted.key, wanted.size, 0, wanted.size)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                await self._threads.run(found.update, piece)
+        if found.digest() != wanted.hash:
+            raise ContentDamaged(_OTHER)
+
+    async def _complete(self, content: Content) -> None:
+        """Its name, then its row: `Disk.begin` takes back the name if there is no row."""
+        await self._threads.run(self._disk.publish, self._disk.path(content.name, part=True), content.name)
+        batch = Batch()
+        self._ledger.put(batch, replace(content, whole=True))
+        await self._store.write(batch)

@@ -4,34 +4,36 @@ threads, so that neither memory nor trio's thread notices a file's size. Who may
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
+
+import trio
 
 from node.files.collecting import Collector
 from node.files.contents import Content, Ledger, Pin
 from node.files.disk import Disk
-from node.files.errors import ContentDamaged, ContentMissing
+from node.files.errors import ContentMissing
 from node.files.fetching import Fetching, Session, Wanted
 from node.files.putting import Putter, Workspace
 from node.files.reading import read_plain
 from node.files.room import Room
 from node.files.serving import Serving
 from node.files.threads import Threads
+from node.files.work import Work
 from node.runtime.clock import Clock
 from node.runtime.rooms import Check, Warning_
 from node.runtime.settings import in_words
 from node.storage import Batch, Store
-from protocol.stream import padded_size, sealed_size
 
-NEARLY: Final = 0.9
-"""Of the quota, from where the owner is warned."""
+RELEASE_STEP: Final = 128
+"""Pins taken away in one batch: a few ms of trio's thread."""
 
-HASH_BYTES: Final = 32
+COUNT_STEP: Final = 256
+"""Contents that are not whole looked at in one go of a thread."""
+
+_REMEDY: Final = "delete letters with large attachments, or raise files.quota"
 
 
 class Files:
@@ -44,19 +46,32 @@ class Files:
         self._disk = Disk(path)
         self._ledger = Ledger(store)
         self._threads = Threads()
-        self._busy: Counter[bytes] = Counter()
+        self._work = Work()
         self._room = Room(store, quota)
-        self._putter = Putter(store, self._ledger, self._disk, self._room, self._busy, self._threads)
-        self._fetching = Fetching(self._disk, self._threads)
-        self._collector = Collector(
-            store, self._ledger, self._disk, self._room, self._busy, self._threads, clock, doubtful
-        )
+        parts = (store, self._ledger, self._disk, self._room, self._work, self._threads)
+        self._putter = Putter(*parts)
+        self._fetching = Fetching(*parts)
+        self._collector = Collector(*parts, clock, doubtful)
         self.blocks = Serving(self._ledger, self._disk, clock, doubtful, self._threads)
 
     async def start(self) -> None:
         """Clear what a crash left unfinished, and count what is there. Raises StoreUnavailable."""
         await self._threads.run(self._disk.prepare)
-        self._room.used = sum(content.shape.total for content in self._ledger.all())
+        parts = []
+        for content in self._ledger.all():
+            await trio.lowlevel.checkpoint()
+            if content.whole:
+                self._room.used += content.shape.total
+            else:
+                parts.append(content.name)
+            if len(parts) == COUNT_STEP:
+                await self._count(parts)
+                parts = []
+        await self._count(parts)
+
+    async def _count(self, parts: Sequence[bytes]) -> None:
+        for name, size in zip(parts, await self._threads.run(self._disk.taken, parts), strict=True):
+            self._room.set_part(name, size)
 
     # ---- putting and reading
 
@@ -68,7 +83,7 @@ class Files:
             yield workspace
         finally:
             for name in workspace.names:
-                self._let_go(name)
+                self._work.give_back(name)
 
     def name(self, scope: bytes, cid: bytes) -> bytes:
         """What the content with this CID is called that belongs to letters of `scope`, an author's
@@ -86,27 +101,24 @@ class Files:
         return content is not None and content.whole
 
     def come(self, name: bytes) -> int:
-        """Bytes that are here of a content under way, as they travel: encrypted and padded."""
-        return self._fetching.progress.get(name, 0)
+        """Bytes that are here of a content that is not whole, as they travel: encrypted and padded."""
+        return self._fetching.progress.get(name, self._room.part(name))
 
     async def read(
         self, name: bytes, key: bytes, size: int, start: int = 0, stop: int | None = None
     ) -> AsyncGenerator[bytes, None]:
-        """The file itself, bytes `start` to `stop`, in pieces of some MiB, each authenticated. Raises
-        ContentMissing, ContentDamaged.
+        """The file itself, bytes `start` to `stop`, in pieces of some MiB, each authenticated. It is not
+        removed before this is closed: use `aclosing`. Raises ContentMissing, ContentDamaged.
         """
         content = self._ledger.get(name)
         if content is None or not content.whole:
             raise ContentMissing
         stop, path = size if stop is None else min(stop, size), self._disk.path(name)
-        self._busy[name] += 1
-        try:
+        with self._work.using(name):
             pieces = read_plain(self._threads, path, content, key, size, start, stop)
             async with aclosing(pieces):
                 async for piece in pieces:
                     yield piece
-        finally:
-            self._let_go(name)
 
     # ---- who needs what
 
@@ -119,6 +131,19 @@ class Files:
         all of that kind and person. Returns what was let go: `collect` removes what nobody else needs.
         """
         return self._ledger.unpin(batch, pin, names)
+
+    async def release(self, pin: Pin) -> int:
+        """`unpin` with a batch of its own for every few: for all that a person was sent. How many there were.
+        Raises StoreUnavailable.
+        """
+        gone = 0
+        while True:
+            batch = Batch()
+            some = self._ledger.unpin_some(batch, pin, RELEASE_STEP)
+            await self._store.write(batch)
+            gone += some
+            if some < RELEASE_STEP:
+                return gone
 
     def held(self, pin: Pin) -> Sequence[bytes]:
         """The names of what this holder needs."""
@@ -135,67 +160,37 @@ class Files:
     # ---- fetching
 
     def want(self, batch: Batch, wanted: Wanted) -> None:
-        """A content that is to be fetched; pin it in the same batch. One that is known stays as it is."""
+        """A content that is to be fetched; pin it in the same batch. One that is known stays as it is.
+        No room is taken for it before it is fetched.
+        """
         if self._ledger.get(wanted.name) is None:
-            size = sealed_size(padded_size(wanted.size))
-            content = Content(wanted.name, wanted.cid, size, whole=False, indexed=False)
-            self._ledger.put(batch, content)
-            self._room.used += content.shape.total
+            self._ledger.put(batch, wanted.content)
 
     async def fetch(self, wanted: Wanted, session: Session) -> None:
         """Get what is missing of it, check the file against its hash, and have it whole. What has come stays
-        if this is interrupted. Raises what the session does, ContentMissing where the peer does not have it,
-        ContentDamaged, StoreUnavailable, RemoteProtocolError.
+        if this is interrupted: call it again. One that is whole is checked for this letter, and what the disk
+        has lost of it is fetched. Raises what the session does; ContentMissing where the peer does not have
+        it; FilesFull where there is no room for it now; StoreUnavailable; ContentDamaged where the letter
+        itself is wrong: no node has what it says.
         """
-        content = self._ledger.get(wanted.name)
-        if content is None:
-            raise ContentMissing
-        self._busy[wanted.name] += 1
-        try:
-            if not content.whole:
-                self._room.require(0)
-                await self._fetching.fetch(content, session)
-            await self._check(content, wanted)
-            if not content.whole:
-                await self._complete(content)
-        finally:
-            self._let_go(wanted.name)
-
-    async def _check(self, content: Content, wanted: Wanted) -> None:
-        """Its blocks hold together, which says nothing of what its sender put in them."""
-        path = self._disk.path(content.name, part=not content.whole)
-        found = hashlib.blake2b(digest_size=HASH_BYTES)
-        pieces = read_plain(self._threads, path, content, wanted.key, wanted.size, 0, wanted.size)
-        async with aclosing(pieces):
-            async for piece in pieces:
-                await self._threads.run(found.update, piece)
-        if found.digest() != wanted.hash:
-            raise ContentDamaged("an attachment is not what its letter says it is")
-
-    async def _complete(self, content: Content) -> None:
-        await self._threads.run(self._disk.publish, self._disk.path(content.name, part=True), content.name)
-        batch = Batch()
-        self._ledger.put(batch, replace(content, whole=True))
-        await self._store.write(batch)
-
-    def _let_go(self, name: bytes) -> None:
-        self._busy[name] -= 1
-        if not self._busy[name]:
-            del self._busy[name]
+        await self._fetching.fetch(wanted, session)
 
     # ---- what every room shows
 
-    def stat(self) -> dict[str, int]:
+    async def stat(self) -> dict[str, int]:
         """Bytes of all contents and of the quota; how many there are, whole and not; blocks served since the
-        start.
+        start. Raises StoreUnavailable.
         """
-        contents = list(self._ledger.all())
-        whole = sum(content.whole for content in contents)
+        whole = incomplete = 0
+        for content in self._ledger.all():
+            await trio.lowlevel.checkpoint()
+            whole += content.whole
+            incomplete += not content.whole
         return {
             "used": self._room.used,
             "quota": self._room.quota,
             "files": whole,
-            "incomplete": len(contents) - whole,
+            "incomplete": incomplete,
             "blocksServed": self.blocks.blocks,
             "bytesServed": self.blocks.bytes,
         }
@@ -204,8 +199,8 @@ class Files:
         """Bytes used, and a warning while the quota is nearly used up."""
         room = self._room
         warnings = []
-        if room.used > NEARLY * room.quota:
-            share = room.used * 100 // room.quota
+        if room.nearly_full:
+            share = room.used * 100 // max(room.quota, 1)
             text = f"attachments take {share} % of what they may ({in_words(room.quota)})"
             warnings.append(Warning_("files-quota", text, _REMEDY))
         return {"used": room.used, "quota": room.quota, "warnings": warnings}
@@ -214,11 +209,8 @@ class Files:
         """How full it is."""
         room = self._room
         text = f"attachments take {room.used // 1_000_000} of {room.quota // 1_000_000} MB"
-        full = room.used > NEARLY * room.quota
+        full = room.nearly_full
         return [Check("files", "warn" if full else "ok", text, _REMEDY if full else "")]
-
-
-_REMEDY: Final = "delete letters with large attachments, or raise files.quota"
 
 
 @asynccontextmanager

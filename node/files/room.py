@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from node.files.errors import FilesFull
 from node.runtime.settings import in_words
 from node.storage import Store
 from protocol.status import FULL
 
+NEARLY: Final = 90
+"""Per cent of the quota from where the owner is warned."""
+
 
 class Room:
-    """Bytes of all contents, those under way included, against `quota` and what the disk has free."""
+    """Bytes of all contents against `quota` and what the disk has free. A content that is not whole takes
+    what is here of it, and while it is fetched all that it is to be: who sends nothing fills nothing.
+    """
 
     def __init__(self, store: Store, quota: int) -> None:
         self._store = store
+        self._parts: dict[bytes, int] = {}
         self.quota = quota
         self.used = 0
+
+    @property
+    def nearly_full(self) -> bool:
+        return self.used * 100 >= NEARLY * self.quota
 
     def require(self, size: int) -> None:
         """Raises FilesFull, StoreUnavailable where `size` bytes more do not fit."""
@@ -40,3 +51,22 @@ class Room:
         except BaseException:
             self.used -= size
             raise
+
+    def part(self, name: bytes) -> int:
+        """What a content that is not whole takes."""
+        return self._parts.get(name, 0)
+
+    def set_part(self, name: bytes, size: int) -> None:
+        self.used += size - self._parts.pop(name, 0)
+        if size:
+            self._parts[name] = size
+
+    def is_whole(self, name: bytes, size: int) -> None:
+        """A part, if it was one, came to be a whole content of this size."""
+        self.set_part(name, 0)
+        self.used += size
+
+    def is_part(self, name: bytes, size: int) -> None:
+        """A whole content of this size is one no more; its bytes are there."""
+        self.used -= size
+        self.set_part(name, size)

@@ -21,14 +21,17 @@ _ZEROS: Final = bytes(CHUNK_BYTES)
 
 
 class Seal:
-    """One file of `size` bytes being written to `path`. Feed it, then `finish`; `close` in any case."""
+    """One file of `size` bytes being written to `path`. Each piece is to be given to `feed` and `hash`, which
+    may run at the same time; then `finish`, and `close` in any case.
+    """
 
     def __init__(self, path: Path, key: bytes, size: int) -> None:
         self._key = key
         self._size = size
         self._padded = padded_size(size)
         self.shape = Shape(sealed_size(self._padded))
-        self._hash = hashlib.blake2b(digest_size=HASH_BYTES)
+        self._digest = hashlib.blake2b(digest_size=HASH_BYTES)
+        self.hash = self._digest.update
         self._fed = 0
         self._rest = b""
         self.cids: list[bytes] = []
@@ -41,7 +44,6 @@ class Seal:
         self._fed += len(data)
         if self._fed > self._size:
             raise LocalProtocolError(f"a file of {self._size} bytes goes on beyond them")
-        self._hash.update(data)
         self._seal(data)
 
     def finish(self) -> None:
@@ -61,7 +63,7 @@ class Seal:
             self._write(number, node)
         with faults():
             os.fsync(self._file.fileno())
-        self.digest = self._hash.digest()
+        self.digest = self._digest.digest()
 
     def close(self) -> None:
         self._file.close()

@@ -34,13 +34,17 @@ class Serving:
         return None if found is None else found[0].shape[found[1]].size
 
     async def read(self, cid: bytes) -> bytes | None:
-        """The block. It is as it was written; whoever gets it checks it against its CID."""
+        """The block, None as for `size` or where the disk has lost it. It is as it was written; whoever gets
+        it checks it against its CID.
+        """
         found = self._find(cid)
         if found is None:
             return None
         try:
             block = await self._threads.run(self._block, *found)
         except (ContentDamaged, StoreUnavailable):
+            return None
+        if len(block) != found[0].shape[found[1]].size:
             return None
         self.blocks += 1
         self.bytes += len(block)
@@ -50,7 +54,7 @@ class Serving:
         try:
             place = self._ledger.find(cid)
             content = None if place is None else self._ledger.get(place[0])
-            if place is None or content is None or not content.whole:
+            if place is None or content is None or not (content.whole and content.indexed):
                 return None
             now = None if self._doubtful() else self._clock.now()
             return (content, place[1]) if self._ledger.pinned(content.name, now, PinKind.OUT) else None

@@ -9,6 +9,8 @@ from typing import Final, TypeVar, TypeVarTuple
 
 import trio
 
+from node.runtime.errors import NodeError
+from protocol.errors import ProtocolError
 from protocol.stream import CHUNK_BYTES
 
 T = TypeVar("T")
@@ -29,3 +31,17 @@ class Threads:
 
     async def run(self, work: Callable[[*Arguments], T], *args: *Arguments) -> T:
         return await trio.to_thread.run_sync(work, *args, limiter=self._limiter)
+
+    async def both(self, work: Callable[[], object], beside: Callable[[], object]) -> None:
+        """Do two things at the same time, both to their end. Raises what `work` does, of NodeError and
+        ProtocolError; `beside` raises nothing.
+        """
+        fault: NodeError | ProtocolError | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.run, beside)
+            try:
+                await self.run(work)
+            except (NodeError, ProtocolError) as error:
+                fault = error
+        if fault is not None:
+            raise fault
