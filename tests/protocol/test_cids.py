@@ -76,6 +76,7 @@ def other_forms() -> list[str]:
         EMPTY + "\n",
         EMPTY[:30] + "1" + EMPTY[31:],
         EMPTY[:30] + "-" + EMPTY[31:],
+        EMPTY[:30] + "é" + EMPTY[31:],
         EMPTY[:30] + "\u017f" + EMPTY[31:],  # upper() makes an S of it
         EMPTY[:30] + "\u0131" + EMPTY[31:],  # and an I of this
         EMPTY[:-2] + "\ufb00",  # and two letters of this
