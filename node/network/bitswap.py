@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from itertools import chain
 from typing import Final
 
 import trio
@@ -71,7 +72,8 @@ class Bitswap:
             yield session
         finally:
             sessions.remove(session)
-            self._lately[peer.peer_id] = trio.current_time() + LINGER
+            if self._connected(peer.peer_id):
+                self._lately[peer.peer_id] = trio.current_time() + LINGER
             if not sessions:
                 self._sessions.pop(peer.peer_id, None)
             await self._cancel(session, frozenset().union(*(other.outstanding for other in sessions)))
@@ -82,6 +84,12 @@ class Bitswap:
         """Hear everybody, and answer in tasks of `nursery`."""
         self._nursery = nursery
         self._channels.serve(PROTOCOL, self._listen, max_frame=MAX_BLOCKS_FRAME, deadline=MESSAGE_TIMEOUT)
+
+    def stop(self) -> None:
+        """Answer nobody any more, and end what is open."""
+        self._nursery = None
+        for session in list(chain.from_iterable(self._sessions.values())):
+            session.end()
 
     def went(self, peer_id: bytes) -> None:
         """A peer is gone: nothing more is expected of it or owed to it."""
@@ -118,8 +126,8 @@ class Bitswap:
         for cid in heard.lacks:
             for session in sessions:
                 session.deliver(cid, None)
-        assert self._nursery is not None
-        self._serving.asked(channel.peer_id, channel.remote_block, heard, self._nursery)
+        if self._nursery is not None:
+            self._serving.asked(channel.peer_id, channel.remote_block, heard, self._nursery)
         await (
             trio.lowlevel.checkpoint()
         )  # many small messages come at once, and reading them waits for nothing

@@ -2,18 +2,23 @@
 blocks are kept or hashed here, and nothing is sent.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from google.protobuf.message import DecodeError
 from libp2p.bitswap.pb.bitswap_pb2 import Message
 
-from node.network.limits import MAX_BLOCK, MAX_BLOCKS, MAX_CID, MAX_WANTS_FRAME, MAX_WANTS_PER_PEER
+from node.network.limits import MAX_BLOCK, MAX_CID, MAX_PARTS, MAX_WANTS_FRAME, MAX_WANTS_PER_PEER
 from protocol.errors import RemoteProtocolError
 from protocol.status import TOO_LARGE
 from protocol.unixfs import PREFIX_BYTES
 
+WANT_BLOCK: Final = Message.Wantlist.Block
+WANT_HAVE: Final = Message.Wantlist.Have
+HAVE: Final = Message.Have
+DONT_HAVE: Final = Message.DontHave
+"""Protobuf's names, which are slow to look up: once is enough."""
 PAYLOAD: Final = 3 << 3 | 2
 """The protobuf tag of a block in a message."""
 VARINT: Final = 0
@@ -75,39 +80,31 @@ def encode_presences(presences: Iterable[tuple[bytes, bool]]) -> bytes:
     """What is here, and what is not."""
     message = Message()
     for cid, here in presences:
-        message.blockPresences.add(cid=cid, type=Message.Have if here else Message.DontHave)
+        message.blockPresences.add(cid=cid, type=HAVE if here else DONT_HAVE)
     return message.SerializeToString()
 
 
 def parse(data: bytes) -> Heard:
     """A message from a stranger. Raises RemoteProtocolError."""
-    if len(data) > MAX_WANTS_FRAME:
-        _bound(data)
+    _bound(data)
     message = Message()
     try:
         message.ParseFromString(data)
     except (DecodeError, ValueError) as error:
         raise RemoteProtocolError("malformed Bitswap message") from error
     entries = message.wantlist.entries[:MAX_WANTS_PER_PEER]
-    # An unknown kind of want is none that we could answer: Kubo and others send two kinds only.
-    kinds = (Message.Wantlist.Block, Message.Wantlist.Have)
     return Heard(
         tuple(
-            Want(_cid(entry.block), entry.wantType == Message.Wantlist.Block, entry.sendDontHave)
+            Want(_cid(entry.block), entry.wantType == WANT_BLOCK, entry.sendDontHave)
             for entry in entries
-            if not entry.cancel and entry.wantType in kinds
+            if not entry.cancel and entry.wantType in (WANT_BLOCK, WANT_HAVE)
         ),
         tuple(_cid(entry.block) for entry in entries if entry.cancel),
         message.wantlist.full,
-        tuple((block.prefix, _data(block.data)) for block in message.payload[:MAX_BLOCKS]),
-        _lacks(message.blockPresences),
+        tuple((block.prefix, _data(block.data)) for block in message.payload),
+        tuple(_cid(told.cid) for told in message.blockPresences if told.type == DONT_HAVE),
         len(message.wantlist.entries) - len(entries),
     )
-
-
-def _lacks(presences: Sequence[Message.BlockPresence]) -> tuple[bytes, ...]:
-    lacks = (presence for presence in presences[:MAX_WANTS_PER_PEER] if presence.type == Message.DontHave)
-    return tuple(_cid(presence.cid) for presence in lacks)
 
 
 def _cid(cid: bytes) -> bytes:
@@ -123,19 +120,17 @@ def _data(block: bytes) -> bytes:
 
 
 def _bound(data: bytes) -> None:
-    """Refuse a large message that is not mostly blocks, and few of them: two million empty parts fit in
-    4 MiB, for which protobuf takes 0.2 s and 150 MB.
+    """Refuse a message of too many parts, or a large one that is not mostly blocks: two million empty
+    parts fit in 4 MiB, for which protobuf takes 0.2 s and 150 MB.
     """
-    at = blocks = others = 0
+    at = parts = others = 0
     while at < len(data):
         begun = at
         tag, at = _varint(data, at)
         at = _skip(data, tag, at)
-        if tag == PAYLOAD:
-            blocks += 1
-        else:
-            others += at - begun
-        if blocks > MAX_BLOCKS or others > MAX_WANTS_FRAME:
+        parts += 1
+        others += at - begun if tag != PAYLOAD else 0
+        if parts > MAX_PARTS or others > MAX_WANTS_FRAME:
             raise RemoteProtocolError("a Bitswap message of too many parts", TOO_LARGE)
 
 

@@ -150,8 +150,8 @@ MAX_BLOCKS_FRAME: Final = 4 * MIB
 """Bytes of one from a peer that we asked, as the specification has it: Helia puts several blocks in one."""
 MAX_BLOCK: Final = 2 * MIB
 """Bytes of a block, as the specification has it; those of our own files have 256 KiB."""
-MAX_BLOCKS: Final = 1_024
-"""Blocks in a message: ten of ours, but small ones may come together."""
+MAX_PARTS: Final = 2_048
+"""Blocks and presences in a message: 64 KiB of presences are 1,600 of them."""
 MAX_CID: Final = 160
 """Bytes of any CID: Kubo takes digests of up to 128 bytes, ours have 36 in all."""
 MAX_WANTS: Final = 32

@@ -221,6 +221,7 @@ class Network:
 
     async def stop(self) -> None:
         """Say goodbye to everyone."""
+        self.bitswap.stop()
         await self._swarm.close_all()
 
     async def _located(self, peer: PeerAddress) -> PeerAddress:

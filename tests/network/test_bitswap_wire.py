@@ -88,16 +88,28 @@ def test_a_full_wantlist_of_kubo_fits_into_a_message_of_one_that_was_asked_for_n
 
 
 @pytest.mark.parametrize(
-    "part",
-    [b"\x1a\x00", b"\x0a\x04" + b"\x0a\x02\x0a\x00", b"\x22\x00", b"\x12\x00", b"\x28\x01", b"\xfa\x01\x00"],
-    ids=["blocks", "wants", "presences", "old blocks", "numbers", "unknown"],
+    "message",
+    [
+        b"\x1a\x00" * (limits.MAX_PARTS + 1),
+        b"\x22\x00" * (limits.MAX_PARTS + 1),
+        b"\x12\x00" * (limits.MAX_PARTS + 1),
+        b"\x28\x01" * (limits.MAX_PARTS + 1),
+        b"\xfa\x01\x00" * (limits.MAX_PARTS + 1),
+        LARGE + b"\x0a\x82\x80\x04" + b"\x0a\x00" * (limits.MAX_WANTS_FRAME // 2 + 1),
+        LARGE + (b"\x0a\xfa\x01" + b"\x0a\x00" * 125) * (limits.MAX_WANTS_FRAME // 250),
+    ],
+    ids=["blocks", "presences", "old blocks", "numbers", "unknown", "wants", "wants in pieces"],
 )
 def test_parts_without_number_are_refused_before_protobuf_sees_them(
-    part: bytes, monkeypatch: pytest.MonkeyPatch
+    message: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr("node.network.bitswap_wire.Message")
     with pytest.raises(RemoteProtocolError, match="too many parts"):
-        parse(LARGE + part * (limits.MAX_WANTS_FRAME // 2 + 1))
+        parse(message)
+
+
+def test_as_many_blocks_as_are_allowed_are_read() -> None:
+    assert parse(b"\x1a\x00" * limits.MAX_PARTS).blocks == ((b"", b""),) * limits.MAX_PARTS
 
 
 @pytest.mark.parametrize("tail", [b"\xff" * 11, b"\x0b\x0c", b"\x0f", b"\x1a", b"\x1a\x05"])
