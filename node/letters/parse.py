@@ -9,7 +9,7 @@ from typing import Final
 
 from node.letters import limits
 from node.letters.fields import Address, parse_date, parse_message_ids, split_addresses
-from node.letters.holes import Gaps
+from node.letters.holes import Found, Gaps
 from node.letters.holes import Hole as Hole  # noqa: PLC0414 - whoever calls read_parts needs it
 from node.letters.structure import Part, read_structure
 from node.letters.text import clean_body, clean_filename, clean_line, decode_charset, decode_words
@@ -130,10 +130,10 @@ def part_content(raw: bytes, n: int, holes: Sequence[Hole] = ()) -> bytes:
     gaps, number = Gaps(raw, holes), 0
     for part in read_structure(gaps.raw).leaves():
         found = gaps.take(part)
-        number += found.hole is not None or not is_body(part)
-        if number == n:
-            if found.hole is not None or found.within:
-                break
+        if found.hole is None and is_body(part):
+            continue
+        number += 1
+        if number == n and found == Found():
             return part.content()
     raise RemoteProtocolError(f"attachment {n} is not in the message as a whole")
 
