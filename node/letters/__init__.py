@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     from node.letters.errors import DraftError, FolderError, NoSuchLetter
     from node.letters.folders import Folder
     from node.letters.mailbox import Mailbox
+    from node.letters.missing import Missing
     from node.letters.notice import Failure, failure_notice
     from node.letters.parse import Attachment, Parts, Summary
     from node.letters.reader import Reader
+    from node.letters.rebuilding import Rebuilder
+    from node.letters.reduced import Reduced
     from node.letters.seen import Seen
     from node.letters.submitted import Adopted, Faces
     from node.letters.transport import Transport
+    from node.letters.uploads import Upload, UploadBook
     from node.letters.waiting import Due
 
 _MODULES = {
@@ -36,10 +40,15 @@ _MODULES = {
     "Mailbox": "mailbox",
     "NoSuchLetter": "errors",
     "Parts": "parse",
+    "Missing": "missing",
     "Reader": "reader",
+    "Rebuilder": "rebuilding",
+    "Reduced": "reduced",
     "Seen": "seen",
     "Summary": "parse",
     "Transport": "transport",
+    "Upload": "uploads",
+    "UploadBook": "uploads",
     "failure_notice": "notice",
     "new_message_id": "compose",
     "render_draft": "compose",
@@ -58,12 +67,17 @@ __all__ = [
     "Folder",
     "FolderError",
     "Mailbox",
+    "Missing",
     "NoSuchLetter",
     "Parts",
     "Reader",
+    "Rebuilder",
+    "Reduced",
     "Seen",
     "Summary",
     "Transport",
+    "Upload",
+    "UploadBook",
     "failure_notice",
     "new_message_id",
     "render_draft",

@@ -1,13 +1,12 @@
 """A letter on its way into the mailbox, and the entry that it becomes. No store here."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from node.letters.entry import Entry
 from node.letters.parse import Summary
+from node.letters.reduced import Reduced
 from node.letters.transport import SMTP, Transport
 from protocol.status import Status
-from protocol.stream import ContentRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,11 +14,11 @@ class Arrival:
     """A letter to be taken in. `author` is the proven name (a Mailio address, or an e-mail address in its
     normal form), None where nothing is proven; `created` is what its author says, `arrived` now;
     `expires` is until when it is remembered (all Unix ms). `receipt` is the signed record that answered
-    it, if one did. What came by SMTP has a `transport`, and as `letter_id` a BLAKE2b-256 of envelope and
-    data.
+    it, if one did; `fetch` says that what lies outside of it is to be had from its author. What came by SMTP
+    has a `transport`, and as `letter_id` a BLAKE2b-256 of envelope and data.
     """
 
-    raw: bytes
+    message: Reduced
     summary: Summary
     folder: str
     author: str | None
@@ -33,7 +32,7 @@ class Arrival:
     payload_hash: bytes = b""
     thid: str = ""
     pthid: str = ""
-    refs: Sequence[ContentRef] = ()
+    fetch: bool = False
     transport: Transport | None = None
 
     def entry(self, letter: bytes, folder: int) -> Entry:
@@ -48,8 +47,8 @@ class Arrival:
             created=self.created,
             arrived=self.arrived,
             read=False,
-            size=len(self.raw),
-            attachments=summary.attachments + len(self.refs),
+            size=self.message.size,
+            attachments=max(summary.attachments, self.message.named),
             author=self.author or "",
             letter_id=self.letter_id,
             message_id=summary.message_id,

@@ -2,12 +2,14 @@
 
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from node.letters import render
 from node.letters.errors import DraftError
 from node.letters.limits import MAX_MAILBOX, MAX_NAME, MAX_REFERENCES
+from protocol.stream import Encoding, Place
 
 MAX_SUBJECT: Final = 1_000
 """Characters of a subject that may be written."""
@@ -47,9 +49,45 @@ def new_message_id(domain: str = "mailio.alt") -> str:
     return f"{secrets.token_hex(MESSAGE_ID_BYTES)}@{domain}"
 
 
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A file that goes with a letter. `content` is what it holds; None where it is to lie outside."""
+
+    filename: str
+    media_type: str
+    content: bytes | None = None
+
+
 def render_draft(draft: Draft, now: int, message_id: str) -> bytes:
     """The message's bytes, `now` (Unix ms) as its date. Raises DraftError for what no message can hold."""
+    return render_with(draft, (), now, message_id)[0]
+
+
+def render_with(
+    draft: Draft, attached: Sequence[Attached], now: int, message_id: str
+) -> tuple[bytes, list[Place]]:
+    """The message with files behind its text, and for each of those that lie outside its place. Raises
+    DraftError.
+    """
     _check(draft)
+    head, text = b"".join(_header(draft, now, message_id)), render.text_part(draft.text)
+    if not attached:
+        return head + text, []
+    boundary = secrets.token_hex(MESSAGE_ID_BYTES)
+    delimiter = f"\r\n--{boundary}".encode()
+    field = render.field("Content-Type", ["multipart/mixed;", f'boundary="{boundary}"'])
+    message = bytearray(head + field + delimiter + b"\r\n" + text)
+    places = []
+    for one in attached:
+        message += delimiter + b"\r\n" + render.file_header(one.filename, one.media_type)
+        if one.content is None:
+            places.append(Place(len(message), Encoding.BASE64, render.LINE))
+        else:
+            message += render.base64_lines(one.content)
+    return bytes(message + delimiter + b"--\r\n"), places
+
+
+def _header(draft: Draft, now: int, message_id: str) -> list[bytes]:
     fields = [
         render.field("Date", render.date_tokens(now)),
         render.field("From", render.address_tokens([(draft.from_name, draft.from_mailbox)])),
@@ -66,8 +104,7 @@ def render_draft(draft: Draft, now: int, message_id: str) -> bytes:
         fields.append(render.field("In-Reply-To", [f"<{draft.in_reply_to}>"]))
     if draft.references:
         fields.append(render.field("References", [f"<{one}>" for one in draft.references[-MAX_REFERENCES:]]))
-    fields.append(b"MIME-Version: 1.0\r\n")
-    return b"".join(fields) + render.text_part(draft.text)
+    return [*fields, b"MIME-Version: 1.0\r\n"]
 
 
 def _check(draft: Draft) -> None:

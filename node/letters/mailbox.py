@@ -2,10 +2,11 @@
 counted wrongly is one batch. Who may write to the owner is judged elsewhere.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
+from node.files import Files
 from node.letters.arrival import Arrival, own_entry
 from node.letters.desk import NOBODY, Desk
 from node.letters.entry import Entry
@@ -14,14 +15,20 @@ from node.letters.foldernames import NUMBERS
 from node.letters.folders import FolderBook
 from node.letters.habits import HabitBook
 from node.letters.messages import MessageBook
+from node.letters.outstanding import UNASKED, Outstanding
 from node.letters.parse import Summary, summarize
 from node.letters.reader import Reader
+from node.letters.rebuilding import Rebuilder
+from node.letters.reduced import Reduced
+from node.letters.reducing import Reducer
 from node.letters.seen import Seen, SeenBook
 from node.letters.shelf import Shelf
+from node.letters.showing import Saved, Shower
 from node.letters.submitted import Adopted, Faces
-from node.letters.transport import SMTP, transport_json
-from node.letters.views import attachments_json, entry_json
+from node.letters.transport import SMTP
+from node.letters.views import entry_json
 from node.letters.waiting import MAX_BYTES, MAX_LETTERS, ROOM, Due, WaitingBook
+from node.letters.writing import Writer
 from node.runtime.events import Events
 from node.runtime.rooms import Check
 from node.runtime.worker import Worker
@@ -54,20 +61,29 @@ class Mailbox:
         events: Events,
         index: Callable[[str, bytes], bytes],
         *,
+        files: Files,
+        scope: bytes,
         waiting_letters: int = MAX_LETTERS,
         waiting_bytes: int = MAX_BYTES,
+        unasked: int = UNASKED,
         heavy: Worker | None = None,
     ) -> None:
         self._store = store
         self._events = events
         self._desk = Desk(store, index)
         self._reader = Reader(worker, heavy)
+        rebuilder = Rebuilder(files)
+        self.reducer = Reducer(self._reader, rebuilder, scope)
+        self.writer = Writer(self.reducer, files)
         self._folders = FolderBook(self._desk)
         self._seen = SeenBook(self._desk)
         self._habits = HabitBook(self._desk)
         self._waiting = WaitingBook(self._desk, self._folders, waiting_letters, waiting_bytes)
-        self._messages = MessageBook(self._desk)
-        self._shelf = Shelf(self._desk, self._messages, self._folders, self._waiting)
+        self._messages = MessageBook(self._desk, files)
+        self.outstanding = Outstanding(store, self._messages, files, rebuilder, unasked)
+        missing = self.outstanding.book
+        self._shelf = Shelf(self._desk, self._messages, self._folders, self._waiting, missing)
+        self._shower = Shower(self._messages, missing, self._reader, files, rebuilder)
 
     # ---- taking in
 
@@ -89,17 +105,16 @@ class Mailbox:
 
     def take_in(self, batch: Batch, arrival: Arrival) -> bytes:
         """Everything that a new letter changes; its id. Call `announce` once the batch is written."""
-        author, size, by_smtp = (
-            self._desk.author(arrival.author),
-            len(arrival.raw),
-            arrival.transport is not None,
-        )
+        author, by_smtp = self._desk.author(arrival.author), arrival.transport is not None
+        message, size = arrival.message, arrival.message.size
         number = NUMBERS[arrival.folder]
         if number == ROOM:
             self._erase_waiting(batch, self._waiting.too_many(batch, size))
         letter = self._shelf.free_id(arrival.arrived)
         entry = arrival.entry(letter, number)
-        self._shelf.file(batch, entry, arrival.raw, arrival.refs, arrival.transport)
+        self._shelf.file(batch, entry, message, arrival.transport, keep=message.names)
+        if arrival.fetch:
+            self.outstanding.want(batch, letter, message, arrival.author or "")
         if number == ROOM:
             due = () if by_smtp else (arrival.letter_id, arrival.payload_hash)
             self._waiting.add(batch, author, letter, size, *due)
@@ -136,18 +151,28 @@ class Mailbox:
     # ---- our own letters
 
     def file_sent(
-        self, batch: Batch, raw: bytes, summary: Summary, now: int, thid: str = "", letter_id: bytes = b""
+        self,
+        batch: Batch,
+        message: Reduced,
+        summary: Summary,
+        now: int,
+        thid: str = "",
+        letter_id: bytes = b"",
     ) -> bytes:
-        """Keep the copy of what the owner sent; its id. `summary` may be of another face of it."""
-        letter, sent, summary = self._shelf.free_id(now), NUMBERS[SENT], replace(summary, size=len(raw))
+        """Keep the copy of what the owner sent; its id. `summary` may be of another face of it. Of what lies
+        outside it keeps what is fetched unasked too; the rest goes once its recipients have it.
+        """
+        letter, sent = self._shelf.free_id(now), NUMBERS[SENT]
+        attachments = max(summary.attachments, message.named)
+        summary = replace(summary, size=message.size, attachments=attachments)
         entry = own_entry(letter, sent, summary, now, thid=thid, letter_id=letter_id, read=True)
-        return self._shelf.file(batch, entry, raw)
+        return self._shelf.file(batch, entry, message, keep=self.outstanding.small(message))
 
     def put_notice(self, batch: Batch, raw: bytes, now: int, thid: str = "") -> bytes:
         """Put a notice that this node wrote (`failure_notice`) into the inbox; its id."""
         letter, summary = self._shelf.free_id(now), replace(summarize(raw), attachments=0)
         entry = own_entry(letter, NUMBERS[INBOX], summary, now, thid=thid, letter_id=b"", read=False)
-        return self._shelf.file(batch, entry, raw)
+        return self._shelf.file(batch, entry, Reduced(raw))
 
     async def adopt(self, raw: bytes, faces: Faces, now: int, message_id: str) -> Adopted:
         """What a mail program handed in, as each route shows it; done in the worker. `now` (Unix ms) and
@@ -172,25 +197,28 @@ class Mailbox:
         """What the index knows of a letter. Raises NoSuchLetter."""
         return self._shelf.get(letter)
 
-    def raw(self, letter: bytes) -> bytes:
-        """A letter's message, exactly as it came. Raises NoSuchLetter."""
-        return self._messages.get(letter).raw
+    def reduced(self, letter: bytes) -> Reduced:
+        """A letter's message as it is kept. Raises NoSuchLetter."""
+        return self._messages.get(letter).reduced
 
-    async def load(self, letter: bytes) -> bytes:
-        """The same without holding up others, however large it is."""
-        return (await self._messages.load(letter)).raw
+    async def whole(self, letter: bytes) -> AsyncGenerator[bytes, None]:
+        """A letter's message exactly as it came, in pieces. Raises NoSuchLetter, ContentMissing,
+        ContentDamaged.
+        """
+        return await self._shower.whole(letter)
 
     async def read(self, letter: bytes) -> Json:
         """A letter as interface.md's `read` shows it; it is not marked as read by this. Raises
         NoSuchLetter, RemoteProtocolError, WorkerError.
         """
-        message = await self._messages.load(letter)
-        parts = await self._reader.parts(message.raw)
-        attachments = attachments_json(parts.attachments, message.refs)
-        body: Json = {"text": parts.text, "html": parts.html, "attachments": attachments}
-        if message.smtp is not None:
-            body["smtp"] = transport_json(message.smtp)
+        body = await self._shower.show(letter)
         return self._json(self.get(letter)) | body
+
+    async def attachment(self, letter: bytes, n: int, start: int = 0, stop: int | None = None) -> Saved:
+        """Attachment `n` as `read` numbers them, or bytes `start` to `stop` of it. Raises NoSuchLetter,
+        ContentMissing, RemoteProtocolError, WorkerError.
+        """
+        return await self._shower.save(letter, n, start, stop)
 
     def thread(self, thid: str) -> Sequence[Entry]:
         """Letters of a thread in the order in which they came."""

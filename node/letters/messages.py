@@ -1,19 +1,21 @@
-"""Where messages lie: as they came, large ones in pieces, so that neither trio's thread nor the database is
-held up by one value of many megabytes. What a list shows of them is the shelf's.
+"""Where messages lie: what is large of them in `files`, the rest here, in pieces where it is large still, so
+that neither trio's thread nor the database is held up by one value of many megabytes. What a list shows of
+them is the shelf's.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import trio
 
+from node.files import FOR_EVER, Files, Pin, PinKind
 from node.letters.desk import Desk
 from node.letters.errors import NoSuchLetter
+from node.letters.reduced import Reduced
 from node.letters.transport import Transport
 from node.storage import Batch
 from node.storage.schema import BODY, LETTER
-from protocol.stream import ContentRef
 
 PIECE: Final = 1_048_576
 """Bytes of a piece: read, opened and copied within some 3 ms. A letter between nodes is below it; 25 MB in
@@ -22,39 +24,44 @@ one value took 80."""
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`raw` exactly as it came; `refs` to content outside of it; `smtp`, how it came, if it came so."""
+    """A message as it is kept; `smtp`, how it came, if it came so. `sound`: whether the whole message is
+    known to be what its author signed, None while not all of it is here.
+    """
 
-    raw: bytes
-    refs: Sequence[dict[str, Any]] = ()
+    reduced: Reduced
     smtp: dict[str, Any] | None = None
+    sound: bool | None = None
 
 
 class MessageBook:
-    """Messages by their letters' ids."""
+    """Messages by their letters' ids, and the pins that keep what lies outside of them."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, files: Files) -> None:
         self._store = desk.store
+        self._files = files
 
     def put(
         self,
         batch: Batch,
         letter: bytes,
-        raw: bytes,
-        refs: Sequence[ContentRef] = (),
-        transport: Transport | None = None,
+        reduced: Reduced,
+        transport: Transport | None,
+        keep: Collection[bytes],
     ) -> int:
-        """Keep a message; in how many pieces, 0 where it is in one."""
-        value: dict[str, Any] = {}
-        if refs:
-            value["refs"] = [ref.to_value() for ref in refs]
+        """Keep a message, and of what lies outside the contents named in `keep` for as long as it is there;
+        in how many pieces it lies, 0 for one.
+        """
+        value: dict[str, Any] = reduced.outside()
         if transport is not None:
             value["smtp"] = transport.stored()
-        pieces = 0
+        pieces, raw = 0, reduced.message
         if len(raw) > PIECE:
             for start in range(0, len(raw), PIECE):
                 batch.put(BODY, (letter, pieces), raw[start : start + PIECE])
                 pieces += 1
         batch.put(LETTER, (letter,), value | ({"pieces": pieces} if pieces else {"raw": raw}))
+        for name in keep:
+            self._files.pin(batch, name, _pin(letter), FOR_EVER)
         return pieces
 
     def delete(self, batch: Batch, letter: bytes, pieces: int) -> None:
@@ -62,6 +69,15 @@ class MessageBook:
         batch.delete(LETTER, (letter,))
         for number in range(pieces):
             batch.delete(BODY, (letter, number))
+        self._files.unpin(batch, _pin(letter))
+
+    def let_go(self, batch: Batch, letter: bytes, name: bytes) -> None:
+        """This content is not needed for it any more."""
+        self._files.unpin(batch, _pin(letter), [name])
+
+    def judge(self, batch: Batch, letter: bytes, *, sound: bool) -> None:
+        """Note whether the whole message is what its author signed. Raises NoSuchLetter."""
+        batch.put(LETTER, (letter,), self._value(letter) | {"sound": sound})
 
     def get(self, letter: bytes) -> Message:
         """At once, as is right for small ones. Raises NoSuchLetter."""
@@ -94,7 +110,11 @@ class MessageBook:
 
 def _message(value: dict[str, Any], pieces: Sequence[bytes]) -> Message:
     raw = b"".join(pieces) if pieces else value["raw"]
-    return Message(raw, value.get("refs", ()), value.get("smtp"))
+    return Message(Reduced.load(raw, value), value.get("smtp"), value.get("sound"))
+
+
+def _pin(letter: bytes) -> Pin:
+    return Pin(PinKind.KEEP, letter)
 
 
 def gone() -> NoSuchLetter:

@@ -9,9 +9,10 @@ from typing import Final, TypeVar
 
 import trio
 
-from node.letters import parse, submitted
+from node.letters import cutting, parse, submitted
+from node.letters.cutting import Cut
 from node.letters.limits import check_bytes
-from node.letters.parse import Parts, Summary
+from node.letters.parse import Hole, Parts, Summary
 from node.letters.submitted import Adopted, Faces
 from node.runtime.worker import Worker, WorkerError, WorkerTimeout
 from protocol.errors import RemoteProtocolError
@@ -69,10 +70,22 @@ class Reader:
             raise job.outcome
         return job.outcome
 
-    async def parts(self, raw: bytes) -> Parts:
-        """Its bodies and attachments. Raises as `summary` does."""
+    async def parts(self, raw: bytes, holes: Sequence[Hole] = ()) -> Parts:
+        """Its bodies and attachments; `holes` are what was taken out of it. Raises as `summary` does."""
         check_bytes(raw)
-        return await self._alone(parse.read_parts, raw)
+        return await self._alone(partial(parse.read_parts, holes=holes), raw)
+
+    async def content(self, raw: bytes, holes: Sequence[Hole], n: int) -> bytes:
+        """Attachment `n`, which lies inside the message, decoded. Raises as `summary` does."""
+        check_bytes(raw)
+        return await self._alone(partial(parse.part_content, n=n, holes=holes), raw)
+
+    async def cuts(self, raw: bytes, room: int) -> Sequence[Cut]:
+        """What to take out of it, so that the rest and the refs have `room` bytes at most. Raises as
+        `summary` does.
+        """
+        check_bytes(raw)
+        return await self._alone(partial(cutting.find_cuts, room=room), raw)
 
     async def adopt(self, raw: bytes, faces: Faces, now: int, message_id: str) -> Adopted:
         """What a mail program handed in, for each route. Raises as `summary` does."""

@@ -1,6 +1,6 @@
 """Where letters stand: message, index, place, thread and counters, always changed together."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -9,11 +9,12 @@ from node.letters.entry import Entry, new_id, parse_id
 from node.letters.errors import NoSuchLetter
 from node.letters.folders import FolderBook
 from node.letters.messages import MessageBook, gone
+from node.letters.missing import MissingBook
+from node.letters.reduced import Reduced
 from node.letters.transport import Transport
 from node.letters.waiting import ROOM, WaitingBook
 from node.storage import Batch
 from node.storage.schema import ENTRY, PLACE, THREAD
-from protocol.stream import ContentRef
 
 MAX_THREAD_SHOWN: Final = 500
 """Letters of one thread that are listed."""
@@ -22,7 +23,15 @@ MAX_THREAD_SHOWN: Final = 500
 class Shelf:
     """Files letters, moves and erases them. What is put into a batch is seen by reads through it."""
 
-    def __init__(self, desk: Desk, messages: MessageBook, folders: FolderBook, waiting: WaitingBook) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        messages: MessageBook,
+        folders: FolderBook,
+        waiting: WaitingBook,
+        missing: MissingBook,
+    ) -> None:
+        self._missing = missing
         self._desk = desk
         self._messages = messages
         self._folders = folders
@@ -82,12 +91,12 @@ class Shelf:
         self,
         batch: Batch,
         entry: Entry,
-        raw: bytes,
-        refs: Sequence[ContentRef] = (),
+        message: Reduced,
         transport: Transport | None = None,
+        keep: Collection[bytes] = (),
     ) -> bytes:
-        """A new letter; its id."""
-        entry = replace(entry, pieces=self._messages.put(batch, entry.id, raw, refs, transport))
+        """A new letter; its id. The contents named in `keep` stay as long as it does."""
+        entry = replace(entry, pieces=self._messages.put(batch, entry.id, message, transport, keep))
         if entry.thid:
             batch.put(THREAD, (self._desk.thread(entry.thid), entry.id), {})
         self._put(batch, entry)
@@ -109,6 +118,8 @@ class Shelf:
         self._take_out(batch, entry)
         self._desk.delete(batch, PLACE, (entry.id,))
         self._messages.delete(batch, entry.id, entry.pieces)
+        for n in self._missing.of(entry.id):
+            self._missing.drop(batch, entry.id, n)
         if entry.thid:
             batch.delete(THREAD, (self._desk.thread(entry.thid), entry.id))
 

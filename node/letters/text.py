@@ -119,6 +119,12 @@ def clean_body(text: str) -> str:
     return _NEWLINE.sub("\n", text).translate(_BODY_TABLE)
 
 
+_RESERVED: Final = frozenset(
+    ["CON", "PRN", "AUX", "NUL", *(f"{name}{n}" for name in ("COM", "LPT") for n in range(1, 10))]
+)
+"""What Windows takes for devices, whatever ending follows: the file may be carried there."""
+
+
 def clean_filename(text: str, fallback: str) -> str:
     """A name that is safe to show and to create: no directories, no leading dot, 255 bytes, never empty."""
     text = unicodedata.normalize("NFC", clean_line(text, 4 * MAX_FILENAME_BYTES))
@@ -128,4 +134,6 @@ def clean_filename(text: str, fallback: str) -> str:
     stem = text[: len(text) - len(ending)]
     room = MAX_FILENAME_BYTES - len(ending.encode())
     stem = stem.encode()[:room].decode(errors="ignore").rstrip(" .")
+    if stem.split(".")[0].strip().upper() in _RESERVED:
+        stem = "_" + stem
     return stem + ending if stem else fallback

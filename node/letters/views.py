@@ -1,12 +1,12 @@
 """Letters as interface.md shows them in JSON. Nothing is read or changed here."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from node.letters.entry import Entry
 from node.letters.parse import Attachment
-from node.letters.text import clean_filename, clean_line
-from protocol.stream import MAX_MEDIA_TYPE_BYTES
+
+SHOWN: Final = frozenset({"text/plain", "text/html"})
+"""Media types of what is shown as a letter's body."""
 
 
 def entry_json(entry: Entry, folder: str) -> dict[str, Any]:
@@ -29,29 +29,17 @@ def entry_json(entry: Entry, folder: str) -> dict[str, Any]:
     }
 
 
-def _content(n: int, ref: Mapping[str, Any]) -> dict[str, Any]:
-    """Content outside the letter: until attachments are fetched, it is missing (a state, not a loss)."""
+def attachment_json(
+    part: Attachment, state: str, reference: str, fetched: int, detail: str = ""
+) -> dict[str, Any]:
+    """An attachment; `fetched` is how many of its bytes are here, `detail` what keeps the others away."""
     return {
-        "n": n,
-        "filename": clean_filename(ref["filename"], f"attachment-{n}"),
-        "mediaType": clean_line(ref["mediaType"], MAX_MEDIA_TYPE_BYTES),
-        "size": ref["size"],
-        "state": "missing",
-        "reference": ref["reference"],
+        "n": part.n,
+        "filename": part.filename,
+        "mediaType": part.media_type,
+        "size": part.size,
+        "state": state,
+        "reference": reference,
+        "fetched": fetched,
+        "detail": detail,
     }
-
-
-def attachments_json(parts: Iterable[Attachment], refs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What is in the letter, then what it refers to."""
-    inside = [
-        {
-            "n": part.n,
-            "filename": part.filename,
-            "mediaType": part.media_type,
-            "size": part.size,
-            "state": "complete",
-            "reference": "",
-        }
-        for part in parts
-    ]
-    return inside + [_content(n, ref) for n, ref in enumerate(refs, len(inside) + 1)]

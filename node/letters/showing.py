@@ -1,0 +1,149 @@
+"""What a person sees of a letter and takes from it: bodies, attachments and how they stand, the message
+itself. Nothing is changed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from node.files import ContentDamaged, ContentMissing, Files
+from node.letters.errors import NoSuchLetter
+from node.letters.limits import MAX_BODY_CHARS
+from node.letters.messages import Message, MessageBook
+from node.letters.missing import Missing, MissingBook
+from node.letters.parse import Attachment, Hole
+from node.letters.reader import Reader
+from node.letters.rebuilding import Rebuilder
+from node.letters.transport import transport_json
+from node.letters.views import SHOWN, attachment_json
+from protocol.place import Encoder
+
+Json: TypeAlias = dict[str, Any]
+
+MAX_FILLED: Final = 4 * MAX_BODY_CHARS
+"""Bytes of bodies that lie outside which are read to be shown: as many as are shown of one inside."""
+
+WHOLE_STATES: Final = {True: "complete", False: "expired"}
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """An attachment to be saved: `source` gives bytes `start` to `stop` of it, as they were asked for."""
+
+    filename: str
+    media_type: str
+    size: int
+    source: AsyncGenerator[bytes, None]
+
+
+class Shower:
+    """Shows letters. Belongs to trio's thread."""
+
+    def __init__(
+        self, messages: MessageBook, missing: MissingBook, reader: Reader, files: Files, rebuilder: Rebuilder
+    ) -> None:
+        self._messages = messages
+        self._missing = missing
+        self._reader = reader
+        self._files = files
+        self._rebuilder = rebuilder
+
+    async def show(self, letter: bytes) -> Json:
+        """The fields of interface.md's `read` that a list does not have. Raises NoSuchLetter,
+        RemoteProtocolError, WorkerError.
+        """
+        message = await self._messages.load(letter)
+        holes = await self._holes(letter, message)
+        parts = await self._reader.parts(message.reduced.message, holes)
+        attachments = [self._attachment(letter, message, one) for one in parts.attachments]
+        body: Json = {"text": parts.text, "html": parts.html, "attachments": attachments}
+        return body if message.smtp is None else body | {"smtp": transport_json(message.smtp)}
+
+    def message(self, letter: bytes) -> Message:
+        """The message as it is kept. Raises NoSuchLetter."""
+        return self._messages.get(letter)
+
+    async def whole(self, letter: bytes) -> AsyncGenerator[bytes, None]:
+        """The message as it came, byte for byte. Raises NoSuchLetter, ContentMissing, ContentDamaged at once,
+        and ContentDamaged later where the disk fails it.
+        """
+        message = await self._messages.load(letter)
+        reduced = message.reduced
+        if not all(map(self._files.whole, reduced.names)) or len(reduced.names) < len(reduced.refs):
+            raise ContentMissing("a part of this letter is not here, so it can't be shown as it was written")
+        if message.sound is False:
+            raise ContentDamaged("this letter's parts do not make the message that its author signed")
+        return self._rebuilder.pieces(reduced)
+
+    async def save(self, letter: bytes, n: int, start: int = 0, stop: int | None = None) -> Saved:
+        """Attachment `n` of a letter, numbered as `show` does. Raises NoSuchLetter, ContentMissing,
+        RemoteProtocolError, WorkerError.
+        """
+        message = await self._messages.load(letter)
+        holes = await self._holes(letter, message)
+        parts = await self._reader.parts(message.reduced.message, holes)
+        found = next((one for one in parts.attachments if one.n == n), None)
+        if found is None:
+            raise NoSuchLetter("no-attachment", f"the letter has no attachment {n}", "see: mailio read ID")
+        stop = found.size if stop is None else stop
+        if found.hole is None:
+            content = await self._reader.content(message.reduced.message, holes, n)
+            return Saved(found.filename, found.media_type, len(content), _once(content[start:stop]))
+        ref, name = message.reduced.refs[found.hole], self._name(message, found.hole)
+        if not self._files.whole(name):
+            raise ContentMissing
+        source = self._files.read(name, ref.key, ref.size, start, stop)
+        return Saved(found.filename, found.media_type, ref.size, source)
+
+    # ---- parts of the above
+
+    async def _holes(self, letter: bytes, message: Message) -> Sequence[Hole]:
+        """What was taken out; bodies with what stands in them, as far as they are here."""
+        room, holes = MAX_FILLED, []
+        for n, ref in enumerate(message.reduced.refs):
+            fill = None
+            if (
+                not ref.filename
+                and ref.media_type in SHOWN
+                and self._state(letter, message, n)[0] == "complete"
+            ):
+                fill = await self._start(message, n, min(room, ref.size))
+                room -= min(room, ref.size)
+            holes.append(Hole(ref.place.offset, ref.size, ref.filename, ref.media_type, fill))
+        return holes
+
+    async def _start(self, message: Message, n: int, length: int) -> bytes:
+        """The beginning of a body, as it stands in the message."""
+        ref, encoder = message.reduced.refs[n], Encoder(message.reduced.refs[n].place)
+        source = self._files.read(self._name(message, n), ref.key, ref.size, 0, length)
+        async with aclosing(source):
+            pieces = [encoder.feed(piece) async for piece in source]
+        return b"".join([*pieces, encoder.end()])
+
+    def _attachment(self, letter: bytes, message: Message, one: Attachment) -> Json:
+        if one.hole is None:
+            return attachment_json(one, "complete", "", one.size)
+        state, missing = self._state(letter, message, one.hole)
+        ref = message.reduced.refs[one.hole]
+        come = min(ref.size, self._files.come(self._name(message, one.hole)))
+        here = ref.size if state == "complete" else come
+        return attachment_json(one, state, ref.reference, here, missing.detail if missing else "")
+
+    def _state(self, letter: bytes, message: Message, n: int) -> tuple[str, Missing | None]:
+        missing = self._missing.get(letter, n)
+        if missing is None:
+            return WHOLE_STATES[self._files.whole(self._name(message, n))], None
+        return {"wanted": "fetching", "expired": "expired"}.get(missing.state, "missing"), missing
+
+    @staticmethod
+    def _name(message: Message, n: int) -> bytes:
+        """What `files` calls a content; letters of before it was there have none."""
+        names = message.reduced.names
+        return names[n] if n < len(names) else b""
+
+
+async def _once(content: bytes) -> AsyncGenerator[bytes, None]:
+    yield content
