@@ -21,6 +21,7 @@ from node.handshakes.reminders import Reminders
 from node.handshakes.terms import check_rules
 from node.handshakes.views import Mailroom, Queue, Signer
 from node.handshakes.who import Person, person
+from node.letters import Reduced
 from node.names import KeyChanged, Names
 from node.outbox import Letter, Outgoing, Recipient
 from node.outbox.letter import Kind
@@ -135,6 +136,7 @@ class Handshakes:
         letter = None
         if handshake is not None and self._consent.accepted_by(who.address):
             letter = self._submit(batch, "revocation", "Handshake revoked", who.address, (handshake,), now)
+        self._outbox.revoked(batch, who.address)
         await self._store.write(batch)
         if letter is not None:
             self._outbox.started(letter)
@@ -288,7 +290,7 @@ class Handshakes:
         body: bytes | None = None,
     ) -> Letter:
         recipient = Recipient(self._names.name_of(address) or address, "mailio", address)
-        bodies = {"mailio": body} if body is not None else {}
+        bodies = {"mailio": Reduced(body)} if body is not None else {}
         return self._outbox.submit(
             batch, Outgoing(kind, subject, now, (recipient,), bodies=bodies, records=records)
         )

@@ -69,7 +69,13 @@ def changed_meanwhile() -> OutboxError:
     return OutboxError("recipient-changed", text, "send it again")
 
 
-def too_large(size: int, limit: int, who: str, *, sealed: bool) -> OutboxError:
-    how = "sealed" if sealed else "by ordinary mail"
-    text = f"the letter to {who} has {size:,} bytes; at most {limit:,} can go {how}"
-    return OutboxError("letter-too-large", text, "shorten it")
+def too_large(size: int, limit: int, who: str) -> OutboxError:
+    text = f"the letter to {who} has {size:,} bytes with its attachments; by ordinary mail {limit:,} can go"
+    return OutboxError(
+        "letter-too-large", text, "send less, or raise limits.mail_size if their servers take it"
+    )
+
+
+def attachment_too_large(size: int, limit: int, who: str) -> OutboxError:
+    text = f"an attachment has {size:,} bytes; {who} takes {limit:,} at most"
+    return OutboxError("attachment-too-large", text, "send it in parts")

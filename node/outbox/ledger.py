@@ -6,18 +6,21 @@ Only reads, and additions to batches; when to write and what it means is the out
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-import trio
-
-from node.outbox.letter import ROUTES, Delivery, Letter, Outgoing, Recipient
+from node.files import FOR_EVER, Files, Pin, PinKind
+from node.letters import Rebuilder, Reduced
+from node.outbox.letter import MAILIO, ROUTES, WAITING, Delivery, Letter, Outgoing, Recipient
 from node.storage import Batch, Store
 from node.storage import schema as spaces
+from protocol.unixfs import REFERENCE
 
 PIECE: Final = 1_048_576
-"""Bytes of a body in one value: what goes sealed is in one; 25 MB at once hold up everyone for 80 ms."""
+"""Bytes of a body in one value: what goes sealed is in one, and since large parts lie outside the rest
+too.
+"""
 
 HANDED_IN: Final = "handed in"
 """Stands where letters by their letterId have a recipient; no address looks so."""
@@ -28,8 +31,10 @@ class Ledger:
     start reads only what still waits.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, files: Files) -> None:
         self._store = store
+        self._files = files
+        self._rebuilder = Rebuilder(files)
 
     def add(self, batch: Batch, outgoing: Outgoing, now: int) -> Letter:
         """A new letter with its bodies; every delivery is queued."""
@@ -45,12 +50,14 @@ class Ledger:
             deliveries=tuple(Delivery(recipient, "queued", since=now) for recipient in outgoing.to),
             sender=outgoing.sender,
             digest=outgoing.digest,
+            files=_files(outgoing.bodies.values()),
         )
         for route, body in outgoing.bodies.items():
             for n, value in enumerate(_pieces(body)):
                 batch.put(spaces.OUTBOX_BODY, _body_key(letter, route, n), value)
+        self._pin(batch, letter, outgoing)
         for recipient in outgoing.to:
-            if recipient.route == "mailio":
+            if recipient.route == MAILIO:
                 batch.put(
                     spaces.BY_LETTER,
                     self._receipt_key(letter.letter_id, recipient.address),
@@ -63,6 +70,7 @@ class Ledger:
 
     def put(self, batch: Batch, letter: Letter) -> None:
         """Write the row where it belongs; what only sending needed goes when it has ended."""
+        self._unpin(batch, letter)
         if not letter.ended:
             batch.put(spaces.OUTBOX, (letter.id,), _row_of(letter))
             return
@@ -78,7 +86,7 @@ class Ledger:
         """Drop the last trace of an ended letter."""
         batch.delete(spaces.OUTBOX_ENDED, (letter.id,))
         for delivery in letter.deliveries:
-            if delivery.recipient.route == "mailio":
+            if delivery.recipient.route == MAILIO:
                 batch.delete(
                     spaces.BY_LETTER, self._receipt_key(letter.letter_id, delivery.recipient.address)
                 )
@@ -116,21 +124,18 @@ class Ledger:
         row: Any = self._store.get(spaces.BY_LETTER, self._receipt_key(what, who))
         return self.get(row["id"]) if row is not None else None
 
-    def body(self, letter: Letter, route: str) -> bytes | None:
-        """At once, as is right for what goes sealed. None where there is none, or the letter has ended."""
-        pieces = [self._piece(letter, route, n) for n in range(self._number_of_pieces(letter, route))]
-        return b"".join(one for one in pieces if one is not None) if pieces else None
+    def body(self, letter: Letter, route: str) -> Reduced | None:
+        """None where there is none, or the letter has ended."""
+        head: Any = self._store.get(spaces.OUTBOX_BODY, _body_key(letter, route, 0))
+        if head is None:
+            return None
+        pieces = [self._piece(letter, route, n) for n in range(head.get("pieces", 1))]
+        return Reduced.load(b"".join(one for one in pieces if one is not None), head)
 
     async def load(self, letter: Letter, route: str) -> bytes | None:
-        """The same without holding up others, however large it is."""
-        pieces: list[bytes] = []
-        for n in range(self._number_of_pieces(letter, route)):
-            piece = self._piece(letter, route, n)
-            if piece is None:  # it ended while it was read
-                return None
-            pieces.append(piece)
-            await trio.lowlevel.checkpoint()
-        return b"".join(pieces) if pieces else None
+        """The same as one whole message. Raises ContentMissing, ContentDamaged, StoreUnavailable."""
+        body = self.body(letter, route)
+        return None if body is None else await self._rebuilder.whole(body)
 
     def _piece(self, letter: Letter, route: str, n: int) -> bytes | None:
         row: Any = self._store.get(spaces.OUTBOX_BODY, _body_key(letter, route, n))
@@ -150,16 +155,57 @@ class Ledger:
     def drop_parcel(self, batch: Batch, letter: Letter, recipient: Recipient) -> None:
         batch.delete(spaces.PARCEL, (letter.id, _number(letter, recipient)))
 
+    # ---- what lies outside
+
+    def received(self, batch: Batch, letter: Letter, address: str, cids: Iterable[str]) -> None:
+        """This recipient has fetched and checked these contents: they need not be kept for it."""
+        names = [letter.files[cid] for cid in cids if cid in letter.files]
+        if names:
+            self._files.unpin(batch, self._holder(PinKind.OUT, address, letter.letter_id), names)
+
+    def revoked(self, batch: Batch, address: str) -> None:
+        """Nothing is kept for this recipient any more."""
+        self._files.unpin(batch, self._holder(PinKind.OUT, address, b""))
+
+    def _pin(self, batch: Batch, letter: Letter, outgoing: Outgoing) -> None:
+        for recipient in outgoing.to:
+            body, sealed = outgoing.bodies.get(recipient.route), recipient.route == MAILIO
+            until = outgoing.created + outgoing.pin if sealed else FOR_EVER
+            kind = PinKind.OUT if sealed else PinKind.SEND
+            for name in body.names if body is not None else ():
+                self._files.pin(batch, name, self._holder(kind, recipient.address, letter.letter_id), until)
+
+    def _unpin(self, batch: Batch, letter: Letter) -> None:
+        """Who does not get it, or has it whole, needs nothing of it kept. A sealed letter that was delivered
+        is another matter: its receipts say what was fetched.
+        """
+        for delivery in letter.deliveries if letter.files else ():
+            recipient, sealed = delivery.recipient, delivery.recipient.route == MAILIO
+            if delivery.state in WAITING or (sealed and delivery.state in ("delivered", "at-host")):
+                continue
+            kind = PinKind.OUT if sealed else PinKind.SEND
+            self._files.unpin(batch, self._holder(kind, recipient.address, letter.letter_id))
+
+    def _holder(self, kind: PinKind, address: str, letter_id: bytes) -> Pin:
+        return Pin(kind, letter_id, self._store.index("pin", address.encode()))
+
     def _receipt_key(self, letter_id: bytes, address: str) -> tuple[bytes, bytes]:
         return letter_id, self._store.index("outbox", address.encode())
 
 
-def _pieces(body: bytes) -> Iterator[dict[str, Any]]:
-    """Values of a body; the first one says how many there are, if there are more."""
-    number = -(-len(body) // PIECE)
-    yield {"raw": body} if number <= 1 else {"raw": body[:PIECE], "pieces": number}
-    for start in range(PIECE, len(body), PIECE):
-        yield {"raw": body[start : start + PIECE]}
+def _files(bodies: Iterable[Reduced]) -> dict[str, bytes]:
+    """What `files` calls the contents outside of these, by their CIDs."""
+    parts = [part for body in bodies for part in zip(body.refs, body.names, strict=True)]
+    return {ref.reference.removeprefix(REFERENCE): name for ref, name in parts}
+
+
+def _pieces(body: Reduced) -> Iterator[dict[str, Any]]:
+    """Values of a body; the first one says how many there are, if there are more, and what lies outside."""
+    raw, head = body.message, body.outside()
+    number = -(-len(raw) // PIECE)
+    yield head | {"raw": raw[:PIECE]} | ({"pieces": number} if number > 1 else {})
+    for start in range(PIECE, len(raw), PIECE):
+        yield {"raw": raw[start : start + PIECE]}
 
 
 def _body_key(letter: Letter, route: str, piece: int) -> tuple[bytes, int]:
@@ -182,6 +228,7 @@ def _row_of(letter: Letter) -> dict[str, Any]:
         "records": list(letter.records),
         "sender": letter.sender,
         "digest": letter.digest,
+        "files": dict(letter.files),
         "to": [
             {
                 "to": d.recipient.to,
@@ -209,8 +256,9 @@ def _letter_of(letter_id: bytes, row: Mapping[str, Any]) -> Letter:
         created=row["created"],
         thid=row["thid"],
         pthid=row["pthid"],
-        sender=row.get("sender", ""),  # rows from before ordinary mail have neither
+        sender=row.get("sender", ""),  # rows from before ordinary mail, or attachments, have none of these
         digest=row.get("digest", b""),
+        files=row.get("files", {}),
         records=tuple(row["records"]),
         deliveries=tuple(
             Delivery(

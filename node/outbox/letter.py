@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Protocol
 
+from node.letters import Reduced
 from node.storage import Batch
 from protocol.status import Status
 
-Kind = Literal["letter", "request", "accept", "revocation"]
+Kind = Literal["letter", "request", "accept", "revocation", "receipt"]
 State = Literal["queued", "held", "at-host", "delivered", "refused", "failed", "cancelled", "not-collected"]
 
 WAITING: frozenset[State] = frozenset({"queued", "held"})
@@ -26,6 +27,9 @@ SMTP: Final = "smtp"
 
 SMARTHOST: Final = "smarthost"
 """The lane of all ordinary mail: it shares one way."""
+
+PIN_MS: Final = 30 * 86_400_000
+"""How long attachments are kept for their recipients if nobody says otherwise (protocol.md §7)."""
 
 ROUTES = {MAILIO: 0, SMTP: 1}
 """The number that stands for a route in a store key."""
@@ -61,7 +65,8 @@ class Delivery:
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A letter as its author gives it to the outbox. `bodies` has one rendering for each route in
-    `to`; a letter that only carries `records` has none. `sender` is the envelope's on the route smtp
+    `to`; a letter that only carries `records` has none. What lies outside of the one for nodes is kept for
+    its recipients for `pin` ms. `sender` is the envelope's on the route smtp
     ("" is the null path); by `digest` a letter that is handed in a second time is known.
     """
 
@@ -69,17 +74,20 @@ class Outgoing:
     subject: str
     created: int
     to: tuple[Recipient, ...]
-    bodies: Mapping[str, bytes] = field(default_factory=dict)
+    bodies: Mapping[str, Reduced] = field(default_factory=dict)
     thid: str = ""
     pthid: str = ""
     records: tuple[bytes, ...] = ()
     sender: str = ""
     digest: bytes = b""
+    pin: int = PIN_MS
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A letter in the outbox. `id` is this node's name for it, `letter_id` the protocol's (§6)."""
+    """A letter in the outbox. `id` is this node's name for it, `letter_id` the protocol's (§6). `files` has
+    what the files' room calls each content that lies outside of it, by its CID as text.
+    """
 
     id: bytes
     kind: Kind
@@ -92,6 +100,7 @@ class Letter:
     deliveries: tuple[Delivery, ...]
     sender: str = ""
     digest: bytes = b""
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
     def delivery(self, recipient: Recipient) -> Delivery:
         return next(d for d in self.deliveries if d.recipient == recipient)
@@ -127,11 +136,13 @@ class Consignment(Protocol):
     @property
     def letter(self) -> Letter: ...
 
-    def body(self, route: str) -> bytes | None:
+    def body(self, route: str) -> Reduced | None:
         """The rendering for a route, None for a letter of records only."""
 
     async def load(self, route: str) -> bytes | None:
-        """The same without holding up others: for renderings that may be large."""
+        """The same as one whole message, for who can't refer to what lies outside. Raises ContentMissing,
+        ContentDamaged, StoreUnavailable.
+        """
 
     def parcel(self, recipient: Recipient) -> bytes | None:
         """What the carrier kept for this recipient, if anything."""

@@ -13,6 +13,8 @@ from typing import Protocol
 
 import trio
 
+from node.files import Files
+from node.letters import Reduced
 from node.outbox.errors import ended_letter, full_outbox, nothing_to_approve, unknown_letter
 from node.outbox.forgetting import Forgetting
 from node.outbox.judging import judged
@@ -51,7 +53,7 @@ class _Consignment:
     ledger: Ledger
     store: Store
 
-    def body(self, route: str) -> bytes | None:
+    def body(self, route: str) -> Reduced | None:
         return self.ledger.body(self.letter, route)
 
     async def load(self, route: str) -> bytes | None:
@@ -77,11 +79,12 @@ class Outbox:
         events: Events,
         carriers: Mapping[str, Carrier],
         notices: Notices,
+        files: Files,
         doubtful: Callable[[], bool] = lambda: False,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
-        self._ledger = Ledger(store)
+        self._ledger = Ledger(store, files)
         self._clock = clock
         self._events = events
         self._carriers = carriers
@@ -187,7 +190,8 @@ class Outbox:
         if told.state == "held" and delivery.state in WAITING:
             self._ledger.drop_parcel(batch, letter, recipient)  # signed anew when it goes
         if told.state in FAILED and delivery.state in WAITING and letter.kind in ("letter", "request"):
-            self._notices(batch, letter, told, self._ledger.body(letter, recipient.route), now)
+            body = self._ledger.body(letter, recipient.route)
+            self._notices(batch, letter, told, body.message if body else None, now)
         return told
 
     # ---- what another room or a person asks for
@@ -199,6 +203,7 @@ class Outbox:
         letter = self._ledger.by_receipt(receipt.letter_id, author)
         if letter is None or receipt.status.category != 2:
             return lambda: None
+        self._ledger.received(batch, letter, author, receipt.cids)
         changes = {
             d.recipient: replace(d, state="delivered", code=receipt.status.code, detail="", next=0, cause="")
             for d in letter.deliveries
@@ -209,6 +214,10 @@ class Outbox:
         letter = letter.changed(changes)
         self._ledger.put(batch, letter)
         return lambda: self._stop(letter, changes)
+
+    def revoked(self, batch: Batch, address: str) -> None:
+        """The owner has revoked this recipient: it gets no attachment any more."""
+        self._ledger.revoked(batch, address)
 
     def wake(self, address: str, route: str = "mailio") -> None:
         """Something changed at this address (a handshake came, its node connected): try all at once."""
@@ -280,10 +289,12 @@ class Outbox:
         return self._ledger.get(letter_id)
 
     def list(self, *, everything: bool = False) -> list[Letter]:
-        """Letters on their way and those of the last day, newest first; or all that is kept."""
+        """Letters on their way and those of the last day, newest first; or all that is kept, receipts too."""
         recent = self._clock.now() - RECENT_MS
         ended = [x for x in self._ledger.ended(LIST_ENDED) if everything or x.created >= recent]
-        return sorted([*self._ledger.waiting(), *ended], key=lambda x: x.id, reverse=True)
+        found = [*self._ledger.waiting(), *ended]
+        shown = found if everything else [x for x in found if x.kind != "receipt"]
+        return sorted(shown, key=lambda x: x.id, reverse=True)
 
     def counts(self) -> dict[str, int]:
         """`queued`: letters on their way; `failed`: letters of the last day that did not arrive somewhere."""

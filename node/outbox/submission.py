@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from node.consent import Consent
-from node.letters import Adopted, Draft, Faces, Mailbox, Summary, new_message_id, render_draft
+from node.files import Files
+from node.letters import Draft, Faces, Mailbox, Reduced, Summary, Upload, UploadBook, new_message_id
 from node.names import Names
 from node.outbox import errors
 from node.outbox.addressees import Addressees, named
@@ -23,18 +24,15 @@ from node.storage import Batch, Store
 from protocol.addresses import Addresses
 from protocol.email import normal_email
 from protocol.keys import mailbox_of
-from protocol.letter import MAX_SIGNED
-
-ROOM_BESIDE: Final = 16_384
-"""Bytes of an inner that are not the message: the author's IdentityRecord and what rides along."""
-
-MAX_MESSAGE: Final = MAX_SIGNED - ROOM_BESIDE
-"""Bytes of a whole sealed message until attachments travel beside it."""
+from protocol.place import Encoding, Place, encoded_size
 
 MAX_RECIPIENTS: Final = 500
 """Recipients of one letter, on all routes: each has a delivery of its own, and a new e-mail address costs
 0.15 s.
 """
+
+IN_MAIL: Final = Place(0, Encoding.BASE64, 76)
+"""How attachments stand in ordinary mail."""
 
 AGAIN_MS: Final = 86_400_000
 """A day: how long a mail program whose connection broke may hand in the same letter again."""
@@ -54,13 +52,17 @@ class WayBack(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a person wants sent; recipients as they typed them."""
+    """What a person wants sent; recipients as they typed them, attachments by the ids of their uploads, kept
+    for the recipients for `pin` ms (None: as the settings say).
+    """
 
     to: tuple[str, ...]
     cc: tuple[str, ...] = ()
     bcc: tuple[str, ...] = ()
     subject: str = ""
     text: str = ""
+    attachments: tuple[str, ...] = ()
+    pin: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +73,15 @@ class _Ready:
 
     outgoing: Outgoing
     people: Addressees
-    copy: bytes
+    copy: Reduced
     summary: Summary
+    uploads: Sequence[Upload] = ()
 
 
 class Submission:
     """Takes letters from the owner. `own` gives the owner's Mailio address, `addresses` are the e-mail
     addresses and `domains` those whose mail comes here; `can_mail` says whether a smarthost is set;
-    `mail_size` in bytes.
+    `mail_size` in bytes, `pin` in ms.
     """
 
     def __init__(
@@ -96,7 +99,13 @@ class Submission:
         can_mail: Callable[[], bool],
         mail_size: int,
         domains: frozenset[str],
+        files: Files,
+        uploads: UploadBook,
+        pin: int,
     ) -> None:
+        self._files = files
+        self._uploads = uploads
+        self._pin = pin
         self._store = store
         self._consent = consent
         self._names = names
@@ -115,25 +124,52 @@ class Submission:
     async def send(self, message: Message) -> Letter:
         """Queue a letter; when this returns it is on disk. Raises NodeError for what can't be sent."""
         to, cc, bcc = (self._resolve(who) for who in (message.to, message.cc, message.bcc))
-        people, now = to + cc + bcc, self._clock.now()
+        people, uploads = to + cc + bcc, self._uploads.get(message.attachments)
         recipients = self._some(people)
+        self._check_attachments(recipients, [one.ref.size for one in uploads])
         main = self._main() if people.emails else ""
-        message_id = new_message_id(_domain(main)) if main else new_message_id()
-        subject, text, bodies = message.subject, message.text, {}
+        drafts: dict[str, Draft] = {}
         if any(one.route == MAILIO for one in recipients):
             own, names = mailbox_of(self._own()), (to.in_sealed(), cc.in_sealed())
-            bodies[MAILIO] = render_draft(Draft("", own, *names, subject, text), now, message_id)
+            drafts[MAILIO] = Draft("", own, *names, message.subject, message.text)
         if main:
             names = to.in_mail(self._names), cc.in_mail(self._names)
-            bodies[SMTP] = render_draft(Draft("", main, *names, subject, text), now, message_id)
-        outgoing = Outgoing("letter", subject, now, recipients, bodies, sender=main)
-        self._check_sizes(outgoing)
-        copy = bodies.get(SMTP) or bodies[MAILIO]
-        return await self._queue(_Ready(outgoing, people, copy, await self._mailbox.summary(copy)))
+            drafts[SMTP] = Draft("", main, *names, message.subject, message.text)
+        return await self._send(message, drafts, people, uploads, main)
 
-    def check(self, who: Sequence[str]) -> None:
-        """Raises what `send` would for these recipients, while the letter is not yet written."""
-        self._resolve(who)
+    async def _send(
+        self,
+        message: Message,
+        drafts: Mapping[str, Draft],
+        people: Addressees,
+        uploads: Sequence[Upload],
+        main: str,
+    ) -> Letter:
+        now = self._clock.now()
+        message_id = new_message_id(_domain(main)) if main else new_message_id()
+        async with self._files.workspace() as workspace:
+            bodies = {
+                route: await self._mailbox.writer.write(workspace, draft, uploads, now, message_id)
+                for route, draft in drafts.items()
+            }
+            pin = self._pin if message.pin is None else message.pin
+            outgoing = Outgoing(
+                "letter", message.subject, now, people.recipients, bodies, sender=main, pin=pin
+            )
+            self._check_sizes(outgoing)
+            copy = bodies.get(SMTP) or bodies[MAILIO]
+            summary = await self._mailbox.summary(copy.message)
+            return await self._queue(_Ready(outgoing, people, copy, summary, uploads))
+
+    def check(self, who: Sequence[str], sizes: Sequence[int] = ()) -> None:
+        """Raises what `send` would for these recipients and attachments (bytes), while nothing is written
+        yet.
+        """
+        people = self._resolve(who)
+        self._check_attachments(people.recipients, sizes)
+        inside = sum(encoded_size(IN_MAIL, size) for size in sizes)
+        if people.emails and inside > self._mail_size:
+            raise errors.too_large(inside, self._mail_size, people.emails[0])
 
     # ---- from a mail program
 
@@ -147,23 +183,30 @@ class Submission:
         to = self._some(people)
         main = normal_email(sender) if sender in self._addresses else self._addresses.main or ""
         message_id = new_message_id(_domain(main)) if people.emails and main else new_message_id()
-        faces = Faces(mailbox_of(self._own()), people.known(self._names))
-        adopted = await self._mailbox.adopt(raw, faces, now, message_id)
+        shown = Faces(mailbox_of(self._own()), people.known(self._names))
+        adopted = await self._mailbox.adopt(raw, shown, now, message_id)
         author = self._author(adopted.summary, people)
-        bodies = _bodies(adopted, {one.route for one in to})
-        outgoing = Outgoing(
-            "letter",
-            adopted.summary.subject,
-            now,
-            to,
-            bodies,
-            sender=_envelope_sender(sender, author),
-            # Without a Message-ID of its own it may as well be another letter with the same words.
-            digest=b"" if adopted.summary.message_id == message_id else _digest(raw, sender, to),
-        )
-        self._check_sizes(outgoing)
-        copy = adopted.smtp or adopted.mailio
-        return await self._queue(_Ready(outgoing, people, copy, adopted.summary))
+        # Without a Message-ID of its own it may as well be another letter with the same words.
+        digest = b"" if adopted.summary.message_id == message_id else _digest(raw, sender, to)
+        routes = sorted({one.route for one in to} | {SMTP if adopted.smtp else MAILIO})
+        async with self._files.workspace() as workspace:
+            faces = await self._mailbox.reducer.faces(
+                workspace, *(adopted.mailio if route == MAILIO else adopted.smtp for route in routes)
+            )
+            found = dict(zip(routes, faces, strict=True))
+            outgoing = Outgoing(
+                "letter",
+                adopted.summary.subject,
+                now,
+                to,
+                {route: found[route] for route in {one.route for one in to}},
+                sender=_envelope_sender(sender, author),
+                digest=digest,
+                pin=self._pin,
+            )
+            self._check_sizes(outgoing)
+            copy = found.get(SMTP) or found[MAILIO]
+            return await self._queue(_Ready(outgoing, people, copy, adopted.summary))
 
     def check_sender(self, sender: str) -> None:
         """Raises NodeError unless the owner may write from this envelope address ("" is the null path)."""
@@ -209,10 +252,23 @@ class Submission:
         return author
 
     def _check_sizes(self, outgoing: Outgoing) -> None:
-        for route, limit in ((MAILIO, MAX_MESSAGE), (SMTP, self._mail_size)):
-            if (size := len(outgoing.bodies.get(route, b""))) > limit:
-                who = named(one for one in outgoing.to if one.route == route)
-                raise errors.too_large(size, limit, who, sealed=route == MAILIO)
+        """By ordinary mail everything is inside; a sealed letter was reduced to what can travel."""
+        body = outgoing.bodies.get(SMTP)
+        if body is not None and body.size > self._mail_size:
+            who = named(one for one in outgoing.to if one.route == SMTP)
+            raise errors.too_large(body.size, self._mail_size, who)
+
+    def _check_attachments(self, recipients: Iterable[Recipient], sizes: Sequence[int]) -> None:
+        """What an owner is known not to take is told before anything is made of it; the carrier looks
+        again.
+        """
+        for one in recipients if sizes else ():
+            pin = self._names.pinned(one.address) if one.route == MAILIO else None
+            if pin is None or pin.record is None:
+                continue
+            most = pin.record.capabilities.max_attachment
+            if max(sizes) > most:
+                raise errors.attachment_too_large(max(sizes), most, one.to)
 
     async def _queue(self, ready: _Ready) -> Letter:
         """Write the letter down. From the look at what was handed in before to the write nothing waits."""
@@ -232,6 +288,7 @@ class Submission:
         effects = self._way_back.wrote_to(batch, hashes, now)
         letter = self._outbox.submit(batch, outgoing)
         self._mailbox.file_sent(batch, ready.copy, ready.summary, now, letter.letter_id.hex())
+        self._uploads.take(batch, ready.uploads)
         await self._store.write(batch)
         self._outbox.started(letter)
         for effect in effects:
@@ -248,10 +305,6 @@ class Submission:
             return None
         lost = FAILED | {"cancelled"}
         return None if all(one.state in lost for one in before.deliveries) else before
-
-
-def _bodies(adopted: Adopted, routes: Iterable[str]) -> dict[str, bytes]:
-    return {route: adopted.mailio if route == MAILIO else adopted.smtp for route in routes}
 
 
 def _envelope_sender(sender: str, author: str) -> str:
