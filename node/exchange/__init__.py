@@ -4,8 +4,10 @@ Consent, storing and queueing are decided in the rooms below; here they meet on 
 """
 
 from node.exchange.acquaintances import Acquaintances
+from node.exchange.fetched import Fetched
+from node.exchange.fetching import Fetcher
 from node.exchange.intake import Intake
 from node.exchange.receiver import Receiver
 from node.exchange.sender import SealedCarrier
 
-__all__ = ["Acquaintances", "Intake", "Receiver", "SealedCarrier"]
+__all__ = ["Acquaintances", "Fetched", "Fetcher", "Intake", "Receiver", "SealedCarrier"]

@@ -12,9 +12,10 @@ from typing import Final
 import trio
 
 from node.consent import Consent, Verdict
+from node.files import Files
 from node.handshakes import Handshakes
 from node.identity import Identity
-from node.letters import Arrival, Mailbox, Seen, Summary
+from node.letters import Arrival, Mailbox, Reduced, Seen, Summary
 from node.names import Names
 from node.runtime.clock import Clock
 from node.storage import Batch, Store
@@ -26,6 +27,7 @@ from protocol.handshake import State, Type
 from protocol.letter import Inner, check_from, open_envelope, read_inner
 from protocol.offer import MAX_NOTE_BYTES, KeyProof, Offer, Result
 from protocol.receipt import Receipt, sign_receipt
+from protocol.unixfs import parse_reference
 
 REMEMBER_AFTER_EXPIRY_MS: Final = 30 * 86_400_000
 """How long after a letter's expiry its id is remembered, so that it is never shown twice (§6)."""
@@ -61,7 +63,14 @@ class Intake:
         handshakes: Handshakes,
         clock: Clock,
         doubtful: Callable[[], bool],
+        files: Files,
+        fetch: Callable[[bytes], None],
+        max_attachment: int,
     ) -> None:
+        """`fetch` is told of each new letter with references, `max_attachment` is in bytes."""
+        self._files = files
+        self._fetch = fetch
+        self._max_attachment = max_attachment
         self._store = store
         self._identity = identity
         self._names = names
@@ -113,6 +122,10 @@ class Intake:
             raise RemoteProtocolError("a service letter with a message inside")
         if stranger and inner.refs:
             raise RemoteProtocolError("a first contact with references")
+        for ref in inner.refs:
+            parse_reference(ref.reference)
+            if ref.size > self._max_attachment:
+                raise RemoteProtocolError("an attachment is larger than what is taken", codes.TOO_LARGE)
         if inner.message is None:
             return None
         summary = await self._mailbox.summary(inner.message)
@@ -165,8 +178,10 @@ class Intake:
                 batch, author, inner.letter_id, offer.envelope_id, codes.OK, receipt, until
             )
             return lambda: None
+        names = tuple(self._files.name(author.encode(), parse_reference(ref.reference)) for ref in inner.refs)
         arrival = Arrival(
-            raw=inner.message,
+            message=Reduced(inner.message, inner.refs, names, inner.message_hash),
+            fetch=bool(inner.refs),
             summary=summary,
             folder=self._folder(author, standing, summary),
             author=author,
@@ -179,11 +194,16 @@ class Intake:
             arrived=now,
             thid=inner.thid or "",
             pthid=inner.pthid or "",
-            refs=inner.refs,
             expires=until,
         )
         place = self._mailbox.take_in(batch, arrival)
-        return lambda: self._mailbox.announce(place)
+
+        def kept() -> None:
+            self._mailbox.announce(place)
+            if arrival.fetch:
+                self._fetch(place)
+
+        return kept
 
     def _folder(self, author: str, standing: Verdict, summary: Summary) -> str:
         accepted = standing.state is State.ACCEPTED

@@ -10,7 +10,7 @@ from typing import Any
 from node.consent import Consent
 from node.exchange.parcel import Parcel
 from node.identity import Identity
-from node.letters import Mailbox
+from node.letters import Mailbox, Reduced
 from node.names import Names
 from node.outbox import Consignment, Letter, Recipient
 from node.runtime.clock import Clock
@@ -63,14 +63,14 @@ class Sealer:
         await consignment.keep(batch, recipient, fresh.encode())
         return record, fresh
 
-    async def fits_first_contact(self, parcel: Parcel, body: bytes | None) -> bool:
+    async def fits_first_contact(self, parcel: Parcel, body: Reduced | None) -> bool:
         """Whether a stranger may send this (§6): small, and plain text if there is a message at all."""
-        if len(parcel.envelope()) > MAX_FIRST_CONTACT_BYTES:
+        if len(parcel.envelope()) > MAX_FIRST_CONTACT_BYTES or (body and body.refs):
             return False
         if body is None:
             return True
         try:
-            summary = await self._mailbox.summary(body)
+            summary = await self._mailbox.summary(body.message)
         except RemoteProtocolError:
             return False
         return summary.plain_only and summary.text_bytes <= MAX_NOTE_BYTES
@@ -80,6 +80,7 @@ class Sealer:
         batch, now, letter = Batch(), self._clock.now(), consignment.letter
         records = letter.records + self._handshake(batch, letter, record, now)
         records += self._nodes(batch, recipient.address, now)
+        body = consignment.body("mailio")
         inner = Inner(
             letter_id=letter.letter_id,
             to=record.public_key,
@@ -89,7 +90,9 @@ class Sealer:
             thid=letter.thid or letter.letter_id.hex(),
             pthid=letter.pthid or None,
             records=records,
-            message=consignment.body("mailio"),
+            message=body.message if body else None,
+            message_hash=body.hash if body else None,
+            refs=body.refs if body else (),
         )
         parcel = Parcel.make(sign_inner(inner, self._identity.signing_key), record, now)
         await consignment.keep(batch, recipient, parcel.encode())

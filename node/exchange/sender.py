@@ -15,7 +15,7 @@ from node.exchange.parcel import Parcel
 from node.exchange.sealing import Sealer
 from node.exchange.wire import DEADLINE, LETTER, MAX_FRAME
 from node.identity import Identity
-from node.letters import Mailbox
+from node.letters import Mailbox, Reduced
 from node.names import KeyChanged, Names, NotFoundYet
 from node.network import Channel, Network, PeerAddress, PeerUnreachable
 from node.outbox import Consignment, Letter, Recipient, Result
@@ -54,6 +54,9 @@ from protocol.status import (
 
 log = logging.getLogger(__name__)
 
+SERVICE = frozenset({"accept", "revocation", "receipt"})
+"""Kinds of letters that only carry records, and do not count for frequency (§6)."""
+
 MAX_NODES_TRIED = 4
 """Nodes of one owner that one attempt tries; the next attempt begins with those that are connected."""
 
@@ -69,7 +72,7 @@ class _Trip:
     recipient: Recipient
     record: IdentityRecord
     parcel: Parcel
-    body: bytes | None
+    body: Reduced | None
     approved: bool
 
 
@@ -89,7 +92,7 @@ class SealedCarrier:
         stamps: Worker,
         clock: Clock,
         ask: Callable[[str], Awaitable[object]],
-        to_self: Callable[[Letter, bytes | None], Awaitable[None]],
+        to_self: Callable[[Letter, Reduced | None], Awaitable[None]],
     ) -> None:
         self._sealer = Sealer(store, identity, names, consent, mailbox, clock)
         self._own = identity.address
@@ -128,6 +131,10 @@ class SealedCarrier:
         if size > most:
             return Result("refused", TOO_LARGE, f"the letter has {size:,} bytes sealed; they take {most:,}")
         body, approved = consignment.body("mailio"), consignment.letter.delivery(recipient).approved
+        largest = max((ref.size for ref in body.refs), default=0) if body else 0
+        if largest > record.capabilities.max_attachment:
+            text = f"an attachment has {largest:,} bytes; they take {record.capabilities.max_attachment:,}"
+            return Result("refused", TOO_LARGE, text)
         trip = _Trip(consignment.letter, recipient, record, parcel, body, approved)
         return await self._try_everywhere(trip, consignment)
 
@@ -208,7 +215,7 @@ class SealedCarrier:
             size=len(envelope),
             week=trip.parcel.week,
             proof=prove_offer(key, None, envelope_hash) if key else stamp,
-            service=trip.letter.kind in ("accept", "revocation") and len(envelope) <= MAX_SERVICE_BYTES,
+            service=trip.letter.kind in SERVICE and len(envelope) <= MAX_SERVICE_BYTES,
         )
         await channel.send(offer.encode())
         answer = parse_answer(await channel.receive(MAX_ANSWER_BYTES))

@@ -13,7 +13,8 @@ from typing import Final
 import trio
 
 from node.consent import Consent, Verdict
-from node.letters import Arrival, Mailbox, Reader, Summary, Transport
+from node.files import Files
+from node.letters import Arrival, Mailbox, Reader, Reduced, Summary, Transport
 from node.mailauth import MailAuth, Proof, aligned
 from node.runtime.clock import Clock
 from node.runtime.worker import WorkerError
@@ -70,7 +71,9 @@ class MailIntake:
         addresses: Addresses,
         domains: frozenset[str],
         requested: Callable[[str], None],
+        files: Files,
     ) -> None:
+        self._files = files
         self._store = store
         self._consent = consent
         self._mailbox = mailbox
@@ -133,21 +136,30 @@ class MailIntake:
             return await self._again()
         self._store.require_room(len(raw))
         letter = await self._look_at(envelope, raw, digest)
-        # From here to the write nothing waits: what is judged is what is written.
-        if self._mailbox.seen_mail(digest) is not None:
-            return await self._again()
+        judged = self._judge(letter)
+        if isinstance(judged, Reply):
+            return self._refused(judged)
+        async with self._files.workspace() as workspace:
+            (message,) = await self._mailbox.reducer.faces(workspace, raw)
+            # From here to the write nothing waits: what is judged is what is written.
+            if self._mailbox.seen_mail(digest) is not None:
+                return await self._again()
+            judged = self._judge(letter)
+            if isinstance(judged, Reply):
+                return self._refused(judged)
+            await self._file(letter, message, judged, self._clock.now())
+        self.counters["received"] += 1
+        return OK
+
+    def _judge(self, letter: _Letter) -> Verdict | Reply:
         now, claimed = self._clock.now(), _claimed(letter)
         if any(map(_is_sealed, claimed)):
-            return self._refused(SEALED_ONLY)
+            return SEALED_ONLY
         verdict = self._consent.judge_mail(_some(letter.proven), claimed, now)
         if verdict.status != codes.OK:
             self.counters["revokedAfterData"] += verdict.status == codes.REVOKED
-            return self._refused(reply_to(verdict.status))
-        if self._undecided(letter, now):
-            return self._refused(NO_PROOF_YET)
-        await self._file(letter, verdict, now)
-        self.counters["received"] += 1
-        return OK
+            return reply_to(verdict.status)
+        return NO_PROOF_YET if self._undecided(letter, now) else verdict
 
     async def _again(self) -> Reply:
         await self._store.barrier()
@@ -170,7 +182,7 @@ class MailIntake:
             return False
         return letter.author in self._addresses or self._consent.state(letter.author, now) is State.ACCEPTED
 
-    async def _file(self, letter: _Letter, verdict: Verdict, now: int) -> None:
+    async def _file(self, letter: _Letter, message: Reduced, verdict: Verdict, now: int) -> None:
         """Everything that this letter changes, in one batch; synced when this returns."""
         batch, name, asks = Batch(), letter.proven, False
         oneself = name in self._addresses
@@ -178,17 +190,19 @@ class MailIntake:
             self._consent.count(batch, name, False, now)
         elif name and not oneself:
             asks = self._consent.mail_requested(batch, name, letter.summary.subject, now)
-        place = self._mailbox.take_in(batch, self._arrival(letter, verdict, oneself, now))
+        place = self._mailbox.take_in(batch, self._arrival(letter, message, verdict, oneself, now))
         with trio.CancelScope(shield=True):
             await self._store.write(batch)
         self._mailbox.announce(place)
         if asks:
             self._requested(name)
 
-    def _arrival(self, letter: _Letter, verdict: Verdict, oneself: bool, now: int) -> Arrival:
+    def _arrival(
+        self, letter: _Letter, message: Reduced, verdict: Verdict, oneself: bool, now: int
+    ) -> Arrival:
         envelope, summary = letter.envelope, letter.summary
         return Arrival(
-            raw=letter.raw,
+            message=message,
             summary=summary,
             folder=self._folder(letter, verdict, oneself),
             author=letter.proven or None,

@@ -1,0 +1,83 @@
+"""What follows when a content has come: the letter is shown to have it, and once it has everything its author
+is told, so that it needs not keep it any longer (protocol.md §6, receipts). One batch.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from node.files import ContentDamaged, ContentMissing
+from node.identity import Identity
+from node.letters import Mailbox, Missing
+from node.letters.errors import NoSuchLetter
+from node.outbox import MAILIO, Letter, Outbox, Outgoing, Recipient
+from node.runtime.clock import Clock
+from node.runtime.events import Events
+from node.storage import Batch, Store
+from protocol.receipt import Receipt, parse_receipt, sign_receipt
+from protocol.status import OK
+from protocol.unixfs import REFERENCE
+
+log = logging.getLogger(__name__)
+
+
+class Fetched:
+    """Notes what came."""
+
+    def __init__(
+        self, store: Store, mailbox: Mailbox, outbox: Outbox, identity: Identity, events: Events, clock: Clock
+    ) -> None:
+        self._store = store
+        self._mailbox = mailbox
+        self._outbox = outbox
+        self._identity = identity
+        self._events = events
+        self._clock = clock
+
+    async def came(self, missing: Missing) -> None:
+        """This content is here, whole and checked. Raises StoreUnavailable."""
+        batch, told = Batch(), None
+        whole = self._mailbox.outstanding.came(batch, missing)
+        if whole and (receipt := self._receipt(missing)) is not None:
+            told = self._submit(batch, missing.author, receipt)
+        await self._store.write(batch)
+        if told is not None:
+            self._outbox.started(told)
+        if whole:
+            await self._prove(missing.letter)
+        event = {"letter": missing.letter.hex(), "ref": missing.n, "state": "complete"}
+        self._events.publish("attachment", event)
+
+    async def _prove(self, letter: bytes) -> None:
+        try:
+            await self._mailbox.outstanding.prove(letter)
+        except (
+            NoSuchLetter,
+            ContentMissing,
+            ContentDamaged,
+        ) as fault:  # deleted meanwhile, or a disk that fails
+            log.warning("a letter could not be put together again: %s", fault.text)
+
+    def _receipt(self, missing: Missing) -> bytes | None:
+        """Our word that everything of the letter was fetched and checked; None where it was never
+        receipted.
+        """
+        try:
+            letter_id = self._mailbox.get(missing.letter).letter_id
+            refs = self._mailbox.reduced(missing.letter).refs
+        except NoSuchLetter:
+            return None
+        seen = self._mailbox.seen(missing.author, letter_id)
+        if seen is None or seen.receipt is None:
+            return None
+        before = parse_receipt(seen.receipt, self._identity.public_key)
+        cids = tuple(dict.fromkeys(ref.reference.removeprefix(REFERENCE) for ref in refs))
+        receipt = Receipt(letter_id, before.payload_hash, OK, cids, self._clock.now())
+        return sign_receipt(receipt, self._identity.signing_key)
+
+    def _submit(self, batch: Batch, author: str, receipt: bytes) -> Letter:
+        recipient = Recipient(author, MAILIO, author)
+        now = self._clock.now()
+        return self._outbox.submit(
+            batch, Outgoing("receipt", "Receipt", now, (recipient,), records=(receipt,))
+        )

@@ -1,0 +1,247 @@
+"""Gets what letters refer to from the nodes of their authors, and from nobody else (protocol.md §7): by
+itself, with patience, one content of an author at a time. How a content is fetched and checked is
+node.files'.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Final
+
+import trio
+
+from node.exchange.fetched import Fetched
+from node.files import ContentDamaged, ContentMissing, Files, Wanted
+from node.letters import Mailbox, Missing
+from node.names import KeyChanged, Names, NotFoundYet
+from node.network import Network, PeerAddress, PeerUnreachable
+from node.runtime.clock import Clock
+from node.runtime.events import Events
+from node.storage import Batch, Store, StoreUnavailable
+from protocol.errors import RemoteProtocolError
+
+log = logging.getLogger(__name__)
+
+MAX_AUTHORS: Final = 4
+"""Authors whose contents are fetched at once: each has 4 MiB on their way, and one that sleeps costs 15 s."""
+
+MAX_NODES: Final = 4
+"""Nodes of an author that one try asks."""
+
+FIRST_PAUSE_MS: Final = 30_000
+"""Until an author who was not reached is tried again; doubles up to LAST_PAUSE_MS. It is tried at once when
+its node connects."""
+
+LAST_PAUSE_MS: Final = 4 * 3_600_000
+"""Four hours, as for letters (§6)."""
+
+TIRED_MS: Final = 60 * 86_400_000
+"""How long it is tried after a letter came: no sender keeps an attachment for longer unless told to."""
+
+NOT_KEPT: Final = "its sender does not keep it any more"
+
+Key = tuple[bytes, int]
+
+
+@dataclass
+class _Lane:
+    """What is wanted of one author. `due` (Unix ms) is when it may be tried again."""
+
+    wanted: dict[Key, Missing] = field(default_factory=dict)
+    failures: int = 0
+    due: int = 0
+    active: bool = False
+
+
+class Fetcher:
+    """One task runs `run`; the rest may be called from any task of trio's."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        mailbox: Mailbox,
+        files: Files,
+        names: Names,
+        network: Network,
+        fetched: Fetched,
+        events: Events,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._outstanding = mailbox.outstanding
+        self._files = files
+        self._names = names
+        self._network = network
+        self._fetched = fetched
+        self._events = events
+        self._clock = clock
+        self._lanes: dict[str, _Lane] = {}
+        self._changed = trio.Event()
+
+    # ---- what others tell
+
+    def add(self, letter: bytes) -> None:
+        """A letter came, or is asked for: get what it wants."""
+        for missing in self._outstanding.book.of(letter).values():
+            if missing.state == "wanted":
+                self._lanes.setdefault(missing.author, _Lane()).wanted[letter, missing.n] = missing
+        self._changed.set()
+
+    async def ask(self, letter: bytes) -> None:
+        """Get everything of it that is not here, now. Raises StoreUnavailable."""
+        batch = Batch()
+        asked = self._outstanding.ask_for(batch, letter)
+        await self._store.write(batch)
+        self.add(letter)
+        for author in {missing.author for missing in asked}:
+            self.wake(author)
+
+    def wake(self, author: str) -> None:
+        """A node of this author is there: try at once."""
+        if lane := self._lanes.get(author):
+            lane.due = lane.failures = 0
+            self._changed.set()
+
+    # ---- work
+
+    async def run(self) -> None:
+        """Fetch what is wanted, for ever. What was wanted at the last stop is tried at once."""
+        for missing in self._outstanding.book.all():
+            await trio.lowlevel.checkpoint()
+            if missing.state == "wanted":
+                lane = self._lanes.setdefault(missing.author, _Lane())
+                lane.wanted[missing.letter, missing.n] = missing
+        async with trio.open_nursery() as nursery:
+            while True:
+                self._changed = trio.Event()
+                self._dispatch(nursery)
+                await self._wait()
+
+    def _dispatch(self, nursery: trio.Nursery) -> None:
+        now = self._clock.now()
+        for author, lane in list(self._lanes.items()):
+            if not lane.wanted and not lane.active:
+                del self._lanes[author]
+            elif not lane.active and lane.due <= now and self._active < MAX_AUTHORS:
+                lane.active = True
+                nursery.start_soon(self._guarded, author, lane)
+
+    @property
+    def _active(self) -> int:
+        return sum(lane.active for lane in self._lanes.values())
+
+    async def _wait(self) -> None:
+        """Until something changed or an author is due."""
+        resting = [lane.due for lane in self._lanes.values() if not lane.active]
+        if not resting or self._active >= MAX_AUTHORS:
+            await self._changed.wait()
+            return
+        with trio.move_on_after(max(0.0, (min(resting) - self._clock.now()) / 1000)):
+            await self._changed.wait()
+
+    async def _guarded(self, author: str, lane: _Lane) -> None:
+        """One content of one author. A fault here ends this try and nothing else."""
+        key, missing = next(iter(lane.wanted.items()))
+        try:
+            if await self._try(missing):
+                lane.wanted.pop(key, None)
+                lane.failures = lane.due = 0
+            else:
+                self._pause(lane)
+        except StoreUnavailable as fault:
+            log.warning("an attachment waits: %s", fault.text)
+            self._pause(lane)
+        except Exception:  # a task's boundary: a bug with one content must not end the others
+            log.exception("fetching an attachment broke off")
+            lane.wanted.pop(key, None)
+            lane.wanted[key] = missing
+            self._pause(lane)
+        finally:
+            lane.active = False
+            self._changed.set()
+
+    def _pause(self, lane: _Lane) -> None:
+        pause = min(FIRST_PAUSE_MS << min(lane.failures, 20), LAST_PAUSE_MS)
+        lane.due = self._clock.now() + pause
+        lane.failures += 1
+
+    async def _try(self, missing: Missing) -> bool:
+        """Whether there is nothing more to do for it."""
+        current = self._outstanding.book.get(missing.letter, missing.n)
+        wanted = None if current is None else self._outstanding.wanted(current)
+        if current is None or wanted is None or current.state != "wanted":
+            return True
+        try:
+            detail = await self._fetch(current, wanted)
+        except (ContentDamaged, RemoteProtocolError) as fault:
+            text = fault.text if isinstance(fault, ContentDamaged) else str(fault)
+            await self._end(current, wanted, "damaged", text)
+            return True
+        except StoreUnavailable as fault:
+            await self._note(current, fault.text)
+            raise
+        if not detail:
+            await self._fetched.came(current)
+        elif detail == NOT_KEPT or self._tired(current):
+            await self._end(current, wanted, "expired", detail)
+        else:
+            await self._note(current, detail)
+            return False
+        return True
+
+    async def _fetch(self, missing: Missing, wanted: Wanted) -> str:
+        """Ask one node after another; "" once it is here, else what kept it away."""
+        tried = self._names.nodes_of(missing.author)
+        detail = await self._ask_nodes(tried, wanted)
+        if not detail or detail == NOT_KEPT:
+            return detail
+        try:
+            await self._names.find(missing.author, self._clock.now(), fresh=True)
+        except (NotFoundYet, KeyChanged):
+            return detail
+        others = [peer for peer in self._names.nodes_of(missing.author) if peer not in tried]
+        others += [PeerAddress(peer.peer_id) for peer in tried if peer.addrs]
+        return await self._ask_nodes(others, wanted) if others else detail
+
+    async def _ask_nodes(self, nodes: list[PeerAddress], wanted: Wanted) -> str:
+        nodes = sorted(nodes, key=lambda peer: not self._network.is_connected(peer.peer_id))
+        detail, unsure = "no node of its sender is known yet", False
+        for peer in nodes[:MAX_NODES]:
+            try:
+                async with self._network.bitswap.session(peer) as session:
+                    await self._files.fetch(wanted, session)
+                    return ""
+            except PeerUnreachable as fault:
+                detail, unsure = f"its sender's node: {fault.text}", True
+            except ContentMissing:
+                detail = detail if unsure else NOT_KEPT
+        return detail
+
+    # ---- what it came to
+
+    async def _end(self, missing: Missing, wanted: Wanted, state: str, detail: str) -> None:
+        """It is not fetched any more, unless it is asked for again."""
+        batch = Batch()
+        changed = missing.changed(state=state, detail=detail)
+        if state == "damaged":
+            self._outstanding.give_up(batch, changed, wanted.name)
+        else:
+            self._outstanding.book.put(batch, changed)
+        await self._store.write(batch)
+        self._tell(missing, state)
+
+    async def _note(self, missing: Missing, detail: str) -> None:
+        if missing.detail != detail:
+            batch = Batch()
+            self._outstanding.book.put(batch, missing.changed(detail=detail))
+            await self._store.write(batch, sync=False)
+            self._tell(missing, "waiting")
+
+    def _tired(self, missing: Missing) -> bool:
+        return self._clock.now() - int.from_bytes(missing.letter[:6]) > TIRED_MS
+
+    def _tell(self, missing: Missing, state: str) -> None:
+        event = {"letter": missing.letter.hex(), "ref": missing.n, "state": state}
+        self._events.publish("attachment", event)
