@@ -4,7 +4,7 @@ no tasks. What such a command has written waits for `run`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ def desk_of(
     network: Network | None = None,
     stop: Callable[[], None] | None = None,
     owner_of: Callable[[bytes], str | None] = lambda _: None,
+    fetch: Callable[[bytes], Awaitable[None]] | None = None,
 ) -> Desk:
     """The owner's rooms as the API takes them; to `status` is added how the settings have ordinary e-mail."""
     ground = owner.ground
@@ -52,6 +53,9 @@ def desk_of(
         handshakes=owner.handshakes,
         users=owner.users,
         passwords=owner.passwords,
+        files=owner.files,
+        uploads=owner.uploads,
+        fetch=fetch,
     )
 
 

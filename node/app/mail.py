@@ -143,6 +143,7 @@ def fit_intake(ground: Ground, owner: Owner, names: Names) -> MailIntake:
         Addresses.parse(config.mail.addresses),
         frozenset(config.smtp.domains),
         requested,
+        owner.files,
     )
 
 

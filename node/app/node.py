@@ -18,7 +18,7 @@ from node.app.running import open_peers, work_until
 from node.app.selfdelivery import SelfDelivery
 from node.app.status import owner_warnings, status_of
 from node.app.wakes import Wakes
-from node.exchange import Acquaintances, Intake, Receiver, SealedCarrier
+from node.exchange import Acquaintances, Fetched, Fetcher, Intake, Receiver, SealedCarrier
 from node.identity import Identity, PeerClocks, Publisher, serve_identity
 from node.network import Network, peer_id_text
 from node.runtime.config import Config
@@ -62,7 +62,8 @@ async def _work(
     ready: Ready | None,
 ) -> None:
     """Start everything that runs, in order, until `stop`; then let it end in the reverse one."""
-    receiver = fit_exchange(ground, network, owner, people)
+    fetcher = fit_fetcher(ground, network, owner)
+    receiver = fit_exchange(ground, network, owner, people, fetcher)
     clocks = PeerClocks(network, ground.watch)
     publisher = Publisher(owner.identity, network, ground.store, ground.clock, ground.watch, ground.searcher)
 
@@ -71,16 +72,19 @@ async def _work(
         clocks.connected(peer_id)
         if address := people.owner_of(peer_id):
             owner.outbox.wake(address)
+            fetcher.wake(address)
         ground.events.publish("peers", {"connected": peer_id_text(peer_id)})
 
     network.on_connected(connected)
     serve_identity(network, partial(_record_of, owner.identity, ground, network), ground.clock)
     receiver.serve()
-    desk = _desk(ground, network, owner, mail, people, receiver, publisher, stop)
+    network.bitswap.serve(owner.files.blocks)
+    desk = _desk(ground, network, owner, mail, people, receiver, publisher, stop, fetcher)
     tasks = (
         clocks.run,
         publisher.run,
         owner.outbox.run,
+        fetcher.run,
         owner.handshakes.run,
         partial(_tidy, ground, owner),
         partial(watch_addresses, publisher),
@@ -88,7 +92,23 @@ async def _work(
     await work_until(stop, ground, make_api(desk), tasks, partial(ready, desk) if ready else None)
 
 
-def fit_exchange(ground: Ground, network: Network, owner: Owner, people: Acquaintances) -> Receiver:
+def fit_fetcher(ground: Ground, network: Network, owner: Owner) -> Fetcher:
+    fetched = Fetched(ground.store, owner.mailbox, owner.outbox, owner.identity, ground.events, ground.clock)
+    return Fetcher(
+        store=ground.store,
+        mailbox=owner.mailbox,
+        files=owner.files,
+        names=owner.names,
+        network=network,
+        fetched=fetched,
+        events=ground.events,
+        clock=ground.clock,
+    )
+
+
+def fit_exchange(
+    ground: Ground, network: Network, owner: Owner, people: Acquaintances, fetcher: Fetcher
+) -> Receiver:
     to_self = SelfDelivery(ground.store, owner.identity, owner.mailbox, ground.clock)
     owner.carriers["mailio"] = SealedCarrier(
         store=ground.store,
@@ -112,6 +132,9 @@ def fit_exchange(ground: Ground, network: Network, owner: Owner, people: Acquain
         owner.handshakes,
         ground.clock,
         ground.doubtful,
+        owner.files,
+        fetcher.add,
+        ground.config.limits.attachment_size,
     )
     return Receiver(
         intake=intake,
@@ -142,6 +165,7 @@ def _desk(
     receiver: Receiver,
     publisher: Publisher,
     stop: trio.Event,
+    fetcher: Fetcher,
 ) -> Desk:
     def status() -> dict[str, object]:
         found = status_of(ground, network)
@@ -151,24 +175,33 @@ def _desk(
             "smtp": mail.status(),
             "published": publisher.status(),
             "letters": receiver.counts(),
+            "files": {name: owner.files.status()[name] for name in ("used", "quota")},
             "unread": owner.mailbox.status()["unread"],
             "warnings": warnings,
         }
 
     return desk_of(
-        owner, network.peer_id_text, status, network=network, stop=stop.set, owner_of=people.owner_of
+        owner,
+        network.peer_id_text,
+        status,
+        network=network,
+        stop=stop.set,
+        owner_of=people.owner_of,
+        fetch=fetcher.ask,
     )
 
 
 async def _tidy(ground: Ground, owner: Owner) -> None:
     """Expire what has run out, a little at a time, never while the clock is doubtful (protocol §3)."""
-    acts = (owner.mailbox.expire, owner.mailbox.trim)
+    acts = (owner.mailbox.expire, owner.mailbox.trim, owner.uploads.expire)
+    await owner.files.sweep()
     while True:
-        for act in acts:
-            try:
+        try:
+            for act in acts:
                 await _exhaust(ground, act)
-            except StoreUnavailable as fault:
-                log.warning("what has run out stays for now: %s", fault)
+            await owner.files.collect()
+        except StoreUnavailable as fault:
+            log.warning("what has run out stays for now: %s", fault)
         await trio.sleep(TIDY_EVERY_S)
 
 

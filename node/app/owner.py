@@ -12,12 +12,14 @@ from node.app.errors import NoIdentity
 from node.app.ground import Ground
 from node.app.offline import Offline, Parked
 from node.consent import Consent, Limits
+from node.files import Files
 from node.handshakes import Handshakes
 from node.identity import Identity, Profile, ask_identity, exists, load, load_peer_key, node_of
-from node.letters import Failure, Mailbox, failure_notice, new_message_id
+from node.letters import Failure, Mailbox, UploadBook, failure_notice, new_message_id
 from node.names import Names
 from node.outbox import MAILIO, SMTP, Carrier, Delivery, Letter, Outbox
 from node.outbox.submission import Submission
+from node.runtime.settings import duration_ms
 from node.storage import Batch
 from node.users import Passwords, Users
 from protocol.addresses import Addresses
@@ -52,6 +54,8 @@ class Owner:
     carriers: dict[str, Carrier]
     users: Users
     passwords: Passwords
+    files: Files
+    uploads: UploadBook
 
 
 @asynccontextmanager
@@ -61,12 +65,23 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         raise NoIdentity(ground.home.path)
     identity, peer_id = load(ground.home, ground.key), own_peer_id(ground)
     identity.attach(ground.store, _profile(ground, network))
-    names, mailbox = _names(ground, network), _mailbox(ground)
+    config = ground.config
+    files = Files(
+        ground.store,
+        ground.home.files,
+        quota=config.files.quota,
+        clock=ground.clock,
+        doubtful=ground.doubtful,
+    )
+    await files.start()
+    scope = identity.address.encode()
+    uploads = UploadBook(ground.store, files, scope, ground.clock, config.limits.attachment_size)
+    names, mailbox = _names(ground, network), _mailbox(ground, files, scope)
     consent = _consent(ground, identity, peer_id, names, mailbox)
     await consent.start()
     carriers: dict[str, Carrier] = {MAILIO: Parked(), SMTP: Parked()}
     notices = Notices(mailbox, identity)
-    outbox = Outbox(ground.store, ground.clock, ground.events, carriers, notices, ground.doubtful)
+    outbox = Outbox(ground.store, ground.clock, ground.events, carriers, notices, files, ground.doubtful)
     emails = Addresses.parse(ground.config.mail.addresses)
     handshakes = Handshakes(
         ground.store,
@@ -93,6 +108,9 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         can_mail=lambda: ground.config.smtp.smarthost is not None,
         mail_size=ground.config.limits.mail_size,
         domains=frozenset(ground.config.smtp.domains),
+        files=files,
+        uploads=uploads,
+        pin=duration_ms(config.files.pin),
     )
     yield Owner(
         ground,
@@ -107,6 +125,8 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         carriers,
         Users(ground.store, ground.clock),
         Passwords(ground.store),
+        files,
+        uploads,
     )
 
 
@@ -116,13 +136,16 @@ def _names(ground: Ground, network: Network | None) -> Names:
     return Names(ground.store, directory, ask, ground.clock, ground.doubtful)
 
 
-def _mailbox(ground: Ground) -> Mailbox:
+def _mailbox(ground: Ground, files: Files, scope: bytes) -> Mailbox:
     limits = ground.config.limits
     return Mailbox(
         ground.store,
         ground.reader,
         ground.events,
         ground.store.index,
+        files=files,
+        scope=scope,
+        unasked=ground.config.files.fetch,
         waiting_letters=limits.handshake_letters,
         waiting_bytes=limits.handshake_bytes,
         heavy=ground.porter,
@@ -156,7 +179,9 @@ def _profile(ground: Ground, network: Network | None) -> Profile:
     def ours() -> list[Peer]:
         return [node_of(network.peer_id, network.public_addrs())] if network else []
 
-    capabilities = Capabilities(max_letter=limits.letter_size, protocols=PROTOCOLS)
+    capabilities = Capabilities(
+        max_letter=limits.letter_size, max_attachment=limits.attachment_size, protocols=PROTOCOLS
+    )
     if ground.config.network.announce == "all":
         return Profile(nodes=ours, capabilities=capabilities, price=limits.price)
     return Profile(told_nodes=ours, capabilities=capabilities, price=limits.price)

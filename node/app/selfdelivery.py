@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from node.identity import Identity
-from node.letters import Arrival, Mailbox
+from node.letters import Arrival, Mailbox, Reduced
 from node.outbox import Letter
 from node.runtime.clock import Clock
 from node.storage import Batch, Store
@@ -22,18 +22,18 @@ class SelfDelivery:
         self._mailbox = mailbox
         self._clock = clock
 
-    async def deliver(self, letter: Letter, body: bytes | None) -> None:
+    async def deliver(self, letter: Letter, body: Reduced | None) -> None:
         """Raises StoreUnavailable. A letter without a message needs no delivery to oneself."""
         own = self._identity.address
         if body is None:
             return
-        summary = await self._mailbox.summary(body)
+        summary = await self._mailbox.summary(body.message)
         if self._mailbox.seen(own, letter.letter_id):
             await self._store.barrier()
             return
         batch, now = Batch(), self._clock.now()
         arrival = Arrival(
-            raw=body,
+            message=body,
             summary=summary,
             folder=folder_for(Facts(Relation.ONESELF)),
             author=own,

@@ -42,4 +42,6 @@ def owner_warnings(owner: Owner) -> Iterable[Warning_]:
     """What the owner's rooms have to say."""
     warnings = owner.mailbox.status()["warnings"]
     assert isinstance(warnings, list)
-    return [*owner.identity.warnings(), *owner.names.warnings(), *warnings]
+    files = owner.files.status()["warnings"]
+    assert isinstance(files, list)
+    return [*owner.identity.warnings(), *owner.names.warnings(), *warnings, *files]

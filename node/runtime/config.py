@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from node.runtime.errors import NodeError
-from node.runtime.settings import Kind, choice, in_words, listen_addresses, peer_addresses, size, whole
+from node.runtime.settings import (
+    Kind,
+    choice,
+    duration,
+    in_words,
+    listen_addresses,
+    peer_addresses,
+    size,
+    whole,
+)
 from node.runtime.settings_mail import (
     domain_names,
     file_path,
@@ -30,6 +39,9 @@ MAX_FILE: Final = 262_144
 MAX_LETTER: Final = 1_032_192
 """Bytes of a letter's padded inner (protocol §6); an operator may take less, never more."""
 
+
+MAX_ATTACHMENT: Final = 1_000_000_000_000
+"""Bytes: a terabyte takes a day to fetch; nothing but the disk says less."""
 
 MAX_MAIL: Final = 32_000_000
 """Bytes of an ordinary mail that can still be read within bounds (node/letters/limits.py)."""
@@ -125,6 +137,23 @@ class DnsConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class FilesConfig:
+    """Attachments that lie outside of letters."""
+
+    pin: str = setting(
+        duration("1h", "520w"), "30d", "How long attachments that you send are kept for their recipients."
+    )
+    quota: int = setting(
+        size(1_000_000, 100_000_000_000_000), 10_000_000_000, "Bytes that all attachments may take here."
+    )
+    fetch: int = setting(
+        size(0, 100_000_000_000),
+        100_000_000,
+        "Bytes of an attachment that is fetched unasked, and kept with the copy of what you sent.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """What the log says."""
 
@@ -146,6 +175,11 @@ class LimitsConfig:
         size(65_536, MAX_MAIL),
         25_000_000,
         "Bytes of the largest ordinary mail that goes in or out.",
+    )
+    attachment_size: int = setting(
+        size(0, MAX_ATTACHMENT),
+        2_147_483_648,
+        "Bytes of the largest attachment that this node takes, and sends.",
     )
     handshake_letters: int = setting(
         whole(10, 1_000_000), 2000, "Letters from people not yet accepted that wait for a decision at most."
@@ -176,6 +210,7 @@ class Config:
     submission: SubmissionConfig = SubmissionConfig()
     tls: TlsConfig = TlsConfig()
     dns: DnsConfig = DnsConfig()
+    files: FilesConfig = FilesConfig()
     log: LogConfig = LogConfig()
     limits: LimitsConfig = LimitsConfig()
     sources: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
@@ -199,6 +234,7 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "submission": SubmissionConfig,
     "tls": TlsConfig,
     "dns": DnsConfig,
+    "files": FilesConfig,
     "log": LogConfig,
     "limits": LimitsConfig,
 }

@@ -43,6 +43,11 @@ class Home:
         return self.path / "database"
 
     @property
+    def files(self) -> Path:
+        """The directory of attachments, encrypted each with a key of its own."""
+        return self.path / "files"
+
+    @property
     def key_file(self) -> Path:
         """The database key, bare or locked by a passphrase."""
         return self.path / "database.key"

@@ -26,6 +26,10 @@ UNITS: Final = {
 }
 
 _SIZE = re.compile(r"(\d{1,15}) ?(" + "|".join(UNITS) + r")?", re.ASCII)
+DURATIONS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+"""Milliseconds."""
+
+_DURATION = re.compile(r"([0-9]{1,6})([smhdw])")
 _NUMBER = re.compile(r"\d{1,15}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?", re.ASCII)
 _PEER_ID = re.compile(r"[1-9A-HJ-NP-Za-km-z]{40,64}", re.ASCII)
@@ -65,6 +69,25 @@ def size(least: int, most: int) -> Kind:
         return _within(int(match[1]) * UNITS[match[2] or "B"], least, most)
 
     return Kind(f'a size from {in_words(least)} to {in_words(most)}, such as "500 MB"', read)
+
+
+def duration(least: str, most: str) -> Kind:
+    """A length of time as a person writes it; it stays text, for `duration_ms`."""
+
+    def read(raw: object) -> str:
+        text = text_of(raw).strip()
+        _within(duration_ms(text), duration_ms(least), duration_ms(most))
+        return text
+
+    return Kind(f'a time from {least} to {most}, such as "30d"', read)
+
+
+def duration_ms(text: str) -> int:
+    """`30s`, `15m`, `12h`, `7d`, `2w` in milliseconds. Raises ValueError."""
+    match = _DURATION.fullmatch(text.strip())
+    if not match:
+        raise ValueError(f"{text[:40]!r} is no duration")
+    return int(match[1]) * DURATIONS[match[2]]
 
 
 def choice(*names: str) -> Kind:

@@ -95,6 +95,10 @@ WAITING: Final = Space(
     "(keyed hash of an author's address, letter's id) → letter in `handshake`",
 )
 
+MISSING: Final = Space(
+    "missing", 38, ("bytes", "int"), "(letter's id, number of a reference) → content that is not here yet"
+)
+UPLOAD: Final = Space("upload", 37, ("bytes",), "(random 16-byte id) → file for a letter being written")
 CONTENT: Final = Space("content", 70, ("bytes",), "(content's name) → its CID, its size, whether it is whole")
 PIN_UNTIL: Final = Space(
     "pin-until",
@@ -140,6 +144,8 @@ SPACES: Final[tuple[Space, ...]] = (
     THREAD,
     PLACE,
     WAITING,
+    MISSING,
+    UPLOAD,
     OUTBOX,
     OUTBOX_BODY,
     PARCEL,
