@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 import node
-from node.api import contacts, folders, handshakes, letters, local, outbox, secret, status, users
+from node.api import attachments, contacts, folders, handshakes, letters, local, outbox, secret, status, users
 from node.api.desk import Base, Desk
 from node.api.problem import Guard, on_bad_request, on_http_error, on_node_error, on_protocol_error
 from node.runtime.errors import NodeError
@@ -22,7 +22,7 @@ PREFIX: Final = "/api/v1"
 def make_api(desk: Desk) -> ASGIApp:
     """The API of an owner's node."""
     app = _application(desk)
-    for room in (folders, letters, handshakes, contacts, outbox, users):
+    for room in (folders, letters, attachments, handshakes, contacts, outbox, users):
         app.include_router(room.routes(desk), prefix=PREFIX)
     for local_room in (local.owner_routes, secret.routes):
         app.include_router(local_room(desk), prefix="/local")

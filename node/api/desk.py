@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from node.files import Files
     from node.handshakes import Handshakes
     from node.identity import Identity
-    from node.letters import Mailbox
+    from node.letters import Mailbox, UploadBook
     from node.names import Names
     from node.outbox import Outbox
     from node.outbox.submission import Submission
@@ -50,7 +51,9 @@ class Base:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk(Base):
-    """An owner's node: all that commands can reach."""
+    """An owner's node: all that commands can reach. `fetch` gets what a letter lacks (None on a closed
+    store).
+    """
 
     clock: Clock
     events: Events
@@ -63,3 +66,6 @@ class Desk(Base):
     handshakes: Handshakes
     users: Users
     passwords: Passwords
+    files: Files
+    uploads: UploadBook
+    fetch: Callable[[bytes], Awaitable[None]] | None = None

@@ -35,6 +35,9 @@ Time = Annotated[int, Field(ge=0, le=MAX_TIME)]
 LetterId = Annotated[str, Path(min_length=1, max_length=64)]
 """A letter's id, or its beginning; the rooms say what is wrong with it."""
 
+UploadId = Annotated[str, Field(min_length=1, max_length=64)]
+"""Of a file that was handed in."""
+
 PathName = Annotated[str, Path(min_length=1, max_length=400)]
 
 

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.responses import Response
 
 from node.api.desk import Desk
-from node.api.fields import MAX_PAGE, MAX_PEOPLE, Body, LetterId, Name, Subject, Text, Who
+from node.api.fields import MAX_PAGE, MAX_PEOPLE, Body, LetterId, Name, Subject, Text, UploadId, Who
 from node.api.outbox import letter_json
 from node.api.people import book_of, with_names
+from node.api.stream import Stream, started
+from node.letters.uploads import MAX_ATTACHMENTS
 from node.outbox.submission import Message
 from node.storage import Batch
 
 People = Annotated[list[Who], Field(max_length=MAX_PEOPLE)]
 
 
+MIN_PIN_MS: Final = 3_600_000
+MAX_PIN_MS: Final = 520 * 604_800_000
+"""From an hour to ten years."""
+
+
 class New(Body):
-    """A letter to be sent; recipients as a person types them."""
+    """A letter to be sent; recipients as a person types them, attachments by the ids of files handed in, kept
+    for its recipients for `pin` ms.
+    """
 
     to: Annotated[list[Who], Field(min_length=1, max_length=MAX_PEOPLE)]
     cc: People = Field(default_factory=list)
     bcc: People = Field(default_factory=list)
     subject: Subject = ""
     text: Text = ""
+    attachments: Annotated[list[UploadId], Field(max_length=MAX_ATTACHMENTS)] = Field(default_factory=list)
+    pin: Annotated[int | None, Field(ge=MIN_PIN_MS, le=MAX_PIN_MS)] = None
 
 
 class Change(Body):
@@ -51,7 +62,15 @@ def routes(desk: Desk) -> APIRouter:
 
     @router.post("", status_code=202)
     async def send(body: New) -> dict[str, Any]:
-        message = Message(tuple(body.to), tuple(body.cc), tuple(body.bcc), body.subject, body.text)
+        message = Message(
+            tuple(body.to),
+            tuple(body.cc),
+            tuple(body.bcc),
+            body.subject,
+            body.text,
+            tuple(body.attachments),
+            body.pin,
+        )
         return letter_json(await desk.submission.send(message), book_of(desk.names))
 
     @router.get("/{letter}")
@@ -60,7 +79,11 @@ def routes(desk: Desk) -> APIRouter:
 
     @router.get("/{letter}/mime", response_class=Response)
     async def mime(letter: LetterId) -> Response:
-        return Response(await mailbox.load(mailbox.find_id(letter)), media_type="message/rfc822")
+        """Exactly as it came."""
+        found = mailbox.find_id(letter)
+        size = mailbox.reduced(found).size
+        source = await started(await mailbox.whole(found))
+        return Stream(source, size, {"content-type": "message/rfc822"})
 
     @router.patch("/{letter}")
     async def change(letter: LetterId, body: Change) -> dict[str, Any]:

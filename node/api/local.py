@@ -8,9 +8,10 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from node.api.desk import Base, Desk
-from node.api.fields import MAX_PEOPLE, Body, Who, Word
+from node.api.fields import MAX_PEOPLE, Body, Time, Who, Word
 from node.api.people import book_of
 from node.api.problem import needs_network
+from node.letters.uploads import MAX_ATTACHMENTS
 from node.runtime.errors import NodeError
 from node.storage import Batch
 from protocol.errors import LocalProtocolError
@@ -26,9 +27,10 @@ class Words(Body):
 
 
 class Recipients(Body):
-    """Whom a letter is to go to, before it is written."""
+    """Whom a letter is to go to, and the bytes of each file that goes with it, before it is written."""
 
     who: Annotated[list[Who], Field(min_length=1, max_length=MAX_PEOPLE)]
+    sizes: Annotated[list[Time], Field(max_length=MAX_ATTACHMENTS)] = Field(default_factory=list)
 
 
 def routes(base: Base) -> APIRouter:
@@ -75,9 +77,14 @@ def owner_routes(desk: Desk) -> APIRouter:
     @router.post("/recipients")
     async def recipients(body: Recipients) -> dict[str, Any]:
         """Raises what sending to them would; `routes` are mailio (sealed) or smtp (open), in their order."""
-        desk.submission.check(body.who)
+        desk.submission.check(body.who, body.sizes)
         kinds = [desk.names.resolve(who).kind for who in body.who]
         return {"known": True, "routes": ["smtp" if kind == "email" else "mailio" for kind in kinds]}
+
+    @router.get("/files")
+    async def files() -> dict[str, Any]:
+        """The whole of `files stat --json`."""
+        return await desk.files.stat()
 
     return router
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import traceback
 from typing import Any, Final
 
@@ -19,6 +20,9 @@ from protocol.errors import ProtocolError
 
 log = logging.getLogger(__name__)
 
+UPLOAD: Final = "/api/v1/attachment"
+"""Whose body is a file: it is taken piece by piece, and bounded where it is kept."""
+
 MAX_BODY: Final = 8 * 1024 * 1024
 """Bytes of a request: a letter's text of 1 MiB in JSON's longest spelling, six bytes for one, fits."""
 
@@ -26,7 +30,7 @@ NOT_RUNNING: Final = "not-running"
 """Code of what only the running node can do."""
 
 _UNAVAILABLE: Final = (StoreUnavailable, WorkerError)
-_ABSENT: Final = {"no-folder", "no-letter", "no-handshake", "unknown-recipient"}
+_ABSENT: Final = {"no-folder", "no-letter", "no-handshake", "no-attachment", "unknown-recipient"}
 _WORDS: Final = {400: "bad request", 404: "not found", 405: "not allowed", 409: "refused", 413: "too large",
                  422: "not understood", 500: "internal", 503: "not now"}  # fmt: skip
 
@@ -105,7 +109,8 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if _announced(scope) > MAX_BODY:
+        most = sys.maxsize if scope["path"] == UPLOAD else MAX_BODY
+        if _announced(scope) > most:
             await _too_large()(scope, receive, send)
             return
         taken, answered = 0, False
@@ -114,7 +119,7 @@ class Guard:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > MAX_BODY:
+            if taken > most:
                 raise _TooLarge
             return message
 

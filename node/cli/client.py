@@ -9,10 +9,11 @@ import json
 import os
 import socket
 import stat
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
 from node.runtime.errors import NodeError, UsageError
@@ -22,16 +23,28 @@ TIMEOUT_S: Final = 30.0
 """Seconds without a byte after which the node is taken to hang; it answers in milliseconds."""
 
 MAX_ANSWER: Final = 64 * 1024 * 1024
-"""Bytes of an answer: a message of 32 MiB with its text in JSON's longer spelling."""
+"""Bytes of an answer that is held: the text of a message of 32 MiB in JSON's longer spelling."""
 
 MAX_HEAD: Final = 65_536
 """Bytes of an answer's head."""
 
+PIECE: Final = 262_144
+"""Bytes sent or read at once."""
+
+Take = Callable[[bytes], None]
+"""Is given an answer's content piece by piece."""
+
+
+class Source(Protocol):
+    """A file, as far as it is sent."""
+
+    def read(self, length: int, /) -> bytes: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One request; `params` go into the address, `body` as JSON. `patience` in seconds is added to the
-    time an answer may take.
+    """One request; `params` go into the address, `body` as JSON. In place of a body it may have a `file` of
+    which `size` bytes are sent. `patience` in seconds is added to the time an answer may take.
     """
 
     method: str
@@ -39,15 +52,46 @@ class Question:
     params: dict[str, Any] | None = None
     body: Any = None
     patience: float = 0.0
+    file: Source | None = None
+    size: int = 0
 
     @property
     def target(self) -> str:
+        query = self.query
+        return f"{self.path}?{query}" if query else self.path
+
+    @property
+    def query(self) -> str:
         given = {name: _param(value) for name, value in (self.params or {}).items() if value is not None}
-        return self.path + (f"?{urlencode(given)}" if given else "")
+        return urlencode(given)
+
+    @property
+    def kind(self) -> str:
+        return "application/json" if self.file is None else "application/octet-stream"
 
     @property
     def content(self) -> bytes:
         return b"" if self.body is None else json.dumps(self.body).encode()
+
+    @property
+    def length(self) -> int:
+        return self.size if self.file is not None else len(self.content)
+
+    def pieces(self) -> Iterator[bytes]:
+        """The request's content. Raises NodeError where the file has become shorter."""
+        if self.file is None:
+            yield self.content
+            return
+        left = self.size
+        while left:
+            try:
+                piece = self.file.read(min(PIECE, left))
+            except OSError as error:
+                raise NodeError("file", f"the file can't be read: {error.strerror or error}") from error
+            if not piece:
+                raise NodeError("file", "the file became shorter while it was read", "try again")
+            left -= len(piece)
+            yield piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +120,14 @@ class NotRunning(Exception):  # noqa: N818 - a state, not a mistake
     """Nobody listens on the home's socket."""
 
 
-def ask(home: Home, question: Question) -> Answer:
-    """Ask the node that runs in this home. Raises NotRunning, NodeError."""
+def ask(home: Home, question: Question, take: Take | None = None) -> Answer:
+    """Ask the node that runs in this home. `take` gets the content of a good answer, which is not held then.
+    Raises NotRunning, NodeError.
+    """
     with _connect(home.socket_path, question.patience) as connection:
         try:
-            connection.sendall(_head(question) + question.content)
-            return _read(connection)
+            _send(connection, question)
+            return _receive(connection, take)
         except TimeoutError:
             raise NodeError(
                 "node-hangs", "the node does not answer", "look at its log, or restart it"
@@ -120,55 +166,112 @@ def _require_ours(path: Path) -> None:
         raise NodeError("socket", f"{path} is not a socket of yours", "remove it, or choose another --home")
 
 
+def _send(connection: socket.socket, question: Question) -> None:
+    """A node that refuses in the middle of a file has said why before it hangs up."""
+    connection.sendall(_head(question))
+    with suppress(BrokenPipeError, ConnectionResetError):
+        for piece in question.pieces():
+            connection.sendall(piece)
+
+
 def _head(question: Question) -> bytes:
     lines = [
         f"{question.method} {question.target} HTTP/1.1",
         "Host: mailio",
         "Connection: close",
-        "Content-Type: application/json",
-        f"Content-Length: {len(question.content)}",
+        f"Content-Type: {question.kind}",
+        f"Content-Length: {question.length}",
     ]
     return "\r\n".join([*lines, "", ""]).encode("ascii")
 
 
-def _read(connection: socket.socket) -> Answer:
+def _receive(connection: socket.socket, take: Take | None) -> Answer:
+    status, fields, rest = _read_head(connection)
+    pieces = _content(connection, fields, rest)
+    if take is None or status >= 400:
+        return Answer(status, _held(pieces))
+    for piece in pieces:
+        take(piece)
+    return Answer(status, b"")
+
+
+def _held(pieces: Iterator[bytes]) -> bytes:
     data = bytearray()
-    while chunk := connection.recv(65_536):
-        data += chunk
+    for piece in pieces:
+        data += piece
         if len(data) > MAX_ANSWER:
             raise NodeError("answer", "the node's answer is too large")
-    head, gap, content = bytes(data).partition(b"\r\n\r\n")
-    words = head[:MAX_HEAD].split(b" ", 2)
-    fields = dict(_fields(head))
-    if not gap or len(words) < 3 or not words[1].isdigit():
-        raise NodeError("answer", "the node's answer broke off", "look at its log")
+    return bytes(data)
+
+
+def _read_head(connection: socket.socket) -> tuple[int, dict[bytes, bytes], bytes]:
+    """Status, fields, and what came behind the head."""
+    data = bytearray()
+    while (end := data.find(b"\r\n\r\n")) < 0:
+        chunk = connection.recv(PIECE)
+        if not chunk or len(data) > MAX_HEAD:
+            raise _broken()
+        data += chunk
+    lines = bytes(data[:end]).split(b"\r\n")
+    words = lines[0].split(b" ", 2)
+    if len(words) < 2 or not words[1].isdigit():
+        raise _broken()
+    split = (line.partition(b":") for line in lines[1:])
+    fields = {name.strip().lower(): value.strip().lower() for name, _, value in split}
+    return int(words[1]), fields, bytes(data[end + 4 :])
+
+
+def _content(connection: socket.socket, fields: dict[bytes, bytes], rest: bytes) -> Iterator[bytes]:
+    """The content, whole. Raises NodeError where it breaks off."""
     if fields.get(b"transfer-encoding") == b"chunked":
-        content = _unchunked(content)
-    elif int(fields.get(b"content-length", b"-1")) not in (-1, len(content)):
-        raise NodeError("answer", "the node's answer broke off", "look at its log")
-    return Answer(int(words[1]), content)
+        yield from _unchunked(connection, rest)
+        return
+    length = fields.get(b"content-length", b"")
+    left = int(length) if length.isdigit() else None
+    while left != 0:
+        piece = rest or connection.recv(PIECE)
+        rest = b""
+        if not piece and left is None:
+            return
+        if not piece or (left is not None and len(piece) > left):
+            raise _broken()
+        left = None if left is None else left - len(piece)
+        yield piece
 
 
-def _fields(head: bytes) -> list[tuple[bytes, bytes]]:
-    found = []
-    for line in head.split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        found.append((name.strip().lower(), value.strip().lower()))
-    return found
+def _unchunked(connection: socket.socket, rest: bytes) -> Iterator[bytes]:
+    data = bytearray(rest)
+
+    def fill(length: int) -> None:
+        while len(data) < length:
+            chunk = connection.recv(PIECE)
+            if not chunk:
+                raise _broken()
+            data.extend(chunk)
+
+    while True:
+        while (end := data.find(b"\r\n")) < 0:
+            fill(len(data) + 1)
+        length = _hexadecimal(bytes(data[:end]))
+        fill(end + 2 + length + 2)
+        if length == 0:
+            return
+        yield bytes(data[end + 2 : end + 2 + length])
+        del data[: end + 2 + length + 2]
 
 
-def _unchunked(data: bytes) -> bytes:
-    parts: list[bytes] = []
-    position = 0
-    with suppress(ValueError):
-        while True:
-            end = data.index(b"\r\n", position)
-            length = int(data[position:end], 16)
-            if length == 0:
-                return b"".join(parts)
-            parts.append(data[end + 2 : end + 2 + length])
-            position = end + 2 + length + 2
-    raise NodeError("answer", "the node's answer broke off", "look at its log")
+def _hexadecimal(text: bytes) -> int:
+    try:
+        length = int(text.partition(b";")[0], 16)
+    except ValueError:
+        raise _broken() from None
+    if not 0 <= length <= MAX_ANSWER:
+        raise _broken()
+    return length
+
+
+def _broken() -> NodeError:
+    return NodeError("answer", "the node's answer broke off", "look at its log")
 
 
 def _param(value: object) -> str:

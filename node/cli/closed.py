@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from node.cli.client import Answer, Question
+from collections.abc import MutableMapping
+from typing import Any
+
+from node.cli.client import Answer, Question, Take
 from node.runtime.config import Config
 from node.runtime.errors import NodeError
 from node.runtime.home import Home
 
 
-def ask_closed(home: Home, config: Config, passphrase: str | None, question: Question) -> Answer:
-    """The answer of the store itself. Raises NodeError, also where another process holds the store."""
+def ask_closed(
+    home: Home, config: Config, passphrase: str | None, question: Question, take: Take | None = None
+) -> Answer:
+    """The answer of the store itself; `take` as in `client.ask`. Raises NodeError, also where another process
+    holds the store.
+    """
     import trio
 
     try:
-        return trio.run(_ask, home, config, passphrase, question)
+        return trio.run(_ask, home, config, passphrase, question, take)
     except NodeError as fault:
         if fault.code != "store-locked":
             raise
@@ -24,17 +31,67 @@ def ask_closed(home: Home, config: Config, passphrase: str | None, question: Que
         ) from fault
 
 
-async def _ask(home: Home, config: Config, passphrase: str | None, question: Question) -> Answer:
-    import httpx
-
+async def _ask(
+    home: Home, config: Config, passphrase: str | None, question: Question, take: Take | None
+) -> Answer:
     from node.api import make_api
     from node.app import open_desk
 
     async with open_desk(home, config, passphrase) as desk:
-        transport = httpx.ASGITransport(make_api(desk))
-        async with httpx.AsyncClient(transport=transport, base_url="http://mailio") as client:
-            headers = {"Content-Type": "application/json"}
-            answer = await client.request(
-                question.method, question.target, content=question.content, headers=headers
-            )
-            return Answer(answer.status_code, answer.content)
+        exchange = _Exchange(question, take)
+        await make_api(desk)(exchange.scope, exchange.receive, exchange.send)
+        return Answer(exchange.status, b"".join(exchange.held))
+
+
+class _Exchange:
+    """One request and its answer as ASGI has them, without a server between."""
+
+    def __init__(self, question: Question, take: Take | None) -> None:
+        headers = {"content-type": question.kind, "content-length": str(question.length)}
+        self.scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": question.method,
+            "scheme": "http",
+            "path": _unquoted(question.path),
+            "raw_path": question.path.encode("ascii"),
+            "query_string": question.query.encode("ascii"),
+            "root_path": "",
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+            "client": None,
+            "server": None,
+        }
+        self._pieces = question.pieces()
+        self._take = take
+        self.status = 500
+        self.held: list[bytes] = []
+
+    async def receive(self) -> dict[str, Any]:
+        import trio
+
+        await trio.lowlevel.checkpoint()
+        piece = next(self._pieces, None)
+        if piece is not None:
+            return {"type": "http.request", "body": piece, "more_body": True}
+        if self._take is not None:  # a stream watches for a client that goes; this one stays
+            await trio.sleep_forever()
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        elif message.get("body"):
+            self._deliver(message["body"])
+
+    def _deliver(self, piece: bytes) -> None:
+        if self._take is None or self.status >= 400:
+            self.held.append(piece)
+        else:
+            self._take(piece)
+
+
+def _unquoted(path: str) -> str:
+    from urllib.parse import unquote
+
+    return unquote(path)

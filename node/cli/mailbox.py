@@ -9,9 +9,11 @@ from urllib.parse import quote
 import typer
 
 from node.cli.client import Question
+from node.cli.delivery import SHORT
+from node.cli.files import in_line
 from node.cli.output import NO_SUBJECT, note, table, text, when, write_json, write_line, write_raw
 from node.cli.session import Session, command, group
-from node.cli.text import clean, date, short_ids, size
+from node.cli.text import clean, date, short_ids
 
 LetterId = Annotated[
     str, typer.Argument(metavar="ID", help="A letter's id, or how it begins; see: mailio list.")
@@ -28,8 +30,6 @@ NewName = Annotated[str, typer.Argument(metavar="NEW", help="The new name.")]
 
 NOT_PROVEN: Final = "not proven"
 """Stands beside whom an ordinary mail names as its author, where nothing shows that it is true."""
-
-_STATES = {"missing": "not here", "fetching": "on its way", "expired": "no longer to be had"}
 
 
 def register(app: typer.Typer) -> None:
@@ -70,10 +70,7 @@ def read(session: Session, letter: LetterId, raw: Raw = False) -> None:
     """Read a letter."""
     path = f"/api/v1/message/{_part(letter)}"
     if raw and not session.json:
-        answer = session.answer(Question("GET", f"{path}/mime"))
-        if answer.status >= 400:
-            raise answer.fault()
-        write_raw(answer.content)
+        session.take(Question("GET", f"{path}/mime"), write_raw)
         return
     found = session.get(path)
     if not found["read"]:
@@ -215,10 +212,10 @@ def _show_letter(letter: dict[str, Any]) -> None:
     for name, value in heads:
         write_line(f"{name + ':':<{width}}{clean(value)}")
     for one in letter["attachments"]:
-        state = _STATES.get(one["state"], "")
-        known = f"{clean(one['filename'])} ({size(one['size'])}{', ' + state if state else ''})"
-        write_line(f"{'File:':<{width}}{known}")
+        write_line(f"{'File:':<{width}}{in_line(one)}")
     write_line()
+    if letter["attachments"] and sys.stdout.isatty():
+        note(f"save what is with it: mailio save {letter['id'][:SHORT]} DIR")
     shown = letter["text"]
     if not shown and letter["html"]:
         shown = "(This letter is HTML only; `mailio read --raw` shows its source.)"

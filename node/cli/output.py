@@ -7,10 +7,12 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
 from node.cli.text import ago, clean, date
+from node.cli.text import size as size_of
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
 
 NO_SUBJECT: Final = "(no subject)"
 """What stands for an empty subject in a list."""
+
+FIRST_S: Final = 1.0
+"""Seconds that work takes before anybody is told how far it is."""
+
+AGAIN_S: Final = 0.2
+"""Seconds between two writings of that line."""
 
 COLUMN_GAP: Final = 2
 """Spaces between two columns of a table."""
@@ -208,3 +216,59 @@ def pairs(rows: Iterable[tuple[str, object]]) -> None:
     for name, values in found:
         for n, value in enumerate(values or [""]):
             write_line(f"{(name if n == 0 else '').ljust(width)}{clean(value)}".rstrip())
+
+
+@contextmanager
+def progress(session: Reader, what: str, whole: int, done: int = 0) -> Iterator[Callable[[int], None]]:
+    """A line on a person's terminal that says how far some work is, once it has taken a second; `whole` and
+    `done` in bytes. Gives what is to be told of each piece.
+    """
+    bar = _Bar(clean(what), whole, done) if sys.stderr.isatty() and not session.json else None
+    try:
+        yield bar.advance if bar else lambda _: None
+    finally:
+        if bar:
+            bar.clear()
+
+
+class Reader(Protocol):
+    """Who reads what is written."""
+
+    @property
+    def json(self) -> bool: ...
+
+
+class _Bar:
+    """One line, written anew a few times a second."""
+
+    def __init__(self, what: str, whole: int, done: int) -> None:
+        self._what = what
+        self._whole = whole
+        self._begun = self._next = time.monotonic()
+        self._next += FIRST_S
+        self._first = self._done = done
+        self._width = 0
+
+    def advance(self, size: int) -> None:
+        self._done += size
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + AGAIN_S
+        rate = (self._done - self._first) / (now - self._begun)
+        share = min(100, self._done * 100 // max(self._whole, 1))
+        line = f" {share:3} % of {size_of(self._whole)}, {size_of(int(rate))}/s"
+        room = shutil.get_terminal_size().columns - len(line) - 1
+        what = self._what if len(self._what) <= room else self._what[: max(0, room - 1)] + "…"
+        self._write(what + line)
+
+    def clear(self) -> None:
+        if self._width:
+            self._write("")
+            sys.stderr.write("\r")
+            sys.stderr.flush()
+
+    def _write(self, line: str) -> None:
+        sys.stderr.write("\r" + line.ljust(self._width))
+        sys.stderr.flush()
+        self._width = len(line)

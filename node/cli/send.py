@@ -11,6 +11,7 @@ import typer
 
 from node.cli.client import Question
 from node.cli.delivery import SHORT, in_words, is_open, name_of, outcome
+from node.cli.files import hand_in, opened
 from node.cli.output import NO_SUBJECT, note, table, when, write_json, write_line
 from node.cli.session import INTERRUPTED, HomeOption, JsonOption, Session, command, group, settle
 from node.cli.text import duration_ms, short_ids
@@ -25,6 +26,9 @@ STEP_S: Final = 5.0
 
 MAX_TEXT: Final = 1_100_000
 """Bytes read from standard input; a letter is smaller."""
+
+SLOWEST: Final = 20_000_000
+"""Bytes of attachments a second that a slow machine reads once more while it puts the letter together."""
 
 LOST: Final = frozenset({"refused", "failed", "cancelled", "not-collected"})
 WATCHED: Final = frozenset({"refused", "failed"})
@@ -45,6 +49,16 @@ Hidden = Annotated[
 Text = Annotated[
     str | None,
     typer.Option("--body", metavar="T", help="The text; without it standard input.", show_default=False),
+]
+Attach = Annotated[
+    list[str] | None,
+    typer.Option("--attach", "-a", metavar="FILE", help="A file that goes with it.", show_default=False),
+]
+Pin = Annotated[
+    str | None,
+    typer.Option(
+        "--pin", metavar="D", help="How long files are kept for them, such as 30d.", show_default=False
+    ),
 ]
 Wait = Annotated[str, typer.Option("--wait", metavar="D", help="How long to follow it, such as 30s or 5m.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Only put it into the outbox.")]
@@ -77,6 +91,8 @@ def send(
     cc: Copies = None,
     bcc: Hidden = None,
     body: Text = None,
+    attach: Attach = None,
+    pin: Pin = None,
     wait: Wait = DEFAULT_WAIT,
     no_wait: NoWait = False,
 ) -> None:
@@ -85,22 +101,40 @@ def send(
     It is safe in the outbox once its id is shown; it goes on by itself whatever happens here.
     """
     patience = 0 if no_wait else min(duration_ms(wait), MAX_WAIT_MS)
-    if body is None and sys.stdin.isatty():  # before someone writes a letter that can't go
-        _tell_routes(session, [*to, *(cc or []), *(bcc or [])])
+    kept = None if pin is None else duration_ms(pin)
+    files = opened(attach or [])
+    if files or (body is None and sys.stdin.isatty()):  # before someone writes, or reads in, what can't go
+        _tell_routes(session, [*to, *(cc or []), *(bcc or [])], [one.size for one in files])
     text = body if body is not None else _read_text()
-    if not text.strip() and not subject.strip():
+    if not (text.strip() or subject.strip() or files):
         raise UsageError(
             "letter-empty", "the letter is empty", "give --subject, and --body or the text on standard input"
         )
-    letter = session.post("/api/v1/message", to=to, cc=cc or [], bcc=bcc or [], subject=subject, text=text)
+    handed = hand_in(session, files)
+    letter = session.call(
+        Question(
+            "POST",
+            "/api/v1/message",
+            body={
+                "to": to,
+                "cc": cc or [],
+                "bcc": bcc or [],
+                "subject": subject,
+                "text": text,
+                "attachments": handed,
+                "pin": kept,
+            },
+            patience=sum(one.size for one in files) / SLOWEST,
+        )
+    )
     finish(session, letter, patience)
 
 
-def _tell_routes(session: Session, who: list[str]) -> None:
+def _tell_routes(session: Session, who: list[str], sizes: list[int]) -> None:
     """Which of them get it sealed and which open, before it is written. Raises NodeError for whom it can't
     go to.
     """
-    routes = session.post("/local/recipients", who=who)["routes"]
+    routes = session.post("/local/recipients", who=who, sizes=sizes)["routes"]
     open_ = [one for one, route in zip(who, routes, strict=True) if route == "smtp"]
     if open_:
         sealed = "" if len(open_) == len(who) else "; sealed to the others"

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import typer
 
-from node.cli.client import Answer, NotRunning, Question, ask
+from node.cli.client import Answer, NotRunning, Question, Take, ask
 from node.runtime.errors import NodeError, UsageError
 from node.runtime.home import Home, read_private
 
@@ -65,17 +65,25 @@ class Session:
         """The JSON that the node answers, or the closed store. Raises NodeError."""
         return self.answer(question).value()
 
-    def answer(self, question: Question) -> Answer:
-        """Ask the running node, and where none runs the store itself."""
+    def answer(self, question: Question, take: Take | None = None) -> Answer:
+        """Ask the running node, and where none runs the store itself. `take` gets a good answer's content in
+        pieces; else it is held.
+        """
         home = self.home
         try:
             self.closed = False
-            return ask(home, question)
+            return ask(home, question, take)
         except NotRunning:
             self.closed = True
-            return self._ask_closed(home, question)
+            return self._ask_closed(home, question, take)
 
-    def _ask_closed(self, home: Home, question: Question) -> Answer:
+    def take(self, question: Question, take: Take) -> None:
+        """Hand the answer's content on in pieces. Raises NodeError."""
+        answer = self.answer(question, take)
+        if answer.status >= 400:
+            raise answer.fault()
+
+    def _ask_closed(self, home: Home, question: Question, take: Take | None) -> Answer:
         from node.cli.closed import ask_closed
         from node.runtime.config import load
 
@@ -84,12 +92,12 @@ class Session:
         if self.passphrase is None:
             self.passphrase = passphrase_from_file(None)
         try:
-            return ask_closed(home, config, self.passphrase, question)
+            return ask_closed(home, config, self.passphrase, question, take)
         except NodeError as fault:
             if fault.code != "passphrase-needed" or not (self.prompts and on_terminal()):
                 raise
         self.passphrase = ask_passphrase()
-        return ask_closed(home, config, self.passphrase, question)
+        return ask_closed(home, config, self.passphrase, question, take)
 
 
 def require_node(home: Home) -> None:

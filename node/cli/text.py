@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from datetime import datetime
 from typing import Final
 
+from node.runtime import settings
 from node.runtime.errors import UsageError
 
 SECOND_MS: Final = 1_000
 MINUTE_MS: Final = 60 * SECOND_MS
 HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
-
-_UNITS: Final = {"s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * DAY_MS}
-_DURATION: Final = re.compile(r"([0-9]{1,6})([smhdw])")
 
 MAX_DURATION_MS: Final = 10 * 366 * DAY_MS
 """Ten years; who means for ever names no end."""
@@ -46,8 +43,10 @@ def _harmless(char: str) -> bool:
 
 def duration_ms(text: str) -> int:
     """`30s`, `15m`, `12h`, `7d`, `2w` in milliseconds. Raises UsageError."""
-    match = _DURATION.fullmatch(text.strip())
-    value = int(match[1]) * _UNITS[match[2]] if match else 0
+    try:
+        value = settings.duration_ms(text)
+    except ValueError:
+        value = 0
     if not 0 < value <= MAX_DURATION_MS:
         raise UsageError("duration", f"{text[:40]!r} is no duration", "it looks like 30s, 15m, 12h, 7d or 2w")
     return value

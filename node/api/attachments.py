@@ -1,0 +1,138 @@
+"""`/attachment` and `/message/…/attachment`: files handed in for a letter, how a letter's files stand, the
+files themselves. Bytes go through in pieces; nothing of a file is held.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+import trio
+from fastapi import APIRouter, Header, Path, Query, Request
+from starlette.responses import Response
+
+from node.api.desk import Desk
+from node.api.fields import LetterId
+from node.api.outbox import MAX_WAIT_S
+from node.api.problem import needs_network
+from node.api.stream import Stream, started
+from node.runtime.errors import NodeError, UsageError
+from protocol.errors import LocalProtocolError
+
+MAX_NAME: Final = 5_000
+"""Characters of a file's name as it is handed in; what is kept of it is shorter (node/letters/text.py)."""
+
+_RANGE: Final = re.compile(r"bytes=(\d{1,16})-(\d{0,16})", re.ASCII)
+
+Number = Annotated[int, Path(ge=1, le=2_000)]
+
+
+def routes(desk: Desk) -> APIRouter:
+    router = APIRouter()
+    _handing_in(router, desk)
+    _standing(router, desk)
+    _taking_out(router, desk)
+    return router
+
+
+def _handing_in(router: APIRouter, desk: Desk) -> None:
+    @router.post("/attachment", status_code=201)
+    async def hand_in(
+        request: Request,
+        filename: Annotated[str, Query(max_length=MAX_NAME)] = "",
+        media_type: Annotated[str, Query(alias="mediaType", max_length=255)] = "",
+    ) -> dict[str, Any]:
+        """The body is the file, its length told before. The answer's id goes into a letter within a day."""
+        size = length_of(request)
+        try:
+            upload = await desk.uploads.add(filename, media_type, size, request.stream())
+        except LocalProtocolError as fault:
+            raise NodeError(
+                "attachment-size", f"the file changed while it was read: {fault}", "try again"
+            ) from None
+        return {"id": upload.id.hex(), "filename": upload.ref.filename, "size": upload.ref.size}
+
+
+def _standing(router: APIRouter, desk: Desk) -> None:
+    mailbox = desk.mailbox
+
+    @router.get("/message/{letter}/attachment")
+    async def standing(
+        letter: LetterId, wait: Annotated[float, Query(ge=0, le=MAX_WAIT_S, allow_inf_nan=False)] = 0
+    ) -> list[dict[str, Any]]:
+        """How a letter's files stand, as in `read`: when that changes or after `wait` seconds."""
+        found = mailbox.find_id(letter)
+        with trio.move_on_after(wait):
+            await _changed(desk, found)
+        return await files_of(found)
+
+    @router.post("/message/{letter}/fetch", status_code=202)
+    async def fetch(letter: LetterId) -> list[dict[str, Any]]:
+        """Get everything of it that is not here, now."""
+        found = mailbox.find_id(letter)
+        if desk.fetch is None:
+            raise needs_network()
+        await desk.fetch(found)
+        return await files_of(found)
+
+    async def files_of(letter: bytes) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await mailbox.read(letter))["attachments"]
+        return found
+
+
+def _taking_out(router: APIRouter, desk: Desk) -> None:
+    mailbox = desk.mailbox
+
+    @router.get("/message/{letter}/attachment/{n}", response_class=Response)
+    async def content(
+        letter: LetterId, n: Number, range_: Annotated[str, Header(alias="range", max_length=100)] = ""
+    ) -> Response:
+        """The file, or with `Range: bytes=A-B` a part of it."""
+        found = mailbox.find_id(letter)
+        start, stop = _range(range_)
+        saved = await mailbox.attachment(found, n, start, stop)
+        stop = saved.size if stop is None else min(stop, saved.size)
+        if start and start >= saved.size:
+            await saved.source.aclose()
+            raise UsageError("range", f"the file has {saved.size} bytes", "ask for bytes that it has")
+        headers = {
+            "content-type": saved.media_type,
+            "content-disposition": f"attachment; filename*=utf-8''{quote(saved.filename, safe='')}",
+            "accept-ranges": "bytes",
+            # A page of somebody's letter must not run as one of ours.
+            "content-security-policy": "sandbox",
+            "x-content-type-options": "nosniff",
+        }
+        if range_:
+            headers["content-range"] = f"bytes {start}-{stop - 1}/{saved.size}"
+        return Stream(await started(saved.source), stop - start, headers, 206 if range_ else 200)
+
+
+def length_of(request: Request) -> int:
+    """Bytes of a body that says how long it is. Raises UsageError."""
+    length = request.headers.get("content-length", "")
+    if not (length.isascii() and length.isdigit() and len(length) < 16):
+        raise UsageError("length", "a file is handed in with its length", "send Content-Length")
+    return int(length)
+
+
+async def _changed(desk: Desk, letter: bytes) -> None:
+    """Until something happens to a file of this letter."""
+    async with desk.events.subscribe() as events:
+        while True:
+            event = await events.receive()
+            if event.name == "lost" or event.data.get("letter") == letter.hex():
+                return
+
+
+def _range(text: str) -> tuple[int, int | None]:
+    """First byte, and the one behind the last. Raises UsageError for a form that is not taken."""
+    if not text:
+        return 0, None
+    match = _RANGE.fullmatch(text.strip())
+    start = int(match[1]) if match else 0
+    stop = int(match[2]) + 1 if match and match[2] else None
+    if match is None or (stop is not None and stop <= start):
+        raise UsageError("range", "a range is bytes=A-B or bytes=A-", "ask for one range")
+    return start, stop
