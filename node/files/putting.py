@@ -140,7 +140,7 @@ async def gathered(source: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
             view = memoryview(piece)
             while len(held) + len(view) >= STEP:
                 taken, view = view[: STEP - len(held)], view[STEP - len(held) :]
-                yield piece if len(taken) == len(piece) else b"".join((held, taken))
+                yield piece if len(piece) == STEP == len(taken) else b"".join((held, taken))
                 held.clear()
             held += view
         if held:
