@@ -8,7 +8,7 @@ from typing import Final
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.status import TOO_LARGE
 
-MAX_PREFIX: Final = 4  # bytes of varint: 2^28 - 1, far above the largest frame of any protocol (1 MiB)
+MAX_PREFIX: Final = 4  # bytes of varint: 2^28 - 1, far above the largest frame of any protocol (4 MiB)
 
 
 def encode_frame(data: bytes) -> bytes:
@@ -62,7 +62,8 @@ class FrameReader:
             self._length = self._read_length()
         if self._length is None or len(self._buffer) < self._length:
             return None
-        frame = bytes(self._buffer[: self._length])
+        with memoryview(self._buffer) as whole:  # a slice of the buffer itself would be one more copy
+            frame = bytes(whole[: self._length])
         del self._buffer[: self._length]
         self._length = None
         return frame
