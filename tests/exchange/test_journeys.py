@@ -13,6 +13,7 @@ from node.storage import schema as spaces
 from protocol.handshake import State, Type
 from protocol.offer import GoAhead, KeyProof, Offer, Result, Stamp, encode_answer, parse_answer
 from tests.kit.houses import CHEAP, DAY_S, House, Street
+from tests.kit.letters import whole
 
 OFFER = 1_024
 """Bytes of the largest offer; envelopes have more."""
@@ -251,7 +252,7 @@ async def test_bcc_appears_in_no_copy(street: Street, friends: tuple[House, Hous
     raws = []
     for house, folder in ((bob, "inbox"), (eve, "inbox"), (alice, "sent")):
         (row,) = house.owner.mailbox.list(folder)
-        raws.append(house.owner.mailbox.raw(bytes.fromhex(row["id"])))
+        raws.append(await whole(house.owner.mailbox, bytes.fromhex(row["id"])))
     assert raws[0] == raws[1] == raws[2]
     assert message_from_bytes(raws[0])["Bcc"] is None
     assert eve.address.encode() not in raws[0]

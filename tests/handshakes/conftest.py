@@ -11,7 +11,7 @@ import trio.testing
 
 from node.handshakes import Handshakes
 from node.identity import Identity
-from node.letters import Arrival, Mailbox
+from node.letters import Arrival, Mailbox, Reduced
 from node.letters.parse import summarize
 from node.names import Names
 from node.network import PeerAddress
@@ -27,7 +27,7 @@ from protocol.errors import RemoteProtocolError
 from protocol.folder import HANDSHAKE, INBOX
 from protocol.handshake import State
 from tests.kit.gates import Party, open_party
-from tests.kit.stores import KEY
+from tests.kit.stores import KEY, some_files
 
 SIZE = 10_000
 
@@ -81,13 +81,13 @@ class House:
             records += self.party.consent.way_back(batch, to.party.record, now)
         await consignment.keep(batch, recipient, b"sealed")
         key = self.party.consent.delivery_key(to.address, to.party.peer_id)
-        status = await to.take(
-            self, key.public if key else None, records, consignment.body("mailio"), letter.letter_id
-        )
+        body = consignment.body("mailio")
+        message = body.message if body else None
+        status = await to.take(self, key.public if key else None, records, message, letter.letter_id)
         proof = "key" if key else "stamp"
         if status == codes.UNKNOWN_SENDER and key:
             proof = "key, then stamp"
-            status = await to.take(self, None, records, consignment.body("mailio"), letter.letter_id)
+            status = await to.take(self, None, records, message, letter.letter_id)
         self.post.log.append((self.name, to.name, letter.kind, proof, status.code))
         return Result("delivered" if status == codes.OK else "refused", status)
 
@@ -134,7 +134,7 @@ class House:
             self.mailbox.take_in(
                 batch,
                 Arrival(
-                    raw=message,
+                    message=Reduced(message),
                     summary=summary,
                     folder=INBOX if accepted else HANDSHAKE,
                     author=author.address,
@@ -198,9 +198,10 @@ async def houses(tmp_path: Path, worker: Worker) -> AsyncIterator[dict[str, Hous
 def build(party: Party, name: str, worker: Worker, post: Post, path: Path) -> House:
     events, clock = Events(), party.clock
     names = Names(party.store, Nowhere(), ask_nobody, clock, lambda: clock.doubtful)
-    mailbox = Mailbox(party.store, worker, events, KEY.index)
+    files = some_files(party.store, path, clock)
+    mailbox = Mailbox(party.store, worker, events, KEY.index, files=files, scope=b"")
     carriers: dict[str, House] = {}
-    outbox = Outbox(party.store, clock, events, carriers, lambda *_: None)
+    outbox = Outbox(party.store, clock, events, carriers, lambda *_: None, files)
     identity = Identity(Home(path / name), KEY, party.owner.secrets, party.owner.chain)
     own = Addresses.parse([f"{name}@home.example"])
     handshakes = Handshakes(

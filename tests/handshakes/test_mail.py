@@ -7,7 +7,7 @@ import trio
 
 from node.consent import Rules
 from node.handshakes.errors import HandshakeError, WhoError
-from node.letters import Arrival
+from node.letters import Arrival, Reduced
 from node.letters.parse import summarize
 from node.runtime.errors import NodeError
 from node.runtime.events import Event, Subscription
@@ -32,7 +32,7 @@ async def mail(house: House, author: str, subject: str, *, proven: bool = True) 
     """A stranger's mail has come by SMTP."""
     raw = f"From: {author}\r\nSubject: {subject}\r\n\r\nhello\r\n".encode()
     arrival = Arrival(
-        raw=raw,
+        message=Reduced(raw),
         summary=summarize(raw),
         folder=HANDSHAKE,
         author=author if proven else None,

@@ -17,9 +17,9 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from node.app.ground import BUILD_DATE_MS, Ground
-from node.app.node import fit_exchange
+from node.app.node import fit_exchange, fit_fetcher
 from node.app.owner import Owner, open_owner, own_peer_id
-from node.exchange import Acquaintances, Receiver
+from node.exchange import Acquaintances, Fetcher, Receiver
 from node.identity import serve_identity
 from node.network import PeerAddress
 from node.outbox import Letter
@@ -34,6 +34,7 @@ from protocol.handshake import State
 from protocol.identity import IdentityRecord
 from tests.kit.client import Client
 from tests.kit.homes import NOW, new_home
+from tests.kit.stores import InlineThreads
 from tests.kit.wires import Wire, Wires
 
 T = TypeVar("T")
@@ -107,6 +108,7 @@ class House:
     wire: Wire
     people: Acquaintances
     receiver: Receiver
+    fetcher: Fetcher
     stop: trio.Event
     ended: trio.Event
 
@@ -262,18 +264,23 @@ async def _open_house(
     async with opened as store:
         watch = ClockWatch(clock, BUILD_DATE_MS)
         workers: Any = worker
-        ground = Ground(home, config, key, store, workers, workers, workers, clock, watch, Events())
+        ground = Ground(
+            home, config, key, store, workers, workers, workers, clock, watch, Events(), InlineThreads()
+        )
         people = Acquaintances()
         async with trio.open_nursery() as nursery:
             wire = Wire(wires, own_peer_id(ground), nursery)
             network: Any = wire
             async with open_owner(ground, network) as owner:
-                receiver = fit_exchange(ground, network, owner, people)
-                house = House(name, ground, owner, wire, people, receiver, trio.Event(), ended)
+                fetcher = fit_fetcher(ground, network, owner)
+                receiver = fit_exchange(ground, network, owner, people, fetcher)
+                network.bitswap.serve(owner.files.blocks)
+                house = House(name, ground, owner, wire, people, receiver, fetcher, trio.Event(), ended)
                 receiver.serve()
                 serve_identity(network, partial(_record_of, house), clock)
                 wires.records[house.address] = [house.record.record]
                 nursery.start_soon(owner.outbox.run)
+                nursery.start_soon(fetcher.run)
                 try:
                     yield house
                 finally:

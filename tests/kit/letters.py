@@ -1,10 +1,11 @@
 """Letters for tests: a message, its summary, and its arrival at a mailbox."""
 
 import hashlib
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from node.letters import Arrival, Draft, render_draft
+from node.letters import Arrival, Draft, Mailbox, Reduced, render_draft
 from node.letters.parse import summarize
 from protocol.status import OK
 
@@ -22,12 +23,18 @@ def written(
     return render_draft(draft, NOW, message_id)
 
 
+async def whole(mailbox: Mailbox, letter: bytes) -> bytes:
+    """A letter's message as it came."""
+    async with aclosing(await mailbox.whole(letter)) as pieces:
+        return b"".join([piece async for piece in pieces])
+
+
 def arrival(number: int = 0, *, author: str = ALICE, raw: bytes | None = None, **changes: Any) -> Arrival:
     """Letter `number` of `author`, which came `number` seconds after NOW."""
     raw = written(f"Letter {number}", author=author) if raw is None else raw
     name = f"{author} {number}".encode()
     letter = Arrival(
-        raw=raw,
+        message=Reduced(raw),
         summary=summarize(raw),
         folder="inbox",
         author=author,

@@ -9,6 +9,7 @@ from typing import Any
 
 import trio
 
+from node.letters import Reduced
 from node.outbox import Letter, Recipient
 from node.runtime.settings_mail import Smarthost
 from node.storage import Batch
@@ -38,7 +39,7 @@ class Posted:
     letter: Letter
     raw: bytes | None
 
-    def body(self, route: str) -> bytes | None:
+    def body(self, route: str) -> Reduced | None:
         raise AssertionError("ordinary mail may be large")
 
     async def load(self, route: str) -> bytes | None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import trio
 
 from node.app import open_desk
-from node.letters import Arrival
+from node.letters import Arrival, Reduced
 from node.letters.parse import summarize
 from node.runtime.config import load
 from node.runtime.home import Home
@@ -139,7 +139,7 @@ def _arrival(author: str, to: str, number: int) -> Arrival:
         f"Message-ID: <{secrets.token_hex(16)}@mailio.alt>\r\n\r\n{secrets.token_hex(200)}\r\n"
     ).encode()
     return Arrival(
-        raw=raw,
+        message=Reduced(raw),
         summary=summarize(raw),
         folder=INBOX,
         author=author,

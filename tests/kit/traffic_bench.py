@@ -18,7 +18,7 @@ import trio
 
 from node.api import Desk
 from node.app import run_node
-from node.letters import Draft, new_message_id, render_draft
+from node.letters import Draft, Reduced, new_message_id, render_draft
 from node.network import NetworkError, parse_peer
 from node.outbox import Letter, Outgoing, Recipient
 from node.outbox.submission import Message
@@ -176,7 +176,9 @@ async def _drain(desk: Desk, bob: Process, count: int) -> float:
     for number in range(count):
         raw = render_draft(_draft(desk, bob, f"queued {number}"), desk.clock.now(), new_message_id())
         recipient = Recipient(bob.address, "mailio", bob.address)
-        outgoing = Outgoing("letter", "queued", desk.clock.now(), (recipient,), bodies={"mailio": raw})
+        outgoing = Outgoing(
+            "letter", "queued", desk.clock.now(), (recipient,), bodies={"mailio": Reduced(raw)}
+        )
         batch = Batch()
         made.append(desk.outbox.submit(batch, outgoing))
         await desk.store.write(batch, sync=False)

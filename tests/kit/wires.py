@@ -6,8 +6,8 @@ Each node has a Wire, which is to its rooms what node.network's Network is. No r
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -16,9 +16,12 @@ import trio
 
 from node.network import ChannelClosed, PeerAddress, PeerFault, PeerUnreachable, peer_id_text
 from node.network.admission import Bodies
+from node.network.bitswap_serving import Blocks
 from node.runtime.clock import Clock
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.status import TOO_LARGE
+
+BITSWAP = "/ipfs/bitswap/1.2.0"
 
 RESTS_S = 300.0
 """Seconds that a served stream may rest between two requests."""
@@ -130,6 +133,52 @@ class WireChannel:
 Handler = Callable[[WireChannel], Awaitable[None]]
 
 
+class Swap:
+    """One node's exchange of blocks: what node.network's Bitswap is to a room. Every block is a frame, which
+    the judge may lose or cut.
+    """
+
+    def __init__(self, wires: Wires) -> None:
+        self._wires = wires
+        self.blocks: Blocks | None = None
+        self.asked: list[bytes] = []
+
+    def serve(self, blocks: Blocks) -> None:
+        self.blocks = blocks
+
+    @asynccontextmanager
+    async def session(self, peer: PeerAddress) -> AsyncIterator[SwapSession]:
+        await trio.lowlevel.checkpoint()
+        there = self._wires.nodes.get(peer.peer_id)
+        if there is None or not there.awake or there.bitswap.blocks is None:
+            raise PeerUnreachable("nobody is there")
+        yield SwapSession(self._wires, there, self.asked)
+
+
+class SwapSession:
+    """Asks one node for blocks."""
+
+    def __init__(self, wires: Wires, there: Wire, asked: list[bytes]) -> None:
+        self._wires, self._there, self._asked = wires, there, asked
+        self._wants: deque[bytes] = deque()
+
+    async def want(self, cids: Sequence[bytes]) -> None:
+        await trio.lowlevel.checkpoint()
+        self._wants.extend(cids)
+        self._asked.extend(cids)
+
+    async def receive(self) -> tuple[bytes, bytes | None]:
+        cid, blocks = self._wants.popleft(), self._there.bitswap.blocks
+        block = await blocks.read(cid) if blocks is not None and self._there.awake else None
+        if not self._there.awake:
+            raise PeerUnreachable("the node ended the connection")
+        frame = Frame(BITSWAP, False, block or b"")
+        self._wires.frames.append(frame)
+        if await self._wires.judge(frame) in (Act.LOSE, Act.CUT_BEFORE):
+            raise PeerUnreachable("the node ended the connection")
+        return cid, block
+
+
 class Wire:
     """One node's network. `blamed` is every fault that was counted, with the peer who made it; `addrs` are
     its public addresses, without `/p2p/`.
@@ -145,6 +194,7 @@ class Wire:
         self.bodies = Bodies()
         self._handlers: dict[str, tuple[Handler, int, float]] = {}
         self._streams: set[_Stream] = set()
+        self.bitswap = Swap(wires)
         wires.nodes[peer_id] = self
 
     def leave(self) -> None:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from node.files import Files
 from node.letters import Mailbox
 from node.runtime.events import Events
 from node.runtime.worker import Worker, open_worker
 from node.storage import Store, open_store
-from tests.kit.stores import KEY
+from tests.kit.stores import KEY, some_files
 
 
 @pytest.fixture
@@ -30,5 +31,14 @@ def events() -> Events:
 
 
 @pytest.fixture
-async def mailbox(store: Store, worker: Worker, events: Events) -> Mailbox:
-    return Mailbox(store, worker, events, KEY.index, waiting_letters=20, waiting_bytes=100_000)
+async def files(store: Store, tmp_path: Path) -> Files:
+    found = some_files(store, tmp_path)
+    await found.start()
+    return found
+
+
+@pytest.fixture
+async def mailbox(store: Store, worker: Worker, events: Events, files: Files) -> Mailbox:
+    return Mailbox(
+        store, worker, events, KEY.index, files=files, scope=b"bob", waiting_letters=20, waiting_bytes=100_000
+    )

@@ -6,15 +6,16 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.letters import Arrival, Due, FolderError, Mailbox, NoSuchLetter, Seen
+from node.letters import Arrival, Due, FolderError, Mailbox, NoSuchLetter, Reduced, Seen
 from node.runtime.events import Events
 from node.runtime.worker import Worker, open_worker
 from node.storage import Batch, Store, open_store
 from node.storage.schema import ENTRY, LETTER, PLACE, THREAD, WAITING
 from protocol.status import FAILED, OK
 from protocol.stream import ContentRef, Encoding, Place
-from tests.kit.letters import ALICE, BOB, NOW, arrival, written
-from tests.kit.stores import KEY, Trouble
+from protocol.unixfs import raw_cid, reference_of
+from tests.kit.letters import ALICE, BOB, NOW, arrival, whole, written
+from tests.kit.stores import KEY, Trouble, some_files
 
 DAY = 86_400_000
 
@@ -43,7 +44,7 @@ def counted(mailbox: Mailbox) -> dict[str, tuple[int, int]]:
 async def test_a_letter_is_there_as_it_came(mailbox: Mailbox, take: Any) -> None:
     raw = written("Grüße", text="Zeile\n")
     (letter,) = await take(arrival(raw=raw))
-    assert raw == mailbox.raw(letter)
+    assert raw == await whole(mailbox, letter)
     listed = {
         "id": letter.hex(),
         "from": f"{ALICE}@mailio.alt",
@@ -67,7 +68,7 @@ async def test_a_letter_is_there_as_it_came(mailbox: Mailbox, take: Any) -> None
 async def test_bytes_come_back_exactly_whatever_they_are(mailbox: Mailbox, take: Any) -> None:
     raw = b"Subject: x\n\r\r\n\x00\xff bare\rlines \n\n"
     (letter,) = await take(arrival(raw=raw))
-    assert raw == mailbox.raw(letter)
+    assert raw == await whole(mailbox, letter)
 
 
 async def test_a_page_is_newest_first_and_goes_on_before_an_id(mailbox: Mailbox, take: Any) -> None:
@@ -92,7 +93,7 @@ async def test_what_was_taken_is_remembered_even_when_deleted(
     assert mailbox.seen_envelope(one.envelope_id) == Seen(OK, b"signed")
     assert mailbox.seen(BOB, one.letter_id) is None
     with pytest.raises(NoSuchLetter):
-        mailbox.raw(letter)
+        await whole(mailbox, letter)
 
 
 async def test_another_envelope_of_a_known_letter_keeps_its_receipt(
@@ -183,7 +184,7 @@ async def test_writers_at_the_same_time_count_right(mailbox: Mailbox, store: Sto
 async def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, worker: Worker, events: Events) -> None:
     trouble = Trouble()
     async with open_store(tmp_path / "database", KEY, opener=trouble) as store:
-        mailbox = Mailbox(store, worker, events, KEY.index)
+        mailbox = Mailbox(store, worker, events, KEY.index, files=some_files(store, tmp_path), scope=b"")
         trouble.full = True
         batch, one = Batch(), arrival()
         mailbox.take_in(batch, one)
@@ -232,11 +233,11 @@ async def test_a_thread_is_in_the_order_of_arrival(mailbox: Mailbox, store: Stor
     await take(arrival(1), arrival(2, thid="other"))
     batch = Batch()
     raw = written("Re")
-    sent = mailbox.file_sent(batch, raw, arrival(raw=raw).summary, NOW + 9_000, "thread")
+    sent = mailbox.file_sent(batch, Reduced(raw), arrival(raw=raw).summary, NOW + 9_000, "thread")
     await store.write(batch)
     assert [one.subject for one in mailbox.thread("thread")] == ["Letter 1", "Re"]
     assert counted(mailbox) == {"inbox": (2, 2), "sent": (1, 0)}
-    assert mailbox.raw(sent) == raw
+    assert await whole(mailbox, sent) == raw
 
 
 async def test_announcing_tells_listeners_what_a_list_shows(
@@ -251,8 +252,10 @@ async def test_announcing_tells_listeners_what_a_list_shows(
 
 async def test_references_show_as_missing(mailbox: Mailbox, take: Any) -> None:
     place = Place(0, Encoding.IDENTITY)
-    ref = ContentRef("../a.pdf", "application/pdf", 9, b"h" * 32, "ipfs://b" + "a" * 58, place, key=b"k" * 32)
-    (letter,) = await take(arrival(refs=(ref,)))
+    reference = reference_of(raw_cid(b"sealed"))
+    ref = ContentRef("../a.pdf", "application/pdf", 9, b"h" * 32, reference, place, key=b"k" * 32)
+    message = Reduced(written(), (ref,), (b"n" * 16,), b"h" * 32)
+    (letter,) = await take(arrival(message=message, fetch=True))
     shown = (await mailbox.read(letter))["attachments"]
     assert shown == [
         {
@@ -260,8 +263,10 @@ async def test_references_show_as_missing(mailbox: Mailbox, take: Any) -> None:
             "filename": "a.pdf",
             "mediaType": "application/pdf",
             "size": 9,
-            "state": "missing",
+            "state": "fetching",
             "reference": ref.reference,
+            "fetched": 0,
+            "detail": "",
         }
     ]
     assert mailbox.list()[0]["attachments"] == 1
@@ -436,7 +441,8 @@ def test_counters_are_what_the_folders_hold(
     async def main() -> None:
         path = tmp_path_factory.mktemp("model") / "database"
         async with open_store(path, KEY, inline=True) as store, open_worker() as worker:
-            mailbox = Mailbox(store, worker, Events(), KEY.index, waiting_letters=4)
+            files = some_files(store, path)
+            mailbox = Mailbox(store, worker, Events(), KEY.index, files=files, scope=b"", waiting_letters=4)
             batch = Batch()
             mailbox.add_folder(batch, "Mine")
             await store.write(batch)
@@ -480,5 +486,5 @@ def _check(mailbox: Mailbox, letters: list[bytes]) -> None:
     assert real == counted(mailbox)
     there = {one["id"] for page in held.values() for one in page}
     assert there <= {letter.hex() for letter in letters}
-    assert all(len(mailbox.raw(bytes.fromhex(one))) > 0 for one in there)
+    assert all(len(mailbox.reduced(bytes.fromhex(one)).message) > 0 for one in there)
     assert len(held["handshake"]) == mailbox.waiting(ALICE) + mailbox.waiting(BOB)

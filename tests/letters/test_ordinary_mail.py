@@ -16,7 +16,7 @@ from node.storage import Batch, Store
 from node.storage.schema import BODY, ENTRY, EXPIRY, LETTER, SEEN, WAITING
 from protocol.errors import RemoteProtocolError
 from protocol.status import OK
-from tests.kit.letters import NOW, arrival
+from tests.kit.letters import NOW, arrival, whole
 
 EVE = "eve@example.net"
 CAME = Transport(EVE, ("alice@example.org",), "192.0.2.7", "mx.example.net", True, ("example.net: pass",))
@@ -68,7 +68,7 @@ async def change(store: Store, act: Callable[..., Any], *args: Any) -> Any:
 async def test_how_it_came_is_shown_beside_it(mailbox: Mailbox, take: Take) -> None:
     one = mail()
     (letter,) = await take(one)
-    assert one.raw == mailbox.raw(letter) == await mailbox.load(letter)
+    assert one.message.message == await whole(mailbox, letter)
     (listed,) = mailbox.list("handshake")
     assert (listed["via"], listed["author"], listed["from"]) == ("smtp", EVE, EVE)
     assert await mailbox.read(letter) == listed | {
@@ -174,7 +174,7 @@ def large(size: int) -> bytes:
 async def test_large_messages_come_back_exactly(mailbox: Mailbox, take: Take, size: int) -> None:
     raw = (large(size) + bytes(size))[:size]
     (letter,) = await take(mail(raw=raw, folder="inbox"))
-    assert raw == mailbox.raw(letter) == await mailbox.load(letter)
+    assert raw == await whole(mailbox, letter)
     assert mailbox.list()[0]["size"] == size
 
 
@@ -185,7 +185,7 @@ async def test_large_messages_go_as_a_whole(mailbox: Mailbox, store: Store, take
         await change(store, mailbox.delete, goes)
     assert {key[0] for key, _ in store.scan(BODY, limit=100)} == {stays}
     with pytest.raises(NoSuchLetter):
-        await mailbox.load(goes)
+        await whole(mailbox, goes)
 
 
 async def test_a_large_message_is_read_in_turns_with_others(
@@ -203,14 +203,14 @@ async def test_a_large_message_is_read_in_turns_with_others(
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(other)
-        await mailbox.load(letter)
+        await whole(mailbox, letter)
         assert turns >= 8
         nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(change, store, mailbox.delete, letter)
         with pytest.raises(NoSuchLetter):
-            await mailbox.load(letter)
+            await whole(mailbox, letter)
 
 
 # ---- bad input
@@ -294,7 +294,7 @@ async def outcome(mailbox: Mailbox, take: Take, number: int, raw: bytes) -> str:
     shown = await mailbox.read(letter)
     (listed,) = mailbox.list(limit=1)
     assert shown | {"attachments": len(shown["attachments"])} == shown | listed
-    assert await mailbox.load(letter) == raw
+    assert await whole(mailbox, letter) == raw
     found = unclean(shown)
     return f"unclean: {found}" if found else "shown"
 

@@ -11,6 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from node.letters import Reduced
 from node.outbox import Consignment, Delivery, Letter, Outbox, Outgoing, Recipient, Result
 from node.runtime.clock import TrioClock
 from node.runtime.events import Events
@@ -18,7 +19,7 @@ from node.storage import Batch, Store, open_store
 from node.storage.database import Database
 from protocol.status import NO_ANSWER, OK
 from tests.kit.owners import NOW
-from tests.kit.stores import KEY, Trouble
+from tests.kit.stores import KEY, Trouble, some_files
 
 BOB = Recipient("bob", "mailio", "0x" + "b" * 40)
 EVE = Recipient("eve", "mailio", "0x" + "e" * 40)
@@ -78,7 +79,7 @@ class Post:
 
     async def send(self, subject: str, *to: Recipient, body: bytes = b"Subject: x\r\n\r\nx") -> Letter:
         batch = Batch()
-        outgoing = Outgoing("letter", subject, self.clock.now(), to or (BOB,), {"mailio": body})
+        outgoing = Outgoing("letter", subject, self.clock.now(), to or (BOB,), {"mailio": Reduced(body)})
         letter = self.outbox.submit(batch, outgoing)
         await self.store.write(batch)
         self.outbox.started(letter)
@@ -95,13 +96,14 @@ async def opened(path: Path, opener: Callable[[Path], Database] = Database) -> A
     """A post office on the database at `path`, its outbox running."""
     async with open_store(path, KEY, inline=True, opener=opener) as store:
         clock = TrioClock(NOW)
+        files = some_files(store, path, clock)
         courier, notices, doubt = Courier(clock), [], [False]
 
         def notice(batch: Batch, letter: Letter, delivery: Delivery, body: bytes | None, now: int) -> None:
             notices.append((letter.subject, delivery.recipient.to, delivery.detail))
 
         outbox = Outbox(
-            store, clock, Events(), {"mailio": courier}, notice, lambda: doubt[0], chance=lambda: 0.0
+            store, clock, Events(), {"mailio": courier}, notice, files, lambda: doubt[0], lambda: 0.0
         )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(outbox.run)

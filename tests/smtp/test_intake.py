@@ -16,6 +16,7 @@ from node.smtp.reply import Client, Envelope
 from protocol.handshake import State, Type
 from tests.kit.dkim_keys import ed25519_key, sign
 from tests.kit.houses import Fuse, House, Street
+from tests.kit.letters import whole
 
 CLIENT = Client("127.0.0.1", "mx.stars.example", tls=False)
 OWNER = "alice@home.example"
@@ -258,7 +259,7 @@ async def test_the_bytes_stay_and_the_envelope_is_beside_them(post: Post) -> Non
     assert await post.deliver(raw) == TAKEN
     (row,) = post.house.owner.mailbox.list("handshake")
     letter = bytes.fromhex(row["id"])
-    assert post.house.owner.mailbox.raw(letter) == raw
+    assert await whole(post.house.owner.mailbox, letter) == raw
     read = await post.house.owner.mailbox.read(letter)
     assert (row["via"], row["author"]) == ("smtp", STELLA)
     assert read["smtp"] == {

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import trio
 
+from node.letters import Reduced
 from node.outbox import Delivery, Letter, Outbox, Outgoing
 from node.runtime.bridge import open_bridge
 from node.runtime.clock import SystemClock
@@ -17,7 +18,7 @@ from node.smtp.sender import SmtpCarrier
 from node.storage import Batch, Store, open_store
 from tests.kit.mailing import AUTHOR, RAW, local, people
 from tests.kit.sink import Behaviour, open_sink
-from tests.kit.stores import KEY
+from tests.kit.stores import KEY, some_files
 
 
 @dataclass
@@ -32,7 +33,7 @@ class Post:
     async def send(self, *to: str) -> Letter:
         batch = Batch()
         outgoing = Outgoing(
-            "letter", "Hello", SystemClock().now(), tuple(people(*to)), {"smtp": RAW}, sender=AUTHOR
+            "letter", "Hello", SystemClock().now(), tuple(people(*to)), {"smtp": Reduced(RAW)}, sender=AUTHOR
         )
         letter = self.outbox.submit(batch, outgoing)
         await self.store.write(batch)
@@ -68,7 +69,8 @@ async def opened(path: Path, port: int) -> AsyncIterator[Post]:
             assert body == RAW
             post.notices.append((delivery.recipient.to, delivery.code, delivery.detail))
 
-        post = Post(store, Outbox(store, SystemClock(), events, {"smtp": carrier}, notice), events)
+        outbox = Outbox(store, SystemClock(), events, {"smtp": carrier}, notice, some_files(store, path))
+        post = Post(store, outbox, events)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(post.outbox.run)
             yield post
