@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Final
 
+from node.files import Threads
 from node.runtime.clock import Clock, ClockWatch, SystemClock
 from node.runtime.config import Config
 from node.runtime.events import Events
@@ -23,7 +24,7 @@ BUILD_DATE_MS: Final = 1_795_305_600_000
 @dataclass(frozen=True, slots=True)
 class Ground:
     """Opened by `open_ground`. `reader` parses letters between nodes; `porter` what anyone may bring by SMTP,
-    and large messages; `searcher` finds stamps. None of them holds up another.
+    and large messages; `searcher` finds stamps. None of them holds up another. `threads` are the files'.
     """
 
     home: Home
@@ -36,6 +37,7 @@ class Ground:
     clock: Clock
     watch: ClockWatch
     events: Events
+    threads: Threads
 
     def doubtful(self) -> bool:
         return self.watch.doubtful is not None
@@ -57,7 +59,7 @@ async def open_ground(
         porter = await stack.enter_async_context(open_worker())
         searcher = await stack.enter_async_context(open_worker())
         watch = ClockWatch(clock, BUILD_DATE_MS)
-        yield Ground(home, config, key, store, reader, porter, searcher, clock, watch, Events())
+        yield Ground(home, config, key, store, reader, porter, searcher, clock, watch, Events(), Threads())
 
 
 def first_peers(config: Config) -> tuple[str, ...]:

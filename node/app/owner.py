@@ -72,6 +72,7 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         quota=config.files.quota,
         clock=ground.clock,
         doubtful=ground.doubtful,
+        threads=ground.threads,
     )
     await files.start()
     scope = identity.address.encode()

@@ -2,13 +2,15 @@
 some time (protocol.md §7). What refers to them is the letters', how blocks travel the network's.
 """
 
-from node.files.contents import Content, Pin, PinKind
+from node.files.contents import FOR_EVER, Content, Pin, PinKind
 from node.files.errors import ContentDamaged, ContentMissing, FilesFull
 from node.files.fetching import Wanted
 from node.files.files import Files, open_files
 from node.files.putting import Put, Workspace, in_pieces
+from node.files.threads import Threads
 
 __all__ = [
+    "FOR_EVER",
     "Content",
     "ContentDamaged",
     "ContentMissing",
@@ -17,6 +19,7 @@ __all__ = [
     "Pin",
     "PinKind",
     "Put",
+    "Threads",
     "Wanted",
     "Workspace",
     "in_pieces",

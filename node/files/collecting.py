@@ -107,10 +107,10 @@ class Collector:
         hidden = replace(content, whole=False)
         batch = Batch()
         self._ledger.put(batch, hidden)
-        if content.whole:
-            self._room.is_part(content.name, content.shape.total)
         # Synced here or with the index: the file goes last.
         await self._store.write(batch, sync=not content.indexed)
+        if content.whole:
+            self._room.is_part(content.name, content.shape.total)
         return hidden
 
     async def _unindex(self, content: Content) -> Content:

@@ -148,6 +148,12 @@ class OpenFile:
                 done = os.pwrite(self._descriptor, rest, start)
                 start, rest = start + done, rest[done:]
 
+    @property
+    def empty(self) -> bool:
+        """Whether it is one hole."""
+        with faults():
+            return os.fstat(self._descriptor).st_blocks == 0
+
     def sync(self) -> None:
         with faults():
             os.fsync(self._descriptor)

@@ -118,8 +118,8 @@ class Fetching:
         try:
             part = await self._threads.run(Part, self._disk.path(content.name), content)
             try:
-                while await self._threads.run(part.look):
-                    pass
+                while not part.looked:
+                    await self._threads.run(part.look)
             finally:
                 part.close()
         except ContentDamaged:
@@ -152,12 +152,14 @@ class Fetching:
 
     async def _fill(self, content: Content, part: Part, session: Session) -> None:
         """Every block is on disk, synced, when this returns."""
-        while await self._threads.run(part.look):
-            self.progress[content.name] = part.here
-        self.progress[content.name] = part.here
         asked: dict[bytes, list[int]] = {}
-        while part.missing or asked:
+        while True:
+            while not part.looked:
+                await self._threads.run(part.look)
+                self.progress[content.name] = part.here
             await self._ask(part, session, asked)
+            if not asked:
+                break
             cid, block = await session.receive()
             numbers = asked.pop(cid, [])
             if numbers and block is None:

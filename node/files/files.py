@@ -40,23 +40,30 @@ class Files:
     """The store of contents. Belongs to trio's thread; a method with `batch` only adds to it."""
 
     def __init__(
-        self, store: Store, path: Path, *, quota: int, clock: Clock, doubtful: Callable[[], bool]
+        self,
+        store: Store,
+        path: Path,
+        *,
+        quota: int,
+        clock: Clock,
+        doubtful: Callable[[], bool],
+        threads: Threads | None = None,
     ) -> None:
         self._store = store
         self._disk = Disk(path)
         self._ledger = Ledger(store)
-        self._threads = Threads()
+        self.threads = threads or Threads()
         self._work = Work()
         self._room = Room(store, quota)
-        parts = (store, self._ledger, self._disk, self._room, self._work, self._threads)
+        parts = (store, self._ledger, self._disk, self._room, self._work, self.threads)
         self._putter = Putter(*parts)
         self._fetching = Fetching(*parts)
         self._collector = Collector(*parts, clock, doubtful)
-        self.blocks = Serving(self._ledger, self._disk, clock, doubtful, self._threads)
+        self.blocks = Serving(self._ledger, self._disk, clock, doubtful, self.threads)
 
     async def start(self) -> None:
         """Clear what a crash left unfinished, and count what is there. Raises StoreUnavailable."""
-        await self._threads.run(self._disk.prepare)
+        await self.threads.run(self._disk.prepare)
         parts = []
         for content in self._ledger.all():
             await trio.lowlevel.checkpoint()
@@ -70,7 +77,7 @@ class Files:
         await self._count(parts)
 
     async def _count(self, parts: Sequence[bytes]) -> None:
-        for name, size in zip(parts, await self._threads.run(self._disk.taken, parts), strict=True):
+        for name, size in zip(parts, await self.threads.run(self._disk.taken, parts), strict=True):
             self._room.set_part(name, size)
 
     # ---- putting and reading
@@ -115,7 +122,7 @@ class Files:
             raise ContentMissing
         stop, path = size if stop is None else min(stop, size), self._disk.path(name)
         with self._work.using(name):
-            pieces = read_plain(self._threads, path, content, key, size, start, stop)
+            pieces = read_plain(self.threads, path, content, key, size, start, stop)
             async with aclosing(pieces):
                 async for piece in pieces:
                     yield piece
@@ -215,9 +222,15 @@ class Files:
 
 @asynccontextmanager
 async def open_files(
-    store: Store, path: Path, *, quota: int, clock: Clock, doubtful: Callable[[], bool]
+    store: Store,
+    path: Path,
+    *,
+    quota: int,
+    clock: Clock,
+    doubtful: Callable[[], bool],
+    threads: Threads | None = None,
 ) -> AsyncIterator[Files]:
     """The room, ready; nothing runs in it. Raises NodeError."""
-    files = Files(store, path, quota=quota, clock=clock, doubtful=doubtful)
+    files = Files(store, path, quota=quota, clock=clock, doubtful=doubtful, threads=threads)
     await files.start()
     yield files

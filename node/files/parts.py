@@ -25,14 +25,21 @@ class Part:
     def __init__(self, path: Path, content: Content, *, write: bool = False) -> None:
         self.shape = content.shape
         self._file = OpenFile(path, content, write=write)
+        self._fresh = self._file.empty
         self._to_look = [(self.shape.root, content.cid)]
+        self._lacking: list[tuple[int, bytes]] = []
         self.missing: list[tuple[int, bytes]] = []
         """Blocks to get whose CIDs are known, what comes first in the file last."""
         self.here = 0
 
-    def look(self) -> bool:
-        """Find out, a step at a time, what is here; whether there is more to look at. Raises
-        ContentDamaged for a node that does not belong where it stands.
+    @property
+    def looked(self) -> bool:
+        """Whether nothing can be here but what was found."""
+        return not self._to_look
+
+    def look(self) -> None:
+        """Find out what is here, a step at a time. Raises ContentDamaged for a node that does not belong
+        where it stands.
         """
         for _ in range(min(LOOK_STEP, len(self._to_look))):
             number, cid = self._to_look.pop()
@@ -41,10 +48,10 @@ class Part:
                 self._to_look.extend(self._below(number, block))
                 self.here += len(block)
             else:
-                self.missing.append((number, cid))
+                self._lacking.append((number, cid))
         if not self._to_look:
-            self.missing.reverse()
-        return bool(self._to_look)
+            self.missing.extend(reversed(self._lacking))
+            self._lacking.clear()
 
     def keep(self, number: int, block: bytes) -> None:
         """A block that came and matches its CID. Raises FilesFull, and ContentDamaged for one that does not
@@ -53,7 +60,7 @@ class Part:
         below = self._below(number, block)
         self._file.write(number, block)
         self.here += len(block)
-        self.missing.extend(below)
+        (self.missing if self._fresh else self._to_look).extend(below)
 
     def sync(self) -> None:
         self._file.sync()

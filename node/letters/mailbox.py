@@ -73,7 +73,7 @@ class Mailbox:
         self._desk = Desk(store, index)
         self._reader = Reader(worker, heavy)
         rebuilder = Rebuilder(files)
-        self.reducer = Reducer(self._reader, rebuilder, scope)
+        self.reducer = Reducer(self._reader, rebuilder, files.threads, scope)
         self.writer = Writer(self.reducer, files)
         self._folders = FolderBook(self._desk)
         self._seen = SeenBook(self._desk)

@@ -9,8 +9,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
-import trio
-
 from node.files import Files
 from node.letters.reduced import Reduced
 from protocol.place import Encoder, spans
@@ -23,7 +21,7 @@ LARGE: Final = 262_144
 
 
 class Rebuilder:
-    """Rebuilds."""
+    """Rebuilds. Its threads are those of `files`."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
@@ -53,7 +51,7 @@ class Rebuilder:
             if len(piece) < LARGE:
                 found.update(piece)
             else:
-                await trio.to_thread.run_sync(found.update, piece)
+                await self._files.threads.run(found.update, piece)
         return found.digest()
 
     async def _part(self, ref: ContentRef, name: bytes) -> AsyncGenerator[bytes, None]:
@@ -64,5 +62,5 @@ class Rebuilder:
                 if len(piece) < LARGE:
                     yield encoder.feed(piece)
                 else:
-                    yield await trio.to_thread.run_sync(encoder.feed, piece)
+                    yield await self._files.threads.run(encoder.feed, piece)
         yield encoder.end()

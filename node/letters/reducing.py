@@ -9,9 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-import trio
-
-from node.files import Workspace
+from node.files import Threads, Workspace
 from node.letters.cutting import Cut, decoded, places, reduce
 from node.letters.limits import LARGE_PART
 from node.letters.reader import Reader
@@ -34,7 +32,8 @@ HASH_BYTES: Final = 32
 class Reducer:
     """Reduces messages. `scope` is the owner's own: what we put are our contents."""
 
-    def __init__(self, reader: Reader, rebuilder: Rebuilder, scope: bytes) -> None:
+    def __init__(self, reader: Reader, rebuilder: Rebuilder, threads: Threads, scope: bytes) -> None:
+        self._threads = threads
         self._reader = reader
         self._rebuilder = rebuilder
         self._scope = scope
@@ -50,7 +49,7 @@ class Reducer:
         if not cuts:
             return [Reduced(raw) for raw in raws]
         contents = [await self._put(workspace, first, cut) for cut in cuts]
-        return [await _reduced(raw, _shifted(cuts, len(raw) - len(first)), contents) for raw in raws]
+        return [await self._reduced(raw, _shifted(cuts, len(raw) - len(first)), contents) for raw in raws]
 
     async def further(self, workspace: Workspace, reduced: Reduced) -> Reduced:
         """A message that has refs already, and a body that may be large too. Raises as `faces` does, and
@@ -69,6 +68,15 @@ class Reducer:
             return found
         return replace(found, hash=await self._rebuilder.digest(found))
 
+    async def _reduced(
+        self, raw: bytes, cuts: Sequence[Cut], contents: Sequence[tuple[ContentRef, bytes]]
+    ) -> Reduced:
+        found = hashlib.blake2b(digest_size=HASH_BYTES)
+        await self._threads.run(found.update, raw)
+        placed = _placed(cuts, contents)
+        refs, names = tuple(ref for ref, _ in placed), tuple(name for _, name in placed)
+        return Reduced(reduce(raw, cuts), refs, names, found.digest())
+
     async def _put(self, workspace: Workspace, raw: bytes, cut: Cut) -> tuple[ContentRef, bytes]:
         """A content with its reference, which has no place yet, and its name."""
         put = await workspace.put(self._scope, _stored(raw, cut), cut.size)
@@ -82,14 +90,6 @@ class Reducer:
             key=put.key,
         )
         return ref, put.content.name
-
-
-async def _reduced(raw: bytes, cuts: Sequence[Cut], contents: Sequence[tuple[ContentRef, bytes]]) -> Reduced:
-    found = hashlib.blake2b(digest_size=HASH_BYTES)
-    await trio.to_thread.run_sync(found.update, raw)
-    placed = _placed(cuts, contents)
-    refs, names = tuple(ref for ref, _ in placed), tuple(name for _, name in placed)
-    return Reduced(reduce(raw, cuts), refs, names, found.digest())
 
 
 def _placed(
