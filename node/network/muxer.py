@@ -14,8 +14,11 @@ from libp2p.abc import ISecureConn
 from libp2p.io.exceptions import ConnectionClosedError, IOException
 from libp2p.network.connection.exceptions import RawConnError
 from libp2p.peer.id import ID
+from libp2p.stream_muxer.exceptions import MuxedStreamError
 from libp2p.stream_muxer.yamux.yamux import (
     FLAG_SYN,
+    HEADER_SIZE,
+    TYPE_DATA,
     TYPE_PING,
     YAMUX_HEADER_FORMAT,
     Yamux,
@@ -55,7 +58,36 @@ class Buffers:
 
 
 class Stream(YamuxStream):
-    """A stream whose window is refilled when half of it was read."""
+    """A stream whose window is refilled when half of it was read, and that writes as soon as the other
+    end's has room (upstream looks every 10 ms, and gives up after 5 s however long the writer has).
+    """
+
+    _changed: trio.Event | None = None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)  # upstream sets these in its function of 500 lines
+        if name in ("send_window", "closed", "send_closed") and self._changed is not None:
+            self._changed.set()
+
+    async def write(self, data: bytes) -> None:
+        """One task at a time, which brings the deadline. Raises MuxedStreamError when the stream ends."""
+        view = memoryview(data)
+        while view:
+            await self._wait_for_room()
+            size = min(self.send_window, MAX_WRITE - HEADER_SIZE, len(view))
+            self.send_window -= size
+            header = struct.pack(YAMUX_HEADER_FORMAT, 0, TYPE_DATA, 0, self.stream_id, size)
+            await self.conn._write_frame(header + view[:size])
+            view = view[size:]
+
+    async def _wait_for_room(self) -> None:
+        while True:
+            if self.closed or self.send_closed:
+                raise MuxedStreamError("the stream is closed")
+            if self.send_window > 0:
+                return
+            self._changed = trio.Event()
+            await self._changed.wait()
 
     async def _auto_tune_and_send_window_update(self, *, bytes_read: int = 0) -> None:
         self._pending_recv_release += bytes_read

@@ -172,10 +172,10 @@ async def test_the_slot_of_a_closed_connection_is_given_back() -> None:
 async def test_nothing_is_served_but_what_we_mean_to() -> None:
     async with a_network(server=True) as bob:
         served = {str(protocol) for protocol in bob._host.get_mux().get_protocols()}
-        assert served == {"/ipfs/ping/1.0.0", "/ipfs/id/1.0.0", "/mailio/kad/1.0.0"}
+        assert served == {"/ipfs/ping/1.0.0", "/ipfs/id/1.0.0", "/mailio/kad/1.0.0", "/ipfs/bitswap/1.2.0"}
     async with a_network(server=False) as bob:
         served = {str(protocol) for protocol in bob._host.get_mux().get_protocols()}
-        assert served == {"/ipfs/ping/1.0.0", "/ipfs/id/1.0.0"}
+        assert served == {"/ipfs/ping/1.0.0", "/ipfs/id/1.0.0", "/ipfs/bitswap/1.2.0"}
 
 
 @pytest.mark.parametrize(
