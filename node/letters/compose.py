@@ -9,7 +9,7 @@ from typing import Final
 from node.letters import render
 from node.letters.errors import DraftError
 from node.letters.limits import MAX_MAILBOX, MAX_NAME, MAX_REFERENCES
-from protocol.stream import Encoding, Place
+from protocol.place import Encoding, Place
 
 MAX_SUBJECT: Final = 1_000
 """Characters of a subject that may be written."""

@@ -11,8 +11,7 @@ from email.utils import format_datetime
 from typing import Final
 from urllib.parse import quote
 
-from protocol.place import Encoder
-from protocol.stream import Encoding, Place
+from protocol.place import Encoder, Encoding, Place
 
 LINE: Final = 76
 """Characters of a line; RFC 5322 §2.1.1 recommends 78 at most, RFC 2047 §2 allows 76."""

@@ -15,8 +15,7 @@ from node.letters.limits import LARGE_PART
 from node.letters.reduced import Reduced
 from node.letters.reducing import Reducer
 from node.letters.uploads import Upload
-from protocol.place import encoded_size
-from protocol.stream import Encoding, Place
+from protocol.place import Encoding, Place, encoded_size
 
 LINE: Final = Place(0, Encoding.BASE64, 76)
 

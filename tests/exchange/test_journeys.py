@@ -175,7 +175,7 @@ async def test_a_key_that_is_not_known_becomes_a_first_letter(
     await street.pass_time(1)  # of two records of one moment the one with the lower hash would win
     bob = await street.open("bob", folder="recovered")  # from the words: nothing is known there
     short = await alice.send(bob, "Short")
-    long = await alice.send(bob, "Long", "word " * 20_000)
+    long = await alice.send(bob, "Long", "word " * 6_000)
     await street.pass_time(3_600)
     assert "4.8.9" in answers(street)
     assert [("delivered", "2.0.0")] == alice.state(short)
@@ -212,7 +212,7 @@ async def test_too_often_waits_until_it_is_time(street: Street, alice: House, bo
 async def test_a_letter_over_the_recipients_limit(street: Street, alice: House) -> None:
     bob = await street.open("bob", limits=replace(CHEAP, letter_size=16_384))
     await street.befriend(alice, bob)
-    letter = await alice.send(bob, "Large", "word " * 10_000)
+    letter = await alice.send(bob, "Large", "word " * 6_000)
     await street.quiet()
     assert [("refused", "5.2.3")] == alice.state(letter)
     assert encode_answer(GoAhead()) != street.wires.said(LETTER, asks=False)[-1]

@@ -222,7 +222,7 @@ async def test_taken_then_held_then_accepted_anew(street: Street, alice: House, 
     await bob.owner.handshakes.accept(alice.address, Rules(until=now + 30_000))
     await street.quiet()
     street.wires.judge = nth(KEYED - 1, Act.CUT_BEFORE)
-    letter = await alice.send(bob, "Once", "word " * 20_000)
+    letter = await alice.send(bob, "Once", "word " * 6_000)
     await street.pass_time(120, 10)
     assert (["Once"], [("held", "4.8.9")]) == (bob.mail(), alice.state(letter))
     await bob.owner.handshakes.accept(alice.address)
