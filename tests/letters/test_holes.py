@@ -181,6 +181,16 @@ def test_two_in_one_place_are_two_files() -> None:
     ]
 
 
+def test_refs_stand_in_any_order() -> None:
+    holes = [
+        at(SMALL.index(b"DF\r\n"), fill=b"2"),
+        at(SMALL.index(b"%PDF"), fill=b"1"),
+        at(SMALL.index(b"hello")),
+    ]
+    assert part_content(SMALL, 1, holes) == b"1%P2DF"
+    assert [one.hole for one in read_parts(SMALL, holes).attachments] == [None, 2]
+
+
 @pytest.mark.parametrize("holes", [[at(-1)], [at(len(SMALL) + 1)], [at(0)] * (MAX_HOLES + 1)])
 def test_holes_that_no_letter_has_are_refused(holes: list[Hole]) -> None:
     for read in (read_parts, lambda raw, holes: part_content(raw, 1, holes)):

@@ -98,6 +98,12 @@ def test_a_header_that_ends_in_a_line_of_a_mailbox_file() -> None:
     assert [("text/plain", "", b"From me\r\n\r\nbody\r\n")] == found(raw)
 
 
+def test_a_multipart_that_names_no_boundary_is_one_part() -> None:
+    inner = b"Content-Type: multipart/mixed\r\n\r\ntext\r\n"
+    raw = b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n" + inner + b"--x--\r\n"
+    assert [("multipart/mixed", "", b"text\r\n")] == expected(raw) == found(raw)
+
+
 def test_where_the_body_begins() -> None:
     assert 8 == read_outline(b"A: b\r\n\r\nbody").body
     assert 0 == read_outline(b"body").body
