@@ -51,8 +51,8 @@ class Base:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk(Base):
-    """An owner's node: all that commands can reach. `fetch` gets what a letter lacks (None on a closed
-    store).
+    """An owner's node: all that commands can reach. `fetch` gets what a letter lacks and `forget` ends that
+    (None on a closed store).
     """
 
     clock: Clock
@@ -69,3 +69,4 @@ class Desk(Base):
     files: Files
     uploads: UploadBook
     fetch: Callable[[bytes], Awaitable[None]] | None = None
+    forget: Callable[[bytes], None] = field(default=lambda _: None)

@@ -102,6 +102,8 @@ def routes(desk: Desk) -> APIRouter:
         batch = Batch()
         erased = mailbox.delete(batch, found)
         await store.write(batch)
+        if erased:
+            desk.forget(found)
         return {"id": found.hex(), "erased": erased}
 
     return router

@@ -32,6 +32,7 @@ def desk_of(
     stop: Callable[[], None] | None = None,
     owner_of: Callable[[bytes], str | None] = lambda _: None,
     fetch: Callable[[bytes], Awaitable[None]] | None = None,
+    forget: Callable[[bytes], None] = lambda _: None,
 ) -> Desk:
     """The owner's rooms as the API takes them; to `status` is added how the settings have ordinary e-mail."""
     ground = owner.ground
@@ -56,6 +57,7 @@ def desk_of(
         files=owner.files,
         uploads=owner.uploads,
         fetch=fetch,
+        forget=forget,
     )
 
 

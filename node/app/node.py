@@ -188,6 +188,7 @@ def _desk(
         stop=stop.set,
         owner_of=people.owner_of,
         fetch=fetcher.ask,
+        forget=fetcher.drop,
     )
 
 

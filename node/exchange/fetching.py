@@ -6,6 +6,8 @@ node.files'.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -36,6 +38,11 @@ its node connects."""
 LAST_PAUSE_MS: Final = 4 * 3_600_000
 """Four hours, as for letters (§6)."""
 
+TURN_S: Final = 600.0
+"""Seconds after which one content leaves its place to others: who sends a block now and then must not keep
+it.
+"""
+
 TIRED_MS: Final = 60 * 86_400_000
 """How long it is tried after a letter came: no sender keeps an attachment for longer unless told to."""
 
@@ -46,12 +53,29 @@ Key = tuple[bytes, int]
 
 @dataclass
 class _Lane:
-    """What is wanted of one author. `due` (Unix ms) is when it may be tried again."""
+    """What is wanted of one author. `due` (Unix ms) is when it may be tried again, `scope` ends the try that
+    runs, which is for `current`.
+    """
 
     wanted: dict[Key, Missing] = field(default_factory=dict)
     failures: int = 0
     due: int = 0
-    active: bool = False
+    current: Key | None = None
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+
+    @property
+    def active(self) -> bool:
+        return self.current is not None
+
+
+class _Nobody:
+    """Who is asked for nothing, since everything is here."""
+
+    async def want(self, cids: Sequence[bytes]) -> None:
+        raise PeerUnreachable("a part of it has been lost here")
+
+    async def receive(self) -> tuple[bytes, bytes | None]:
+        raise PeerUnreachable("nobody was asked")
 
 
 class Fetcher:
@@ -98,6 +122,14 @@ class Fetcher:
         for author in {missing.author for missing in asked}:
             self.wake(author)
 
+    def drop(self, letter: bytes) -> None:
+        """A letter is gone: what it wanted is wanted no more."""
+        for lane in self._lanes.values():
+            for key in [key for key in lane.wanted if key[0] == letter]:
+                del lane.wanted[key]
+                if key == lane.current:
+                    lane.scope.cancel()
+
     def wake(self, author: str) -> None:
         """A node of this author is there: try at once."""
         if lane := self._lanes.get(author):
@@ -125,8 +157,9 @@ class Fetcher:
             if not lane.wanted and not lane.active:
                 del self._lanes[author]
             elif not lane.active and lane.due <= now and self._active < MAX_AUTHORS:
-                lane.active = True
-                nursery.start_soon(self._guarded, author, lane)
+                lane.current = next(iter(lane.wanted))
+                lane.scope = trio.CancelScope()
+                nursery.start_soon(self._guarded, lane, lane.current)
 
     @property
     def _active(self) -> int:
@@ -141,26 +174,34 @@ class Fetcher:
         with trio.move_on_after(max(0.0, (min(resting) - self._clock.now()) / 1000)):
             await self._changed.wait()
 
-    async def _guarded(self, author: str, lane: _Lane) -> None:
-        """One content of one author. A fault here ends this try and nothing else."""
-        key, missing = next(iter(lane.wanted.items()))
+    async def _guarded(self, lane: _Lane, key: Key) -> None:
+        """One content of one author, for TURN_S at most. A fault here ends this try and nothing else."""
+        missing = lane.wanted[key]
         try:
-            if await self._try(missing):
-                lane.wanted.pop(key, None)
-                lane.failures = lane.due = 0
-            else:
-                self._pause(lane)
+            with lane.scope, trio.move_on_after(TURN_S) as turn:
+                if await self._try(missing):
+                    lane.wanted.pop(key, None)
+                    lane.failures = lane.due = 0
+                else:
+                    self._pause(lane)
+            if turn.cancelled_caught:
+                self._last(lane, key)
         except StoreUnavailable as fault:
             log.warning("an attachment waits: %s", fault.text)
             self._pause(lane)
         except Exception:  # a task's boundary: a bug with one content must not end the others
             log.exception("fetching an attachment broke off")
-            lane.wanted.pop(key, None)
-            lane.wanted[key] = missing
+            self._last(lane, key)
             self._pause(lane)
         finally:
-            lane.active = False
+            lane.current = None
             self._changed.set()
+
+    @staticmethod
+    def _last(lane: _Lane, key: Key) -> None:
+        """Let its author's others come first."""
+        if key in lane.wanted:
+            lane.wanted[key] = lane.wanted.pop(key)
 
     def _pause(self, lane: _Lane) -> None:
         pause = min(FIRST_PAUSE_MS << min(lane.failures, 20), LAST_PAUSE_MS)
@@ -193,6 +234,10 @@ class Fetcher:
 
     async def _fetch(self, missing: Missing, wanted: Wanted) -> str:
         """Ask one node after another; "" once it is here, else what kept it away."""
+        if self._files.whole(wanted.name):  # it came with another letter of the same author
+            with suppress(PeerUnreachable):
+                await self._files.fetch(wanted, _Nobody())
+                return ""
         tried = self._names.nodes_of(missing.author)
         detail = await self._ask_nodes(tried, wanted)
         if not detail or detail == NOT_KEPT:

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from node.files import FOR_EVER, Files, Pin, PinKind
 from node.letters import Rebuilder, Reduced
-from node.outbox.letter import MAILIO, ROUTES, WAITING, Delivery, Letter, Outgoing, Recipient
+from node.outbox.letter import ARRIVED, MAILIO, PIN_MS, ROUTES, WAITING, Delivery, Letter, Outgoing, Recipient
+from node.runtime.clock import Clock
 from node.storage import Batch, Store
 from node.storage import schema as spaces
 from protocol.unixfs import REFERENCE
@@ -31,7 +32,8 @@ class Ledger:
     start reads only what still waits.
     """
 
-    def __init__(self, store: Store, files: Files) -> None:
+    def __init__(self, store: Store, files: Files, clock: Clock) -> None:
+        self._clock = clock
         self._store = store
         self._files = files
         self._rebuilder = Rebuilder(files)
@@ -51,6 +53,7 @@ class Ledger:
             sender=outgoing.sender,
             digest=outgoing.digest,
             files=_files(outgoing.bodies.values()),
+            pin=outgoing.pin,
         )
         for route, body in outgoing.bodies.items():
             for n, value in enumerate(_pieces(body)):
@@ -70,7 +73,7 @@ class Ledger:
 
     def put(self, batch: Batch, letter: Letter) -> None:
         """Write the row where it belongs; what only sending needed goes when it has ended."""
-        self._unpin(batch, letter)
+        self._repin(batch, letter)
         if not letter.ended:
             batch.put(spaces.OUTBOX, (letter.id,), _row_of(letter))
             return
@@ -161,32 +164,39 @@ class Ledger:
         """This recipient has fetched and checked these contents: they need not be kept for it."""
         names = [letter.files[cid] for cid in cids if cid in letter.files]
         if names:
-            self._files.unpin(batch, self._holder(PinKind.OUT, address, letter.letter_id), names)
+            self._files.unpin(batch, self._for(PinKind.OUT, address, letter.letter_id), names)
 
     def revoked(self, batch: Batch, address: str) -> None:
         """Nothing is kept for this recipient any more."""
-        self._files.unpin(batch, self._holder(PinKind.OUT, address, b""))
+        self._files.unpin(batch, self._for(PinKind.OUT, address, b""))
 
     def _pin(self, batch: Batch, letter: Letter, outgoing: Outgoing) -> None:
+        """As long as it is on its way nothing of it goes."""
         for recipient in outgoing.to:
-            body, sealed = outgoing.bodies.get(recipient.route), recipient.route == MAILIO
-            until = outgoing.created + outgoing.pin if sealed else FOR_EVER
-            kind = PinKind.OUT if sealed else PinKind.SEND
+            body = outgoing.bodies.get(recipient.route)
             for name in body.names if body is not None else ():
-                self._files.pin(batch, name, self._holder(kind, recipient.address, letter.letter_id), until)
+                self._files.pin(batch, name, self._holder(letter, recipient), FOR_EVER)
 
-    def _unpin(self, batch: Batch, letter: Letter) -> None:
-        """Who does not get it, or has it whole, needs nothing of it kept. A sealed letter that was delivered
-        is another matter: its receipts say what was fetched.
+    def _repin(self, batch: Batch, letter: Letter) -> None:
+        """Who does not get it, or has it whole, needs nothing of it kept. From when a sealed letter has
+        arrived its attachments are there for its recipient to fetch, until a receipt says that they were.
         """
-        for delivery in letter.deliveries if letter.files else ():
-            recipient, sealed = delivery.recipient, delivery.recipient.route == MAILIO
-            if delivery.state in WAITING or (sealed and delivery.state in ("delivered", "at-host")):
+        before = self.get(letter.id) if letter.files else None
+        for delivery in letter.deliveries if before is not None else ():
+            holder = self._holder(letter, delivery.recipient)
+            if delivery.state in WAITING or before is None:
                 continue
-            kind = PinKind.OUT if sealed else PinKind.SEND
-            self._files.unpin(batch, self._holder(kind, recipient.address, letter.letter_id))
+            if holder.kind is PinKind.SEND or delivery.state not in ARRIVED:
+                self._files.unpin(batch, holder)
+            elif before.delivery(delivery.recipient).state in WAITING:
+                for name in self._files.held(holder):
+                    self._files.pin(batch, name, holder, self._clock.now() + letter.pin)
 
-    def _holder(self, kind: PinKind, address: str, letter_id: bytes) -> Pin:
+    def _holder(self, letter: Letter, recipient: Recipient) -> Pin:
+        kind = PinKind.OUT if recipient.route == MAILIO else PinKind.SEND
+        return self._for(kind, recipient.address, letter.letter_id)
+
+    def _for(self, kind: PinKind, address: str, letter_id: bytes) -> Pin:
         return Pin(kind, letter_id, self._store.index("pin", address.encode()))
 
     def _receipt_key(self, letter_id: bytes, address: str) -> tuple[bytes, bytes]:
@@ -229,6 +239,7 @@ def _row_of(letter: Letter) -> dict[str, Any]:
         "sender": letter.sender,
         "digest": letter.digest,
         "files": dict(letter.files),
+        "pin": letter.pin,
         "to": [
             {
                 "to": d.recipient.to,
@@ -259,6 +270,7 @@ def _letter_of(letter_id: bytes, row: Mapping[str, Any]) -> Letter:
         sender=row.get("sender", ""),  # rows from before ordinary mail, or attachments, have none of these
         digest=row.get("digest", b""),
         files=row.get("files", {}),
+        pin=row.get("pin", PIN_MS),
         records=tuple(row["records"]),
         deliveries=tuple(
             Delivery(

@@ -16,8 +16,14 @@ from protocol.status import Status
 Kind = Literal["letter", "request", "accept", "revocation", "receipt"]
 State = Literal["queued", "held", "at-host", "delivered", "refused", "failed", "cancelled", "not-collected"]
 
+PIN_MS: Final = 30 * 86_400_000
+"""How long attachments are kept for who has the letter, if nobody says otherwise (protocol.md §7)."""
+
 WAITING: frozenset[State] = frozenset({"queued", "held"})
 """States in which this node still has something to do. All others but `at-host` are final."""
+
+ARRIVED: frozenset[State] = frozenset({"delivered", "at-host"})
+"""States in which its recipient has the letter, or will."""
 
 FAILED: frozenset[State] = frozenset({"refused", "failed", "not-collected"})
 """Final states in which the letter did not arrive, and not because its author said so."""
@@ -27,9 +33,6 @@ SMTP: Final = "smtp"
 
 SMARTHOST: Final = "smarthost"
 """The lane of all ordinary mail: it shares one way."""
-
-PIN_MS: Final = 30 * 86_400_000
-"""How long attachments are kept for their recipients if nobody says otherwise (protocol.md §7)."""
 
 ROUTES = {MAILIO: 0, SMTP: 1}
 """The number that stands for a route in a store key."""
@@ -66,7 +69,7 @@ class Delivery:
 class Outgoing:
     """A letter as its author gives it to the outbox. `bodies` has one rendering for each route in
     `to`; a letter that only carries `records` has none. What lies outside of the one for nodes is kept for
-    its recipients for `pin` ms. `sender` is the envelope's on the route smtp
+    its recipients for `pin` ms from when they have the letter. `sender` is the envelope's on the route smtp
     ("" is the null path); by `digest` a letter that is handed in a second time is known.
     """
 
@@ -101,6 +104,7 @@ class Letter:
     sender: str = ""
     digest: bytes = b""
     files: Mapping[str, bytes] = field(default_factory=dict)
+    pin: int = PIN_MS
 
     def delivery(self, recipient: Recipient) -> Delivery:
         return next(d for d in self.deliveries if d.recipient == recipient)

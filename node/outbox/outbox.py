@@ -84,7 +84,7 @@ class Outbox:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._store = store
-        self._ledger = Ledger(store, files)
+        self._ledger = Ledger(store, files, clock)
         self._clock = clock
         self._events = events
         self._carriers = carriers
@@ -203,17 +203,16 @@ class Outbox:
         letter = self._ledger.by_receipt(receipt.letter_id, author)
         if letter is None or receipt.status.category != 2:
             return lambda: None
-        self._ledger.received(batch, letter, author, receipt.cids)
         changes = {
             d.recipient: replace(d, state="delivered", code=receipt.status.code, detail="", next=0, cause="")
             for d in letter.deliveries
             if d.recipient.address == author and d.state != "delivered"
         }
-        if not changes:
-            return lambda: None
-        letter = letter.changed(changes)
-        self._ledger.put(batch, letter)
-        return lambda: self._stop(letter, changes)
+        arrived = letter.changed(changes)
+        if changes:
+            self._ledger.put(batch, arrived)
+        self._ledger.received(batch, arrived, author, receipt.cids)
+        return (lambda: self._stop(arrived, changes)) if changes else (lambda: None)
 
     def revoked(self, batch: Batch, address: str) -> None:
         """The owner has revoked this recipient: it gets no attachment any more."""
