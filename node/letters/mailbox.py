@@ -21,9 +21,10 @@ from node.letters.reader import Reader
 from node.letters.rebuilding import Rebuilder
 from node.letters.reduced import Reduced
 from node.letters.reducing import Reducer
+from node.letters.saving import Saved
 from node.letters.seen import Seen, SeenBook
 from node.letters.shelf import Shelf
-from node.letters.showing import Saved, Shower
+from node.letters.showing import Shower
 from node.letters.submitted import Adopted, Faces
 from node.letters.transport import SMTP
 from node.letters.views import entry_json

@@ -106,6 +106,7 @@ def _shifted(cuts: Sequence[Cut], by: int) -> Sequence[Cut]:
 
 def _moved(ref: ContentRef, cuts: Sequence[Cut]) -> ContentRef:
     """In the place that it has once these cuts, none of which spans it, were made."""
+    assert not any(cut.start < ref.place.offset < cut.end for cut in cuts)
     gone = sum(cut.end - cut.start for cut in cuts if cut.end <= ref.place.offset)
     return replace(ref, place=replace(ref.place, offset=ref.place.offset - gone))
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from node.files import ContentDamaged, ContentMissing, Files
@@ -17,9 +16,11 @@ from node.letters.missing import Missing, MissingBook
 from node.letters.parse import Attachment, Hole
 from node.letters.reader import Reader
 from node.letters.rebuilding import Rebuilder
+from node.letters.saving import Saved, Stored, once
 from node.letters.transport import transport_json
 from node.letters.views import SHOWN, attachment_json
 from protocol.place import Encoder
+from protocol.stream import ContentRef
 
 Json: TypeAlias = dict[str, Any]
 
@@ -27,16 +28,6 @@ MAX_FILLED: Final = 4 * MAX_BODY_CHARS
 """Bytes of bodies that lie outside which are read to be shown: as many as are shown of one inside."""
 
 WHOLE_STATES: Final = {True: "complete", False: "expired"}
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """An attachment to be saved: `source` gives bytes `start` to `stop` of it, as they were asked for."""
-
-    filename: str
-    media_type: str
-    size: int
-    source: AsyncGenerator[bytes, None]
 
 
 class Shower:
@@ -88,15 +79,16 @@ class Shower:
         found = next((one for one in parts.attachments if one.n == n), None)
         if found is None:
             raise NoSuchLetter("no-attachment", f"the letter has no attachment {n}", "see: mailio read ID")
-        stop = found.size if stop is None else stop
         if found.hole is None:
             content = await self._reader.content(message.reduced.message, holes, n)
-            return Saved(found.filename, found.media_type, len(content), _once(content[start:stop]))
+            return Saved(found.filename, found.media_type, len(content), once(content[start:stop]))
         ref, name = message.reduced.refs[found.hole], self._name(message, found.hole)
         if not self._files.whole(name):
             raise ContentMissing
-        source = self._files.read(name, ref.key, ref.size, start, stop)
-        return Saved(found.filename, found.media_type, ref.size, source)
+        stored = Stored(name, ref, found.encoding)
+        size = await stored.size(self._files)
+        source = stored.read(self._files, start, size if stop is None else min(stop, size))
+        return Saved(found.filename, found.media_type, size, source)
 
     # ---- parts of the above
 
@@ -104,15 +96,12 @@ class Shower:
         """What was taken out; bodies with what stands in them, as far as they are here."""
         room, holes = MAX_FILLED, []
         for n, ref in enumerate(message.reduced.refs):
-            fill = None
-            if (
-                not ref.filename
-                and ref.media_type in SHOWN
-                and self._state(letter, message, n)[0] == "complete"
-            ):
-                fill = await self._start(message, n, min(room, ref.size))
-                room -= min(room, ref.size)
-            holes.append(Hole(ref.place.offset, ref.size, ref.filename, ref.media_type, fill))
+            fill, length = None, _shown(ref, room)
+            if length and self._state(letter, message, n)[0] == "complete":
+                fill = await self._start(message, n, length)
+                room -= length
+            place = ref.place
+            holes.append(Hole(place.offset, ref.size, ref.filename, ref.media_type, fill, place.encoding))
         return holes
 
     async def _start(self, message: Message, n: int, length: int) -> bytes:
@@ -145,5 +134,10 @@ class Shower:
         return names[n] if n < len(names) else b""
 
 
-async def _once(content: bytes) -> AsyncGenerator[bytes, None]:
-    yield content
+def _shown(ref: ContentRef, room: int) -> int:
+    """How much of it is put in to be shown: of a body its start, of a whole message's body all or nothing."""
+    if ref.filename:
+        return 0
+    if ref.media_type.startswith("multipart/"):
+        return ref.size if ref.size <= room else 0
+    return min(room, ref.size) if ref.media_type in SHOWN else 0

@@ -129,11 +129,11 @@ def clean_filename(text: str, fallback: str) -> str:
     """A name that is safe to show and to create: no directories, no leading dot, 255 bytes, never empty."""
     text = unicodedata.normalize("NFC", clean_line(text, 4 * MAX_FILENAME_BYTES))
     text = re.split(r"[/\\]", text)[-1].translate({ord(char): "_" for char in '<>:"|?*'}).strip(" .")
+    if text.partition(".")[0].strip().upper() in _RESERVED:
+        text = "_" + text
     stem, dot, ending = text.rpartition(".")
     ending = dot + ending if dot and len(ending.encode()) <= 16 else ""
     stem = text[: len(text) - len(ending)]
     room = MAX_FILENAME_BYTES - len(ending.encode())
     stem = stem.encode()[:room].decode(errors="ignore").rstrip(" .")
-    if stem.split(".")[0].strip().upper() in _RESERVED:
-        stem = "_" + stem
     return stem + ending if stem else fallback
