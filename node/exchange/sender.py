@@ -116,7 +116,7 @@ class SealedCarrier:
     async def _send(self, recipient: Recipient, consignment: Consignment) -> Result:
         if recipient.address == self._own:
             await self._to_self(consignment.letter, consignment.body("mailio"))
-            return Result("delivered", OK)
+            return Result("delivered", OK, whole=True)
         try:
             record = await self._names.find(recipient.address, self._clock.now())
             parcel = await self._sealer.parcel(recipient, consignment, record)

@@ -123,7 +123,8 @@ class Result:
 
     `later` is tried again: at `until` where the other side named a time (the five days start there),
     else by the timetable. `way` tells that the path failed and not this letter, so that others for
-    the same lane need not be tried now. `held` waits for `cause`.
+    the same lane need not be tried now. `held` waits for `cause`. `whole`: its recipient has everything that
+    lies outside of it too.
     """
 
     outcome: Literal["delivered", "refused", "held", "later"]
@@ -132,6 +133,7 @@ class Result:
     until: int = 0
     way: bool = False
     cause: Literal["", "handshake", "approval"] = ""
+    whole: bool = False
 
 
 class Consignment(Protocol):

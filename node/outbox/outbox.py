@@ -173,6 +173,8 @@ class Outbox:
         changes = {r: self._judge(batch, letter, r, result, lane, now) for r, result in results.items()}
         letter = letter.changed(changes)
         self._ledger.put(batch, letter)
+        for recipient in (r for r, result in results.items() if result.whole):
+            self._ledger.received(batch, letter, recipient.address, letter.files)
         await self._store.write(batch)
         for delivery in changes.values():
             if delivery.state == "queued":

@@ -25,7 +25,7 @@ from node.network import PeerAddress
 from node.outbox import Letter
 from node.outbox.submission import Message
 from node.runtime.clock import ClockWatch, TrioClock
-from node.runtime.config import Config, LimitsConfig, MailConfig, NetworkConfig, SmtpConfig
+from node.runtime.config import Config, FilesConfig, LimitsConfig, MailConfig, NetworkConfig, SmtpConfig
 from node.runtime.events import Events
 from node.runtime.home import Home
 from node.storage import open_store, unlock
@@ -168,6 +168,7 @@ class Street:
         *,
         inline: bool = True,
         limits: LimitsConfig = CHEAP,
+        files: FilesConfig = FilesConfig(),
         announce: str = "all",
         folder: str | None = None,
         emails: tuple[str, ...] = (),
@@ -179,6 +180,7 @@ class Street:
             mail=MailConfig(emails),
             smtp=SmtpConfig(domains=domains),
             limits=limits,
+            files=files,
         )
         house = await self._nursery.start(self._live, name, folder or name, opener, inline, config)
         assert isinstance(house, House)

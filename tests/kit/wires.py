@@ -17,6 +17,7 @@ import trio
 from node.network import ChannelClosed, PeerAddress, PeerFault, PeerUnreachable, peer_id_text
 from node.network.admission import Bodies
 from node.network.bitswap_serving import Blocks
+from node.network.limits import STALLED
 from node.runtime.clock import Clock
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.status import TOO_LARGE
@@ -168,8 +169,11 @@ class SwapSession:
         self._asked.extend(cids)
 
     async def receive(self) -> tuple[bytes, bytes | None]:
-        cid, blocks = self._wants.popleft(), self._there.bitswap.blocks
-        block = await blocks.read(cid) if blocks is not None and self._there.awake else None
+        cid, blocks, block = self._wants.popleft(), self._there.bitswap.blocks, None
+        with trio.move_on_after(STALLED) as scope:
+            block = await blocks.read(cid) if blocks is not None and self._there.awake else None
+        if scope.cancelled_caught:
+            raise PeerUnreachable("the node sends nothing")
         if not self._there.awake:
             raise PeerUnreachable("the node ended the connection")
         frame = Frame(BITSWAP, False, block or b"")
