@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 import trio
@@ -20,9 +22,18 @@ from node.files.threads import Threads
 from node.files.work import Work
 from node.runtime.clock import Clock
 from node.storage import Batch, Store
+from node.storage.codec import Key
 from protocol.errors import RemoteProtocolError
 
 log = logging.getLogger(__name__)
+
+TOGETHER: Final = 64
+"""Contents looked at, and removed with one wait for the disk: 10 ms for each would make minutes of a few
+thousand.
+"""
+
+PINS_STEP: Final = 128
+"""Pins read, and taken away, in one go: a few ms of trio's thread."""
 
 UNINDEX_STEP: Final = 512
 """Rows of the index in one batch: a few ms of trio's thread."""
@@ -56,12 +67,15 @@ class Collector:
         """Look at everything; bytes that became free. Raises StoreUnavailable."""
         freed = 0
         async with self._round:
-            for content in self._ledger.all():
-                await trio.lowlevel.checkpoint()
-                if self._pinned(content.name) or self._work.users(content.name):
-                    continue
-                async with self._work.turn(content.name):
-                    freed += await self._remove(content.name)
+            contents = self._ledger.all()
+            while some := list(islice(contents, TOGETHER)):
+                # Pins are read in stretches, for single ones cost too much where many were deleted lately.
+                self._ledger.watched = set()
+                try:
+                    pinned = await self._pinned(some[0].name, some[-1].name)
+                    freed += await self._remove([one.name for one in some if one.name not in pinned])
+                finally:
+                    self._ledger.watched = None
         return freed
 
     async def sweep(self) -> int:
@@ -79,51 +93,83 @@ class Collector:
                         found += 1
         return found
 
-    def _pinned(self, name: bytes) -> bool:
-        return self._ledger.pinned(name, None if self._doubtful() else self._clock.now())
-
-    async def _remove(self, name: bytes) -> int:
-        """With its turn taken. What is pinned after it was hidden is of a holder who found nothing: its row
-        stays, as of one that is to be fetched.
-        """
-        content = self._ledger.get(name)
-        if content is None or self._pinned(name) or self._work.users(name) > 1:
-            return 0
-        content = await self._hide(content)
-        if content.indexed:
-            content = await self._unindex(content)
-        await self._threads.run(self._disk.remove, name)
-        freed = self._room.part(name)
-        self._room.set_part(name, 0)
-        if not self._pinned(name):
+    async def _pinned(self, first: bytes, last: bytes) -> set[bytes]:
+        """The names from `first` to `last` that somebody needs. Pins that ran out are taken away."""
+        found: set[bytes] = set()
+        start: Key = (first,)
+        while True:
+            now = None if self._doubtful() else self._clock.now()
+            pins = self._ledger.pins(start, last, PINS_STEP)
             batch = Batch()
-            self._ledger.lapsed(batch, name, self._clock.now())
-            self._ledger.drop(batch, content)
+            for key, until in pins:
+                if now is None or until > now:
+                    found.add(bytes(key[0]))
+                else:
+                    self._ledger.lapse(batch, key)
             await self._store.write(batch, sync=False)
-        return freed
+            if len(pins) < PINS_STEP:
+                return found
+            start = pins[-1][0]
 
-    async def _hide(self, content: Content) -> Content:
-        """From here on nobody finds it whole."""
-        hidden = replace(content, whole=False)
-        batch = Batch()
-        self._ledger.put(batch, hidden)
-        # Synced here or with the index: the file goes last.
-        await self._store.write(batch, sync=not content.indexed)
-        if content.whole:
+    async def _remove(self, names: list[bytes]) -> int:
+        """Those of them that nobody has come to need; bytes that became free. One that is pinned after it was
+        hidden is pinned by who found nothing: its row stays, as of one that is to be fetched.
+        """
+        async with AsyncExitStack() as turns:
+            ours = []
+            for name in names:
+                if not self._work.users(name):  # so nobody has the turn, and this does not wait
+                    await turns.enter_async_context(self._work.turn(name))
+                    ours.append(name)
+            hidden = await self._hide(ours)
+            if not hidden:
+                return 0
+            await self._unindex(hidden)
+            gone = [content.name for content in hidden]
+            await self._threads.run(self._disk.remove, gone)
+            freed = sum(map(self._room.part, gone))
+            for name in gone:
+                self._room.set_part(name, 0)
+            await self._forget(hidden)
+            return freed
+
+    async def _hide(self, names: list[bytes]) -> list[Content]:
+        """From here on nobody finds them whole; those of which it is so."""
+        batch, hidden, whole = Batch(), [], []
+        for name in names:
+            content = self._ledger.get(name)
+            if content is None or self._came(name) or self._work.users(name) != 1:
+                continue
+            hidden.append(replace(content, whole=False))
+            self._ledger.put(batch, hidden[-1])
+            whole += [content] if content.whole else []
+        await self._store.write(batch, sync=False)
+        for content in whole:
             self._room.is_part(content.name, content.shape.total)
         return hidden
 
-    async def _unindex(self, content: Content) -> Content:
-        cids = await self._threads.run(self._cids, content)
-        for start in range(0, len(cids), UNINDEX_STEP):
-            batch = Batch()
-            self._ledger.unindex(batch, cids[start : start + UNINDEX_STEP])
-            await self._store.write(batch, sync=False)
-        plain = replace(content, indexed=False)
+    def _came(self, name: bytes) -> bool:
+        """Whether somebody came to need it since the pins were read."""
+        return name in (self._ledger.watched or ())
+
+    async def _unindex(self, contents: list[Content]) -> None:
+        """Nobody finds a block of them. On disk when this returns, for their files go next."""
         batch = Batch()
-        self._ledger.put(batch, plain)
+        for content in contents:
+            cids = await self._threads.run(self._cids, content) if content.indexed else []
+            for start in range(0, len(cids), UNINDEX_STEP):
+                step = Batch()
+                self._ledger.unindex(step, cids[start : start + UNINDEX_STEP])
+                await self._store.write(step, sync=False)
+            self._ledger.put(batch, replace(content, indexed=False))
         await self._store.write(batch)
-        return plain
+
+    async def _forget(self, contents: list[Content]) -> None:
+        batch = Batch()
+        for content in contents:
+            if not self._came(content.name):
+                self._ledger.drop(batch, content)
+        await self._store.write(batch, sync=False)
 
     def _cids(self, content: Content) -> list[bytes]:
         """Of all its blocks, as far as its nodes can be read: rows of blocks of nothing do no harm."""

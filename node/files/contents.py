@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
-from itertools import islice
 from typing import Any, Final
 
 from node.storage import Batch, Store
@@ -71,6 +70,8 @@ class Ledger:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.watched: set[bytes] | None = None
+        """What is pinned while somebody watches."""
 
     def name(self, scope: bytes, cid: bytes) -> bytes:
         """What a content is called here. Contents of different scopes (whose letters they belong to) have
@@ -102,6 +103,8 @@ class Ledger:
 
     def pin(self, batch: Batch, name: bytes, pin: Pin, until: int) -> None:
         """It is needed until then (Unix ms); a second pin of the same holder replaces the first."""
+        if self.watched is not None:
+            self.watched.add(name)
         batch.put(PIN_UNTIL, (name, *pin.key), until)
         batch.put(HOLD, (*pin.key, name), {})
 
@@ -119,12 +122,13 @@ class Ledger:
                 gone.append(name)
         return gone
 
-    def unpin_some(self, batch: Batch, pin: Pin, most: int) -> int:
-        """The same for the first of them; how many there were."""
-        some = list(islice(self._held(pin), most))
-        for name, key in some:
-            self._let_go(batch, name, key)
-        return len(some)
+    def unpin_some(self, batch: Batch, pin: Pin, start: Key | None, most: int) -> list[Key]:
+        """The same for the first of them, from the key `start` on; their keys."""
+        prefix = pin.key if pin.letter else pin.key[:2]
+        rows: Any = self._store.scan(HOLD, prefix, start=start, limit=most)
+        for (*holder, name), _ in rows:
+            self._let_go(batch, name, tuple(holder))
+        return [key for key, _ in rows]
 
     def _held(self, pin: Pin) -> Iterator[tuple[bytes, tuple[int, bytes, bytes]]]:
         prefix = pin.key if pin.letter else pin.key[:2]
@@ -140,18 +144,23 @@ class Ledger:
     def pinned(self, name: bytes, now: int | None, kind: PinKind | None = None) -> bool:
         """Whether anybody needs it at `now` (Unix ms; None where no clock is to be believed)."""
         prefix = (name,) if kind is None else (name, int(kind))
-        return any(now is None or until > now for _, until in self._pins(prefix))
-
-    def lapsed(self, batch: Batch, name: bytes, now: int) -> None:
-        """Take away the pins of a content that ran out."""
-        for holder, until in self._pins((name,)):
-            if until <= now:
-                self._let_go(batch, name, holder)
-
-    def _pins(self, prefix: Key) -> Iterator[tuple[tuple[int, bytes, bytes], int]]:
+        first: Any = self._store.scan(PIN_UNTIL, prefix, limit=1)  # mostly the only one, or as good as any
+        if not first or now is None or first[0][1] > now:
+            return bool(first)
         rows: Any = self._store.walk(PIN_UNTIL, prefix)
-        for (_, kind, who, letter), until in rows:
-            yield (kind, who, letter), until
+        return any(until > now for _, until in rows)
+
+    def pins(self, start: Key, last: bytes, most: int) -> list[tuple[Key, int]]:
+        """The first pins from the key `start` on, of contents up to `last` in order of names, and until when
+        they are needed.
+        """
+        rows: Any = self._store.scan(PIN_UNTIL, start=start, before=(last + b"\0",), limit=most)
+        return [(key, until) for key, until in rows]
+
+    def lapse(self, batch: Batch, key: Key) -> None:
+        """Take away a pin that `pins` gave."""
+        batch.delete(PIN_UNTIL, key)
+        batch.delete(HOLD, (*key[1:], key[0]))
 
     # ---- blocks
 

@@ -74,10 +74,11 @@ class Disk:
             with _closing(descriptor):
                 os.ftruncate(descriptor, content.shape.total)
 
-    def remove(self, name: bytes) -> None:
-        """Nothing of it is left, whole or in part."""
-        for part in (False, True):
-            self.remove_one(name, part)
+    def remove(self, names: Sequence[bytes]) -> None:
+        """Nothing of them is left, whole or in part."""
+        for name in names:
+            for part in (False, True):
+                self.remove_one(name, part)
 
     def remove_one(self, name: bytes, part: bool) -> None:
         with faults():

@@ -143,14 +143,15 @@ class Files:
         """`unpin` with a batch of its own for every few: for all that a person was sent. How many there were.
         Raises StoreUnavailable.
         """
-        gone = 0
+        gone, start = 0, None
         while True:
             batch = Batch()
-            some = self._ledger.unpin_some(batch, pin, RELEASE_STEP)
+            some = self._ledger.unpin_some(batch, pin, start, RELEASE_STEP)
             await self._store.write(batch)
-            gone += some
-            if some < RELEASE_STEP:
+            gone += len(some)
+            if len(some) < RELEASE_STEP:
                 return gone
+            start = some[-1]
 
     def held(self, pin: Pin) -> Sequence[bytes]:
         """The names of what this holder needs."""

@@ -112,7 +112,7 @@ class Putter:
             await self._store.write(batch, sync=False)  # synced with the pin that keeps it
         except BaseException:
             with trio.CancelScope(shield=True):
-                await self._threads.run(self._disk.remove, content.name)
+                await self._threads.run(self._disk.remove, [content.name])
             self._work.give_back(content.name)
             raise
         return content
