@@ -174,6 +174,19 @@ class Made:
     blocks: dict[bytes, bytes]
     order: list[bytes]
 
+    @property
+    def shape(self) -> Shape:
+        return Shape(sealed_size(padded_size(self.size)))
+
+    @property
+    def count(self) -> int:
+        return len(self.order)
+
+    @property
+    def total(self) -> int:
+        """Bytes of all blocks."""
+        return sum(len(self.blocks[cid]) for cid in self.order)
+
     def wanted(self, place: Place, scope: bytes = AUTHOR) -> Wanted:
         return Wanted(place.files.name(scope, self.cid), self.cid, self.key, self.hash, self.size)
 
