@@ -19,6 +19,7 @@ _REPLIES: Final = {
     codes.TOO_OFTEN.code: Reply(450, "4.7.1", "More often than the recipient agreed to, try again later"),
     codes.TOO_LARGE.code: Reply(552, "5.3.4", "Larger than is taken here"),
     codes.DISK_FULL.code: Reply(452, "4.3.1", "The disk here is full, try again later"),
+    codes.FULL.code: Reply(452, "4.2.2", "The mailbox here is full, try again later"),
     codes.BUSY.code: Reply(451, "4.3.2", "Busy, try again later"),
 }
 _LATER: Final = Reply(451, "4.3.0", "Not now, try again later")

@@ -1,6 +1,9 @@
 """What becomes of ordinary mail: consent before and after the body, proof, folder, once (protocol.md §6)."""
 
+import base64
+import random
 from collections.abc import Mapping
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,11 +12,13 @@ import trio
 
 from node.app.mail import fit_intake
 from node.consent import Rules
-from node.runtime.config import LimitsConfig
+from node.runtime.config import FilesConfig, LimitsConfig
 from node.runtime.dns import DnsLater
 from node.smtp import MailIntake
 from node.smtp.reply import Client, Envelope
+from node.storage import Batch
 from protocol.handshake import State, Type
+from protocol.unixfs import parse_reference
 from tests.kit.dkim_keys import ed25519_key, sign
 from tests.kit.houses import Fuse, House, Street
 from tests.kit.letters import whole
@@ -290,3 +295,82 @@ async def test_what_was_not_answered_comes_again_and_is_there_once(street: Stree
     assert await again.send("through a power cut", signed="stars.example") == TAKEN
     assert again.lies() == {"handshake": ["through a power cut"]}
     assert again.house.owner.consent.state(STELLA, again.house.ground.clock.now()) is State.REQUEST
+
+
+# ---- large parts lie outside
+
+
+def with_file(size: int, seed: int = 1) -> tuple[bytes, bytes]:
+    """A signed mail with a file of `size` bytes, and the file."""
+    data = random.Random(seed).randbytes(size)
+    raw = (
+        b"From: stella@stars.example\r\nTo: alice@home.example\r\nSubject: Photo\r\nMIME-Version: 1.0\r\n"
+        b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n\r\nSee.\r\n--b\r\n'
+        b'Content-Type: image/png; name="m31.png"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+        + base64.encodebytes(data).replace(b"\n", b"\r\n")
+        + b"\r\n--b--\r\n"
+    )
+    return sign(raw, ed25519_key(), "stars.example", "sel"), data
+
+
+async def test_a_large_part_lies_outside_and_all_of_the_mail_comes_back(post: Post) -> None:
+    raw, data = with_file(3_000_000)
+    assert await post.deliver(raw) == TAKEN
+    mailbox = post.house.owner.mailbox
+    (row,) = mailbox.list("handshake")
+    letter = bytes.fromhex(row["id"])
+    assert (row["size"], row["attachments"]) == (len(raw), 1)
+    assert len(mailbox.reduced(letter).message) < 2_000
+    assert raw == await whole(mailbox, letter)
+    (shown,) = (await mailbox.read(letter))["attachments"]
+    assert ("m31.png", 3_000_000, "complete") == (shown["filename"], shown["size"], shown["state"])
+    saved = await mailbox.attachment(letter, 1)
+    async with aclosing(saved.source) as pieces:
+        assert data == b"".join([piece async for piece in pieces])
+
+
+async def test_it_is_served_to_nobody_and_goes_with_its_mail(post: Post) -> None:
+    await post.deliver(with_file(100_000)[0])
+    owner = post.house.owner
+    (row,) = owner.mailbox.list("handshake")
+    letter, batch = bytes.fromhex(row["id"]), Batch()
+    (ref,) = owner.mailbox.reduced(letter).refs
+    assert await owner.files.blocks.read(parse_reference(ref.reference)) is None
+    owner.mailbox.delete(batch, letter)
+    owner.mailbox.delete(batch, letter)
+    await post.house.ground.store.write(batch)
+    await owner.files.collect()
+    assert [] == list((post.house.ground.home.files).glob("??/*"))
+
+
+async def test_a_mail_that_was_refused_leaves_nothing(post: Post) -> None:
+    await post.house.owner.handshakes.revoke(STELLA)
+    raw, _ = with_file(100_000)
+    assert await post.deliver(raw, "") == REVOKED
+    assert [] == list((post.house.ground.home.files).glob("??/*"))
+
+
+async def test_a_full_store_of_files_is_a_full_disk_to_who_sends(street: Street) -> None:
+    post = await open_post(street, files=FilesConfig(quota=1_000_000))
+    assert await post.deliver(with_file(900_000)[0]) == TAKEN
+    assert await post.deliver(with_file(900_000, seed=2)[0]) == (452, "4.2.2")
+    assert await post.send("small") == TAKEN
+    assert ["Photo", "small"] == sorted(post.house.mail())
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("write", range(3))
+async def test_a_power_cut_at_any_write_of_a_large_mail(street: Street, write: int, after: bool) -> None:
+    fuse, raw = Fuse(), with_file(100_000)[0]
+    post = await open_post(street, opener=fuse)
+    fuse.set(write, after=after)
+    with suppress(BaseException):
+        await post.deliver(raw)
+    await street.close(post.house)
+    again = await open_post(street)
+    assert await again.deliver(raw) == TAKEN
+    (row,) = again.house.owner.mailbox.list("handshake")
+    assert raw == await whole(again.house.owner.mailbox, bytes.fromhex(row["id"]))
+    await again.house.owner.files.sweep()
+    await again.house.owner.files.collect()
+    assert 1 == len(list((again.house.ground.home.files).glob("??/*")))
