@@ -12,7 +12,14 @@ from starlette.types import ASGIApp
 import node
 from node.api import attachments, contacts, folders, handshakes, letters, local, outbox, secret, status, users
 from node.api.desk import Base, Desk
-from node.api.problem import Guard, on_bad_request, on_http_error, on_node_error, on_protocol_error
+from node.api.problem import (
+    Guard,
+    on_bad_request,
+    on_http_error,
+    on_node_error,
+    on_protocol_error,
+    on_unforeseen,
+)
 from node.runtime.errors import NodeError
 from protocol.errors import ProtocolError
 
@@ -40,6 +47,7 @@ def _application(base: Base) -> FastAPI:
         ProtocolError: on_protocol_error,
         RequestValidationError: on_bad_request,
         HTTPException: on_http_error,
+        Exception: on_unforeseen,
     }
     app = FastAPI(
         title="Mailio node",

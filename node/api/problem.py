@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -32,7 +32,7 @@ NOT_RUNNING: Final = "not-running"
 _UNAVAILABLE: Final = (StoreUnavailable, WorkerError)
 _ABSENT: Final = {"no-folder", "no-letter", "no-handshake", "no-attachment", "unknown-recipient"}
 _WORDS: Final = {400: "bad request", 404: "not found", 405: "not allowed", 409: "refused", 413: "too large",
-                 422: "not understood", 500: "internal", 503: "not now"}  # fmt: skip
+                 416: "no such range", 422: "not understood", 500: "internal", 503: "not now"}  # fmt: skip
 
 
 def problem(status: int, code: str, text: str, remedy: str = "") -> JSONResponse:
@@ -83,7 +83,7 @@ async def on_bad_request(_: Request, fault: Exception) -> JSONResponse:
     """Names the field; never repeats what was in it."""
     assert isinstance(fault, RequestValidationError)
     first: dict[str, Any] = next(iter(fault.errors()), {})
-    where = [str(part) for part in first.get("loc", ()) if part not in ("body", "query", "path")]
+    where = [str(part) for part in first.get("loc", ()) if part not in ("body", "query", "path", "header")]
     name = ".".join(where)[:100].encode("ascii", "replace").decode()
     text = str(first.get("msg", "not understood"))[:200].encode("ascii", "replace").decode()
     return problem(400, "bad-request", f"{name or 'request'}: {text[:1].lower()}{text[1:]}")
@@ -99,8 +99,19 @@ async def on_http_error(request: Request, fault: Exception) -> JSONResponse:
     return problem(fault.status_code, code, _WORDS.get(fault.status_code, "not understood"))
 
 
+async def on_unforeseen(request: Request, fault: Exception) -> JSONResponse:
+    """Logged by Guard, which sees it too."""
+    return problem(500, "internal", "something went wrong inside the node", "its log says more")
+
+
+class BrokenOff(NodeError):  # noqa: N818 - what happened
+    """An answer of which a part was sent and no more comes."""
+
+
 class Guard:
-    """Around the whole application: bounds a request's body, and answers what nobody foresaw."""
+    """Around the whole application: bounds a request's body, and answers what nobody foresaw. An answer that
+    breaks off is raised as BrokenOff: nobody may take it for whole.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -113,7 +124,7 @@ class Guard:
         if _announced(scope) > most:
             await _too_large()(scope, receive, send)
             return
-        taken, answered = 0, False
+        taken, begun, ended = 0, False, False
 
         async def bounded() -> Message:
             nonlocal taken
@@ -124,17 +135,22 @@ class Guard:
             return message
 
         async def watched(message: Message) -> None:
-            nonlocal answered
-            answered = True
+            nonlocal begun, ended
+            begun, ended = True, message["type"] == "http.response.body" and not message.get("more_body")
             await send(message)
 
         try:
             await self._app(scope, bounded, watched)
-        except Exception as fault:  # noqa: BLE001 - a task's boundary: logged, and the node goes on
-            response = _unforeseen(scope, fault)
-            if answered:
-                raise _Broken from None
-            await response(scope, receive, send)
+        except Exception as caught:  # noqa: BLE001 - a task's boundary: logged, and the node goes on
+            fault = _alone(caught)
+            if isinstance(fault, ClientDisconnect):  # there is nobody left to be answered
+                return
+            _log(scope, fault)
+            if begun and not ended:
+                raise _broken_off(fault) from None
+            if not begun:
+                response = await on_unforeseen(Request(scope), fault)
+                await response(scope, receive, send)
 
 
 def _announced(scope: Scope) -> int:
@@ -154,12 +170,23 @@ class _TooLarge(HTTPException):
         super().__init__(413)
 
 
-class _Broken(Exception):  # noqa: N818 - what happened
-    """An answer broke off; the log says why."""
+def _alone(fault: Exception) -> Exception:
+    """The one fault in groups that hold no other."""
+    while isinstance(fault, ExceptionGroup) and len(fault.exceptions) == 1:
+        fault = fault.exceptions[0]
+    return fault
 
 
-def _unforeseen(scope: Scope, fault: Exception) -> JSONResponse:
+def _broken_off(fault: Exception) -> BrokenOff:
+    if isinstance(fault, NodeError):
+        return BrokenOff(fault.code, fault.text, fault.remedy)
+    return BrokenOff("answer", "the node's answer broke off", "its log says why")
+
+
+def _log(scope: Scope, fault: Exception) -> None:
+    if isinstance(fault, NodeError):
+        log.warning("%s %s broke off: %s", scope["method"], scope["path"], fault.text)
+        return
     # Where it happened, and not what it says: an exception's text may quote a letter.
     places = "".join(traceback.format_tb(fault.__traceback__))
     log.error("%s %s failed: %s at\n%s", scope["method"], scope["path"], type(fault).__name__, places)
-    return problem(500, "internal", "something went wrong inside the node", "its log says more")

@@ -12,8 +12,9 @@ import trio
 from hypercorn.config import Config
 from hypercorn.trio import run, serve
 from hypercorn.trio.tcp_server import TCPServer
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from node.api.problem import BrokenOff
 from node.runtime.errors import NodeError
 from node.runtime.home import Home
 
@@ -38,6 +39,17 @@ class Connection(TCPServer):
             log.debug("a connection of a command failed", exc_info=True)
 
 
+class _Ending:
+    """An answer that broke off was logged: that it is not whole upstream sees, and closes the connection."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with suppress(BrokenOff):
+            await self._app(scope, receive, send)
+
+
 async def serve_api(
     app: ASGIApp,
     home: Home,
@@ -58,7 +70,7 @@ async def serve_api(
     config.graceful_timeout = GRACE_S
     config.include_server_header = False
     try:
-        await serve(app, config, shutdown_trigger=shutdown, task_status=task_status)  # type: ignore[arg-type]
+        await serve(_Ending(app), config, shutdown_trigger=shutdown, task_status=task_status)  # type: ignore[arg-type]
     finally:
         with suppress(OSError):
             home.socket_path.unlink()

@@ -42,18 +42,21 @@ class Stream(Response):
 
 async def started(source: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     """The same source, its first piece read: what is wrong from the start is raised here, where it can still
-    be told in words.
+    be told in words. It is closed with what is returned, however much of that was taken.
     """
-    first = await anext(source, None)
+    pieces = _begun(source)
+    await anext(pieces)
+    return pieces
 
-    async def rest() -> AsyncGenerator[bytes, None]:
-        async with aclosing(source):
-            if first is not None:
-                yield first
-            async for piece in source:
-                yield piece
 
-    return rest()
+async def _begun(source: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(source):
+        first = await anext(source, None)
+        yield b""  # a generator that was never begun would close nothing
+        if first is not None:
+            yield first
+        async for piece in source:
+            yield piece
 
 
 async def _until_gone(receive: Receive, scope: trio.CancelScope) -> None:
