@@ -15,8 +15,9 @@ from starlette.responses import Response
 from node.api.desk import Desk
 from node.api.fields import LetterId
 from node.api.outbox import MAX_WAIT_S
-from node.api.problem import needs_network
+from node.api.problem import needs_network, problem
 from node.api.stream import Stream, started
+from node.letters.uploads import ANY_TYPE
 from node.runtime.errors import NodeError, UsageError
 from protocol.errors import LocalProtocolError
 
@@ -93,11 +94,11 @@ def _taking_out(router: APIRouter, desk: Desk) -> None:
         start, stop = _range(range_)
         saved = await mailbox.attachment(found, n, start, stop)
         stop = saved.size if stop is None else min(stop, saved.size)
-        if start and start >= saved.size:
+        if range_ and start >= saved.size:
             await saved.source.aclose()
-            raise UsageError("range", f"the file has {saved.size} bytes", "ask for bytes that it has")
+            return _no_such_range(saved.size)
         headers = {
-            "content-type": saved.media_type,
+            "content-type": saved.media_type if saved.media_type.isascii() else ANY_TYPE,
             "content-disposition": f"attachment; filename*=utf-8''{quote(saved.filename, safe='')}",
             "accept-ranges": "bytes",
             # A page of somebody's letter must not run as one of ours.
@@ -124,6 +125,13 @@ async def _changed(desk: Desk, letter: bytes) -> None:
             event = await events.receive()
             if event.name == "lost" or event.data.get("letter") == letter.hex():
                 return
+
+
+def _no_such_range(size: int) -> Response:
+    """RFC 9110 §15.5.17."""
+    response = problem(416, "range", f"the file has {size:,} bytes", "ask for bytes that it has")
+    response.headers["content-range"] = f"bytes */{size}"
+    return response
 
 
 def _range(text: str) -> tuple[int, int | None]:

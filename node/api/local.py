@@ -78,6 +78,8 @@ def owner_routes(desk: Desk) -> APIRouter:
     async def recipients(body: Recipients) -> dict[str, Any]:
         """Raises what sending to them would; `routes` are mailio (sealed) or smtp (open), in their order."""
         desk.submission.check(body.who, body.sizes)
+        for size in body.sizes:
+            desk.uploads.require(size)
         kinds = [desk.names.resolve(who).kind for who in body.who]
         return {"known": True, "routes": ["smtp" if kind == "email" else "mailio" for kind in kinds]}
 

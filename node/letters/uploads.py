@@ -65,10 +65,7 @@ class UploadBook:
         """Keep a file of `size` bytes; it is on disk when this returns. Raises DraftError, FilesFull, and
         LocalProtocolError where the source has another size.
         """
-        if size > self._limit:
-            name = clean_filename(filename, "the file")
-            text = f"{name} has {size:,} bytes; at most {self._limit:,} can be attached"
-            raise DraftError("attachment-too-large", text, "raise limits.attachment_size")
+        self.require(size, clean_filename(filename, "the file"))
         async with self._files.workspace() as workspace:
             put = await workspace.put(self._scope, source, size)
             ref = ContentRef(
@@ -87,6 +84,12 @@ class UploadBook:
             self._files.pin(batch, upload.name, _pin(upload.id), until)
             await self._store.write(batch)
         return upload
+
+    def require(self, size: int, name: str = "an attachment") -> None:
+        """Raises DraftError where a file of `size` bytes is larger than any may be."""
+        if size > self._limit:
+            text = f"{name} has {size:,} bytes; at most {self._limit:,} can be attached"
+            raise DraftError("attachment-too-large", text, "raise limits.attachment_size")
 
     def get(self, ids: Iterable[str]) -> list[Upload]:
         """Those with these ids, in hexadecimal. Raises DraftError."""
