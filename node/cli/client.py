@@ -10,7 +10,7 @@ import os
 import socket
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -122,20 +122,23 @@ class NotRunning(Exception):  # noqa: N818 - a state, not a mistake
 
 def ask(home: Home, question: Question, take: Take | None = None) -> Answer:
     """Ask the node that runs in this home. `take` gets the content of a good answer, which is not held then.
-    Raises NotRunning, NodeError.
+    Raises NotRunning, NodeError, and what `take` does.
     """
     with _connect(home.socket_path, question.patience) as connection:
-        try:
-            _send(connection, question)
-            return _receive(connection, take)
-        except TimeoutError:
-            raise NodeError(
-                "node-hangs", "the node does not answer", "look at its log, or restart it"
-            ) from None
-        except OSError as error:
-            raise NodeError(
-                "node-gone", f"the node ended while it was asked ({error.strerror or error})", "mailio status"
-            ) from error
+        _send(connection, question)
+        return _receive(connection, take)
+
+
+@contextmanager
+def _talking() -> Iterator[None]:
+    """What goes wrong on the socket, as a fault of the node."""
+    try:
+        yield
+    except TimeoutError:
+        raise NodeError("node-hangs", "the node does not answer", "look at its log, or restart it") from None
+    except OSError as error:
+        text = f"the node ended while it was asked ({error.strerror or error})"
+        raise NodeError("node-gone", text, "mailio status") from error
 
 
 def _connect(path: Path, patience: float) -> socket.socket:
@@ -168,10 +171,11 @@ def _require_ours(path: Path) -> None:
 
 def _send(connection: socket.socket, question: Question) -> None:
     """A node that refuses in the middle of a file has said why before it hangs up."""
-    connection.sendall(_head(question))
-    with suppress(BrokenPipeError, ConnectionResetError):
-        for piece in question.pieces():
-            connection.sendall(piece)
+    with _talking():
+        connection.sendall(_head(question))
+        with suppress(BrokenPipeError, ConnectionResetError):
+            for piece in question.pieces():
+                connection.sendall(piece)
 
 
 def _head(question: Question) -> bytes:
@@ -195,6 +199,11 @@ def _receive(connection: socket.socket, take: Take | None) -> Answer:
     return Answer(status, b"")
 
 
+def _more(connection: socket.socket) -> bytes:
+    with _talking():
+        return connection.recv(PIECE)
+
+
 def _held(pieces: Iterator[bytes]) -> bytes:
     data = bytearray()
     for piece in pieces:
@@ -208,7 +217,7 @@ def _read_head(connection: socket.socket) -> tuple[int, dict[bytes, bytes], byte
     """Status, fields, and what came behind the head."""
     data = bytearray()
     while (end := data.find(b"\r\n\r\n")) < 0:
-        chunk = connection.recv(PIECE)
+        chunk = _more(connection)
         if not chunk or len(data) > MAX_HEAD:
             raise _broken()
         data += chunk
@@ -229,7 +238,7 @@ def _content(connection: socket.socket, fields: dict[bytes, bytes], rest: bytes)
     length = fields.get(b"content-length", b"")
     left = int(length) if length.isdigit() else None
     while left != 0:
-        piece = rest or connection.recv(PIECE)
+        piece = rest or _more(connection)
         rest = b""
         if not piece and left is None:
             return
@@ -244,7 +253,7 @@ def _unchunked(connection: socket.socket, rest: bytes) -> Iterator[bytes]:
 
     def fill(length: int) -> None:
         while len(data) < length:
-            chunk = connection.recv(PIECE)
+            chunk = _more(connection)
             if not chunk:
                 raise _broken()
             data.extend(chunk)

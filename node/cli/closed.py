@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import Any
 
+import trio
+
 from node.cli.client import Answer, Question, Take
 from node.runtime.config import Config
 from node.runtime.errors import NodeError
@@ -15,12 +17,10 @@ def ask_closed(
     home: Home, config: Config, passphrase: str | None, question: Question, take: Take | None = None
 ) -> Answer:
     """The answer of the store itself; `take` as in `client.ask`. Raises NodeError, also where another process
-    holds the store.
+    holds the store, and what `take` does.
     """
-    import trio
-
     try:
-        return trio.run(_ask, home, config, passphrase, question, take)
+        return trio.run(_ask, home, config, passphrase, question, take).answer()
     except NodeError as fault:
         if fault.code != "store-locked":
             raise
@@ -33,14 +33,14 @@ def ask_closed(
 
 async def _ask(
     home: Home, config: Config, passphrase: str | None, question: Question, take: Take | None
-) -> Answer:
+) -> _Exchange:
     from node.api import make_api
     from node.app import open_desk
 
     async with open_desk(home, config, passphrase) as desk:
         exchange = _Exchange(question, take)
         await make_api(desk)(exchange.scope, exchange.receive, exchange.send)
-        return Answer(exchange.status, b"".join(exchange.held))
+        return exchange
 
 
 class _Exchange:
@@ -64,31 +64,45 @@ class _Exchange:
         }
         self._pieces = question.pieces()
         self._take = take
-        self.status = 500
-        self.held: list[bytes] = []
+        self._gone = trio.Event()
+        self._asked = False
+        self._status = 500
+        self._held: list[bytes] = []
+        self._fault: Exception | None = None
 
     async def receive(self) -> dict[str, Any]:
-        import trio
-
         await trio.lowlevel.checkpoint()
         piece = next(self._pieces, None)
         if piece is not None:
             return {"type": "http.request", "body": piece, "more_body": True}
-        if self._take is not None:  # a stream watches for a client that goes; this one stays
-            await trio.sleep_forever()
-        return {"type": "http.request", "body": b"", "more_body": False}
+        if not self._asked:
+            self._asked = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
+        await trio.lowlevel.checkpoint()
         if message["type"] == "http.response.start":
-            self.status = message["status"]
+            self._status = message["status"]
         elif message.get("body"):
             self._deliver(message["body"])
 
+    def answer(self) -> Answer:
+        """What came of it. Raises what `take` did."""
+        if self._fault is not None:
+            raise self._fault
+        return Answer(self._status, b"".join(self._held))
+
     def _deliver(self, piece: bytes) -> None:
-        if self._take is None or self.status >= 400:
-            self.held.append(piece)
-        else:
-            self._take(piece)
+        if self._take is None or self._status >= 400:
+            self._held.append(piece)
+        elif self._fault is None:
+            try:
+                self._take(piece)
+            except Exception as fault:  # noqa: BLE001 - who asked hears it, as if from a client that went
+                self._fault = fault
+                self._gone.set()
 
 
 def _unquoted(path: str) -> str:
