@@ -21,6 +21,7 @@ from node.network.channels import Channels
 from node.network.errors import NetworkError, PeerUnreachable
 from node.network.limits import (
     ANSWER_TIMEOUT,
+    BLOCKS_WINDOW,
     CANCEL_TIMEOUT,
     LINGER,
     MAX_BITSWAP_STREAMS,
@@ -111,6 +112,8 @@ class Bitswap:
         streams.add(channel)
         try:
             while True:
+                if channel.peer_id in self._sessions:
+                    await channel.widen(BLOCKS_WINDOW)
                 heard = parse(await channel.receive(partial(self._most, channel.peer_id)))
                 await self._hear(channel, heard)
         finally:

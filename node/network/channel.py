@@ -12,6 +12,7 @@ from libp2p.exceptions import BaseLibp2pError
 from node.network.errors import ChannelClosed, PeerFault, PeerUnreachable
 from node.network.host import reset
 from node.network.limits import CLOSE_TIMEOUT, FIRST_USE_BYTES, READ_CHUNK, SERVED_IDLE
+from node.network.muxer import Stream
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.frames import FrameReader, encode_frame
 
@@ -84,6 +85,18 @@ class Channel:
         self._reopen = None
         self._sent.clear()
         return self._ready.popleft()
+
+    async def widen(self, window: int) -> None:
+        """Let the other end have so many bytes on their way to us. Raises ChannelClosed."""
+        stream = getattr(self._stream, "muxed_stream", None)
+        if not isinstance(stream, Stream):
+            return
+        try:
+            with trio.move_on_after(self.deadline):
+                await stream.widen(window)
+        except (BaseLibp2pError, OSError) as error:
+            self._broken = True
+            raise ChannelClosed("the node ended the connection") from error
 
     @property
     def arriving(self) -> float:

@@ -35,8 +35,8 @@ CLOSE_TIMEOUT: Final = 2.0
 # Streams and channels
 
 WINDOW: Final = 256 * KIB
-"""Bytes in flight on one stream: Yamux's initial window, never grown. A peer that sends more is
-disconnected, so what it can make us hold is bounded."""
+"""Bytes in flight on one stream: Yamux's initial window, grown for blocks that we asked for alone. A peer
+that sends more is disconnected, so what it can make us hold is bounded."""
 MAX_BUFFERED_PER_CONNECTION: Final = 8 * MIB
 """Unread bytes on one connection, all streams together; 32 full windows."""
 MAX_BUFFERED: Final = 32 * MIB
@@ -166,9 +166,11 @@ MAX_ANSWERED_PER_BLOCK: Final = 8
 """Of those, from one /24 or /48, so that sixteen peer ids that don't read can't take all the places."""
 MAX_PRESENCES: Final = 256
 """Answers "have" and "don't have" in one message; it has 11 KB."""
-MAX_BITSWAP_STREAMS: Final = 8
-"""Streams on which one peer speaks Bitswap at once. Kubo has one, ours some; each may hold a begun message
-of 4 MiB."""
+BLOCKS_WINDOW: Final = 2 * MIB
+"""Bytes in flight on a stream of a peer that we asked for blocks: 20 MB/s at a round trip of 100 ms."""
+MAX_BITSWAP_STREAMS: Final = 3
+"""Streams on which one peer speaks Bitswap at once. Kubo has one, ours one or two; each may hold a window,
+and a begun message of 4 MiB if we asked."""
 ANSWER_TIMEOUT: Final = 30.0
 """Seconds for a message that we send: 256 KiB at 9 KB/s."""
 MESSAGE_TIMEOUT: Final = 60.0

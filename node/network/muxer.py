@@ -63,6 +63,7 @@ class Stream(YamuxStream):
     """
 
     _changed: trio.Event | None = None
+    _window = WINDOW
 
     def __setattr__(self, name: str, value: object) -> None:
         super().__setattr__(name, value)  # upstream sets these in its function of 500 lines
@@ -80,6 +81,13 @@ class Stream(YamuxStream):
             await self.conn._write_frame(header + view[:size])
             view = view[size:]
 
+    async def widen(self, window: int) -> None:
+        """Let the other end have `window` bytes under way: what it may send in a round trip."""
+        more, self._window = window - self._window, max(window, self._window)
+        if more > 0:
+            self.recv_window += more
+            await self.send_window_update(more)
+
     async def _wait_for_room(self) -> None:
         while True:
             if self.closed or self.send_closed:
@@ -93,7 +101,7 @@ class Stream(YamuxStream):
         self._pending_recv_release += bytes_read
         if isinstance(self.conn, Muxer):
             self.conn.note_buffered()
-        if self._pending_recv_release < WINDOW // 2:
+        if self._pending_recv_release < self._window // 2:
             return
         refill, self._pending_recv_release = self._pending_recv_release, 0
         self.recv_window += refill

@@ -6,7 +6,13 @@ from typing import cast
 import pytest
 import trio
 from libp2p.stream_muxer.exceptions import MuxedStreamError
-from libp2p.stream_muxer.yamux.yamux import HEADER_SIZE, YAMUX_HEADER_FORMAT, Yamux, YamuxStream
+from libp2p.stream_muxer.yamux.yamux import (
+    HEADER_SIZE,
+    TYPE_WINDOW_UPDATE,
+    YAMUX_HEADER_FORMAT,
+    Yamux,
+    YamuxStream,
+)
 from trio.testing import MockClock
 
 from node.network.limits import WINDOW
@@ -14,15 +20,19 @@ from node.network.muxer import MAX_WRITE, Stream
 
 
 class Wire:
-    """Takes frames; `written` is their data with the time of each."""
+    """Takes frames; `written` is their data with the time of each, `updates` by how much windows grew."""
 
     def __init__(self) -> None:
         self.written: list[tuple[float, bytes]] = []
+        self.updates: list[int] = []
 
     async def _write_frame(self, frame: bytes) -> None:
         await trio.lowlevel.checkpoint()
         assert len(frame) <= MAX_WRITE
-        *_, size = struct.unpack(YAMUX_HEADER_FORMAT, frame[:HEADER_SIZE])
+        _, kind, _, _, size = struct.unpack(YAMUX_HEADER_FORMAT, frame[:HEADER_SIZE])
+        if kind == TYPE_WINDOW_UPDATE:
+            self.updates.append(size)
+            return
         assert size == len(frame) - HEADER_SIZE
         self.written.append((trio.current_time(), frame[HEADER_SIZE:]))
 
@@ -68,3 +78,16 @@ async def test_who_waits_for_room_hears_at_once_that_the_stream_ended(
 async def refused(stream: Stream) -> None:
     with pytest.raises(MuxedStreamError):
         await stream.write(b"x")
+
+
+async def test_a_window_is_widened_once_and_refilled_by_halves() -> None:
+    wire = Wire()
+    stream = a_stream(wire)
+    for _ in range(2):
+        await stream.widen(4 * WINDOW)
+    assert stream.recv_window == 4 * WINDOW
+    assert wire.updates == [3 * WINDOW]
+    await stream._auto_tune_and_send_window_update(bytes_read=2 * WINDOW - 1)
+    assert wire.updates == [3 * WINDOW]
+    await stream._auto_tune_and_send_window_update(bytes_read=1)
+    assert wire.updates == [3 * WINDOW, 2 * WINDOW]
