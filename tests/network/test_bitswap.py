@@ -298,7 +298,10 @@ async def test_an_asker_that_goes_is_forgotten_at_once() -> None:
 async def test_one_peer_has_so_many_streams_and_no_more() -> None:
     async with pair() as (alice, bob, peer):
         await alice.reach(peer)
-        open_ = [alice.channel(peer, PROTOCOL, max_frame=1024, deadline=BOUND) for _ in range(4)]
+        open_ = [
+            alice.channel(peer, PROTOCOL, max_frame=1024, deadline=BOUND)
+            for _ in range(limits.MAX_BITSWAP_STREAMS + 1)
+        ]
         for channel in open_:
             await channel.__aenter__()
         await until(lambda: counted(bob) == {"bitswap-streams-refused": 1})
