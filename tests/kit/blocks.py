@@ -105,12 +105,12 @@ class Place:
     def rows(self) -> dict[bytes, Content]:
         return {row.name: row for (name,), _ in self.store.walk(CONTENT) if (row := _row(self.files, name))}
 
-    def pins(self) -> int:
-        """How many there are, the same by content and by holder."""
+    def all_pins(self) -> list[tuple[Any, Any]]:
+        """Holder and content of each; the same from either side."""
         by_content = {(key[1:], key[0]) for key, _ in self.store.walk(PIN_UNTIL)}
         by_holder = {(key[:3], key[3]) for key, _ in self.store.walk(HOLD)}
         assert by_content == by_holder
-        return len(by_content)
+        return sorted(by_holder)
 
     def consistent(self) -> None:
         """No file without a row, no whole content without its file, no row of a block that is not there; and
@@ -119,8 +119,10 @@ class Place:
         rows = self.rows()
         files = {_name(path): path for path in self.disk}
         assert len(files) == len(self.disk)
-        assert set(files) <= {(name, row.whole) for name, row in rows.items()}
-        assert {name for name, row in rows.items() if row.whole} == {name for name, whole in files if whole}
+        assert {name for name, _ in files} <= set(rows)
+        assert {(name, True) for name, row in rows.items() if row.whole} == {
+            (name, whole) for name, whole in files if rows[name].whole
+        }
         found: dict[bytes, set[int]] = {}
         index: Any = self.store.walk(BLOCK)
         for _, (name, number) in index:
@@ -141,11 +143,13 @@ def _name(path: Path) -> tuple[bytes, bool]:
 
 
 @asynccontextmanager
-async def a_place(path: Path, times: Times | None = None, *, quota: int = 10**9) -> AsyncIterator[Place]:
+async def a_place(
+    path: Path, times: Times | None = None, *, quota: int = 10**9, inline: bool = True
+) -> AsyncIterator[Place]:
     """The files kept in the directory `path`."""
     times = times or Times()
     async with (
-        open_store(path / "database", KEY, inline=True) as store,
+        open_store(path / "database", KEY, inline=inline) as store,
         open_files(store, path / "files", quota=quota, clock=times, doubtful=lambda: times.doubtful) as files,
     ):
         yield Place(path, store, files, times)
