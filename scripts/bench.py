@@ -6,12 +6,21 @@ import platform
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 import trio
 
-from tests.kit import flood_bench, mail_bench, network_bench, node_bench, traffic_bench
+from tests.kit import (
+    attachment_bench,
+    files_bench,
+    flood_bench,
+    mail_bench,
+    network_bench,
+    node_bench,
+    traffic_bench,
+)
 from tests.kit.processes import Unmet
 
 LETTERS: Final = 1_000
@@ -62,6 +71,8 @@ GROUPS: Final[Mapping[str, Callable[[], Iterator[Figures]]]] = {
     "crypto": lambda: iter(node_bench.crypto()),
     "bare": bare,
     "letters": letters,
+    "files": lambda: chain([files_bench.cids()], _at_home(attachment_bench.files)),
+    "files-memory": lambda: iter(_at_home(attachment_bench.memory)),
     "smtp": lambda: iter(_at_home(lambda home: mail_bench.smtp_in(home, MAILS))),
     "floods": lambda: iter(_at_home(flood_bench.floods)),
     "mailbox": lambda: iter(_at_home(lambda home: node_bench.mailbox(home, MAILBOX))),

@@ -1,13 +1,17 @@
-"""How fast files go between two processes on loopback by what lies below ours: a bare Yamux stream, and the
-library's own Bitswap; and how fast CIDs are made. For scripts/bench, and `python -m tests.kit.files_bench`.
+"""How fast files go between two processes on loopback by what lies below attachments: a bare Yamux stream,
+the library's own Bitswap, and node.network's; and how fast CIDs are made. Nodes are attachment_bench.py's.
+For scripts/bench, and `python -m tests.kit.files_bench`.
 """
 
 import json
+import logging
 import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 import trio
@@ -19,8 +23,10 @@ from libp2p.host.basic_host import BasicHost
 from libp2p.peer.peerinfo import PeerInfo, info_from_p2p_addr
 from multiaddr import Multiaddr
 
+from node.network import parse_peer
 from protocol.unixfs import LEAF_BYTES, Shape, raw_cid
 from tests.kit.dags import planted
+from tests.kit.network import Shelf, a_leaf, a_network
 from tests.kit.network_bench import LISTEN, SWITCH, bare_host
 
 SIZE: Final = 100_000_000
@@ -32,6 +38,9 @@ READ: Final = 65_536
 
 ROUNDS: Final = 3
 """Fetches over a connection of their own; the best counts, for others use this machine too."""
+
+AT_ONCE: Final = 16
+"""Blocks asked for and not there yet, as in node/files/fetching.py."""
 
 PROTOCOL: Final = TProtocol("/mailio/bench/files/1")
 
@@ -51,6 +60,11 @@ def bare_bitswap(size: int = SIZE) -> Figures:
     return _rate("bare_bitswap", size)
 
 
+def network_bitswap(size: int = SIZE) -> Figures:
+    """A file's leaves over node.network, their CIDs known before, from memory to memory."""
+    return _rate("network_bitswap", size)
+
+
 def cids(size: int = SIZE) -> Figures:
     """A file's whole tree from its leaves, on one thread."""
     leaf = secrets.token_bytes(LEAF_BYTES)
@@ -65,12 +79,22 @@ def _figure(name: str, size: int, seconds: float) -> Figures:
 
 
 def _rate(name: str, size: int) -> Figures:
+    with served(name, size) as fetch:
+        return _figure(name, size, min(fetch() for _ in range(ROUNDS)))
+
+
+@contextmanager
+def served(name: str, size: int = SIZE) -> Iterator[Callable[[], float]]:
+    """A server of its own process for one of the figures. What is given fetches everything over a connection
+    of its own, and returns the seconds that it took.
+    """
     command = [sys.executable, "-m", __spec__.name, name, str(size)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
             addr, what = server.stdout.readline().split()
-            return _figure(name, size, min(trio.run(_fetch, name, addr, what, size) for _ in range(ROUNDS)))
+            fetch = _fetch_network if name == "network_bitswap" else partial(_fetch, name)
+            yield lambda: trio.run(fetch, addr, what, size)
         finally:
             server.kill()
 
@@ -84,9 +108,31 @@ async def _fetch(name: str, addr: str, what: str, size: int) -> float:
         return await _FETCHES[name](host, peer, what, size)
 
 
+async def _serve_network(size: int) -> None:
+    sys.setswitchinterval(SWITCH)
+    async with a_network(server=False) as network:
+        network.bitswap.serve(Shelf(a_leaf(number) for number in range(size // LEAF_BYTES)))
+        print(network.listen_addrs()[0], "leaves", flush=True)
+        await trio.sleep_forever()
+
+
+async def _fetch_network(addr: str, _: str, size: int) -> float:
+    sys.setswitchinterval(SWITCH)
+    left = [raw_cid(a_leaf(number)) for number in range(size // LEAF_BYTES)]
+    async with a_network(server=False) as network, network.bitswap.session(parse_peer(addr)) as session:
+        start, due = time.perf_counter(), 0
+        while left or due:
+            more = [left.pop() for _ in range(min(AT_ONCE - due, len(left)))]
+            await session.want(more)
+            await session.receive()
+            due += len(more) - 1
+        return time.perf_counter() - start
+
+
 async def _serve(name: str, size: int) -> None:
     """Say where this is and what there is to fetch, then serve it."""
     sys.setswitchinterval(SWITCH)
+    logging.getLogger("libp2p").addHandler(logging.NullHandler())  # it dials those who have gone, and says so
     host = bare_host()
     async with host.run([Multiaddr(LISTEN)]), trio.open_nursery() as nursery:
         what = await _SERVERS[name](host, nursery, size)
@@ -148,7 +194,8 @@ _FETCHES: Final[Mapping[str, Fetch]] = {"bare_stream": _fetch_stream, "bare_bits
 
 if __name__ == "__main__":
     if sys.argv[1:]:
-        trio.run(_serve, sys.argv[1], int(sys.argv[2]))
+        name, size = sys.argv[1], int(sys.argv[2])
+        trio.run(_serve_network, size) if name == "network_bitswap" else trio.run(_serve, name, size)
     else:
-        for measure in (bare_stream, bare_bitswap, cids):
+        for measure in (bare_stream, bare_bitswap, network_bitswap, cids):
             print(json.dumps(measure()))

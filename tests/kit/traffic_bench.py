@@ -68,7 +68,7 @@ async def friends(asks: Callable[[str, str, Any], Awaitable[Any]], one: str, oth
     async def published() -> bool | None:
         both = [
             await asks("GET", "/api/v1/status", None),
-            await _asking(other)("GET", "/api/v1/status", None),
+            await asking(other)("GET", "/api/v1/status", None),
         ]
         return True if all(status["published"]["stored"] for status in both) else None
 
@@ -219,7 +219,7 @@ async def delay(directory: Path, count: int) -> list[Figures]:
         await village.open_bootstrap()
         alice, bob, carol = [await village.owner(name) for name in ("alice", "bob", "carol")]
         for friend in (bob, carol):
-            await friends(_asking(alice), alice.address, friend)
+            await friends(asking(alice), alice.address, friend)
         calm = await _times(alice, bob, count, pause=0)
         carol.send_signal(signal.SIGSTOP)
         for number in range(count):
@@ -237,7 +237,9 @@ async def delay(directory: Path, count: int) -> list[Figures]:
     ]
 
 
-def _asking(who: Process) -> Callable[[str, str, Any], Awaitable[Any]]:
+def asking(who: Process) -> Callable[[str, str, Any], Awaitable[Any]]:
+    """The API of a node, as `friends` takes it."""
+
     async def asks(method: str, path: str, body: Any) -> Any:
         return await trio.to_thread.run_sync(who.ask, method, path, body)
 
