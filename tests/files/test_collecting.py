@@ -143,6 +143,31 @@ async def test_a_letter_that_comes_while_its_content_is_removed(place: Place) ->
     assert outcomes == {True}
 
 
+async def test_who_pins_what_it_finds_whole_keeps_it(place: Place) -> None:
+    """At whatever step of a round; who finds it gone has it wanted, and its row stays for that."""
+    wanted, another = FILE.wanted(place), keep(b"another")
+    found = []
+    for at in range(1, 100):
+        await place.want(wanted)
+        await place.files.fetch(wanted, peer(FILE))
+        await place.unpin(keep())
+
+        async def letter_comes() -> None:
+            found.append(place.files.whole(wanted.name))
+            await place.want(wanted, another)
+
+        if not await _step_by_step(place, at, letter_comes):
+            break
+        assert place.files.whole(wanted.name) == found[-1]
+        assert place.files.get(wanted.name) is not None
+        place.consistent()
+        await place.unpin(another)
+        await place.files.collect()
+        assert (place.rows(), place.disk) == ({}, [])
+    assert set(found) == {True, False}
+    assert found == sorted(found, reverse=True)
+
+
 async def test_a_round_that_is_cancelled_is_finished_by_the_next(place: Place) -> None:
     for at in range(1, 100):
         puts = [await place.put(DATA) for _ in range(2)]
