@@ -86,7 +86,7 @@ async def _work(
         owner.outbox.run,
         fetcher.run,
         owner.handshakes.run,
-        partial(_tidy, ground, owner),
+        partial(_tidy, ground, owner, fetcher),
         partial(watch_addresses, publisher),
     )
     await work_until(stop, ground, make_api(desk), tasks, partial(ready, desk) if ready else None)
@@ -192,15 +192,16 @@ def _desk(
     )
 
 
-async def _tidy(ground: Ground, owner: Owner) -> None:
+async def _tidy(ground: Ground, owner: Owner, fetcher: Fetcher) -> None:
     """Expire what has run out, a little at a time, never while the clock is doubtful (protocol §3)."""
     acts = (owner.mailbox.expire, owner.mailbox.trim, owner.uploads.expire)
-    await owner.files.sweep()
     while True:
         try:
             for act in acts:
                 await _exhaust(ground, act)
-            await owner.files.collect()
+            if await owner.files.collect():
+                fetcher.retry()
+            await owner.files.sweep()
         except StoreUnavailable as fault:
             log.warning("what has run out stays for now: %s", fault)
         await trio.sleep(TIDY_EVERY_S)

@@ -130,6 +130,12 @@ class Fetcher:
                 if key == lane.current:
                     lane.scope.cancel()
 
+    def retry(self) -> None:
+        """There is more room than there was: try what waits."""
+        for lane in self._lanes.values():
+            lane.due = 0
+        self._changed.set()
+
     def wake(self, author: str) -> None:
         """A node of this author is there: try at once."""
         if lane := self._lanes.get(author):
