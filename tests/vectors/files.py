@@ -1,8 +1,13 @@
-"""Vectors of a file's tree on IPFS (§7): the blocks that its size gives, and the nodes to refuse."""
+"""Vectors of a file's tree on IPFS (§7): the blocks that its size gives, and the nodes to refuse; and of
+parts put back into their message.
+"""
 
-from dataclasses import replace
+from base64 import b64encode
+from dataclasses import dataclass, replace
 from functools import cache
 
+from protocol.kdf import blake2b
+from protocol.place import Encoder, Encoding, Place, spans
 from protocol.unixfs import LEAF_BYTES, WIDTH, Shape, cid_text, raw_cid
 from tests.kit import dags
 from tests.kit.dags import Child
@@ -113,4 +118,86 @@ UNIXFS_READ = Topic(
     _read,
 )
 
-TOPICS: tuple[Topic, ...] = (UNIXFS, UNIXFS_READ)
+
+@dataclass(frozen=True)
+class _Part:
+    """A part outside of a message: what `spans` has to know of a ref."""
+
+    place: Place
+    content: bytes
+
+    @property
+    def size(self) -> int:
+        return len(self.content)
+
+
+def _by_the_words(part: _Part) -> bytes:
+    """What stands in the message, by §7's words and the standard library."""
+    if part.place.encoding is Encoding.IDENTITY:
+        return part.content
+    text, length = b64encode(part.content), part.place.line_length
+    lines = [text[start : start + length] for start in range(0, len(text), length)]
+    end = b"\r\n" if lines and part.place.last_line_end else b""
+    return b"\r\n".join(lines) + end
+
+
+def _place(given: Json) -> Place:
+    encoding = Encoding(given["encoding"])
+    if encoding is Encoding.IDENTITY:
+        return Place(given["offset"])
+    return Place(given["offset"], encoding, given["lineLength"], given["lastLineEnd"])
+
+
+def _rebuilt(given: Json) -> Computed:
+    message = given["message"].encode()
+    parts = [_Part(_place(one["place"]), bytes.fromhex(one["content"])) for one in given["refs"]]
+
+    def rebuild() -> Json:
+        whole = b""
+        for span in spans(message, parts):
+            if isinstance(span, bytes):
+                whole += span
+                continue
+            encoder = Encoder(span.place)
+            text = encoder.feed(span.content) + encoder.end()
+            agreed(text, _by_the_words(span))
+            whole += text
+        return {"message": whole.decode(), "messageHash": blake2b(whole).hex()}
+
+    return {}, outcome(rebuild)
+
+
+def _ref(offset: int, content: bytes, length: int = 0, *, last: bool = False) -> Json:
+    place: Json = {"offset": offset, "encoding": "identity"}
+    if length:
+        place |= {"encoding": "base64", "lineLength": length, "lastLineEnd": last}
+    return {"place": place, "content": content.hex()}
+
+
+_HOLED = "Subject: x\r\n\r\n--b\r\n\r\n\r\n--b\r\n\r\n\r\n--b--\r\n"
+_FIRST, _SECOND = 21, 30
+_BYTES = bytes(range(200))
+
+PLACES = Topic(
+    "places",
+    "The whole message (§6, §7) from a reduced one and the stored bytes of its refs, in their order",
+    {
+        "as they stand": {"message": _HOLED, "refs": [_ref(_FIRST, b"one"), _ref(_SECOND, b"two\r\n")]},
+        "base64 in lines of 76": {"message": _HOLED, "refs": [_ref(_FIRST, _BYTES, 76)]},
+        "and a line end behind the last": {"message": _HOLED, "refs": [_ref(_FIRST, _BYTES, 76, last=True)]},
+        "lines that no group of four fits": {"message": _HOLED, "refs": [_ref(_FIRST, _BYTES, 73)]},
+        "the last line is full": {"message": _HOLED, "refs": [_ref(_FIRST, bytes(57), 76)]},
+        "lines of one character": {"message": _HOLED, "refs": [_ref(_FIRST, b"ab", 1, last=True)]},
+        "nothing in base64": {"message": _HOLED, "refs": [_ref(_FIRST, b"", 76, last=True)]},
+        "in another order": {"message": _HOLED, "refs": [_ref(_SECOND, b"two"), _ref(_FIRST, b"one")]},
+        "two in one place": {"message": _HOLED, "refs": [_ref(_FIRST, b"one"), _ref(_FIRST, b"two")]},
+        "at the beginning and at the end": {
+            "message": "middle",
+            "refs": [_ref(6, b" and end"), _ref(0, b"beginning, ")],
+        },
+        "beyond the end": {"message": "short", "refs": [_ref(6, b"x")]},
+    },
+    _rebuilt,
+)
+
+TOPICS = (UNIXFS, UNIXFS_READ, PLACES)
