@@ -20,6 +20,7 @@ from protocol.identity import IdentityRecord
 from protocol.keys import SigningKey, mailbox_of
 from protocol.link import ContactLink
 from protocol.offer import Answer, GoAhead, Result
+from scripts.demo_files import FilesStory
 from scripts.demo_mail import MailStory, World, open_world
 from tests.kit.client import Client, open_client
 from tests.kit.people import (
@@ -215,13 +216,13 @@ class Story:
         tell("   alice's node is started again: all twenty arrive, each once, all delivered in her outbox.")
 
     async def end(self) -> None:
-        """n: a clean end."""
+        """q: a clean end."""
         took = {}
         for one in self.village.nodes:
             if one.running is not None:
                 took[one.name] = await one.stop()
         slowest = max(took.values())
-        tell(f"n. {', '.join(took)}: each ended with 0 after SIGTERM, the slowest within {slowest:.1f} s.")
+        tell(f"q. {', '.join(took)}: each ended with 0 after SIGTERM, the slowest within {slowest:.1f} s.")
 
     # Parts of chapters
 
@@ -281,6 +282,7 @@ async def tell_story(directory: Path) -> None:
             for chapter in chapters:
                 await chapter()
             await MailStory(world, story.alice, story.bob, tell).tell_it()
+            await FilesStory(directory, story.alice, story.bob, tell).tell_it()
         await story.end()
     tell(f"Everything was as it should be, in {time.monotonic() - begun:.0f} s.")
 

@@ -5,6 +5,7 @@ would deliver it.
 """
 
 import json
+import secrets
 import signal
 import smtplib
 import subprocess
@@ -33,6 +34,9 @@ ALICE: Final = "alice@home.example"
 STELLA: Final = "stella@stars.example"
 DAVE: Final = "dave@dales.example"
 DAY_MS: Final = 86_400_000
+
+FILM_BYTES: Final = 8_000_000
+"""Of an attachment to ordinary mail: a third of what most providers take."""
 
 Tell = Callable[[str], None]
 
@@ -85,7 +89,16 @@ class MailStory:
         self.world, self.alice, self.bob, self.tell = world, alice, bob, tell
 
     async def tell_it(self) -> None:
-        for chapter in (self.stranger, self.friend, self.revoked, self.program, self.outage, self.both_ways):
+        chapters = (
+            self.stranger,
+            self.friend,
+            self.large,
+            self.revoked,
+            self.program,
+            self.outage,
+            self.both_ways,
+        )
+        for chapter in chapters:
             await chapter()
 
     async def stranger(self) -> None:
@@ -113,17 +126,36 @@ class MailStory:
             "i. alice accepts her: that and her next are in the inbox; the same address unsigned is not."
         )
 
+    async def large(self) -> None:
+        """j: a mail that is too large to lie in the store as it is."""
+        letter = self.letter("my holiday film", STELLA, ALICE)
+        letter.add_attachment(
+            secrets.token_bytes(FILM_BYTES), maintype="video", subtype="mp4", filename="film.mp4"
+        )
+        raw = sign(letter.as_bytes(policy=SMTP), rsa_key(), "stars.example", "sel")
+        said = await trio.to_thread.run_sync(deliver, await self.port("smtp"), STELLA, raw)
+        require("the answer to Stella's film", said, (250, "2.0.0 Ok"))
+        row = await self.listed("inbox", "my holiday film")
+        (film,) = (await self.alice.mailio("read", row["id"]))["attachments"]
+        seen = (film["filename"], film["size"], film["state"])
+        require("what alice sees of it", seen, ("film.mp4", FILM_BYTES, "complete"))
+        given = await self.alice.written("read", "--raw", row["id"])
+        require("whether alice's node gives it back byte for byte", given == raw, expected=True)
+        self.tell(
+            f"j. A mail of {len(raw) // 1_000_000} MB with a film is kept, and given back byte for byte."
+        )
+
     async def revoked(self) -> None:
-        """j: revoked, at MAIL and after DATA."""
+        """k: revoked, at MAIL and after DATA."""
         await self.alice.mailio("handshake", "revoke", STELLA)
         no = (550, "5.7.1 The recipient does not take mail from this sender")
         require("a revoked sender at MAIL", await self.stella("after that"), no)
         require("and after DATA", await self.stella("after that too", envelope="bounces@stars.example"), no)
         require("what is stored of them", await self.folders_of("after that", "after that too"), [])
-        self.tell("j. alice revokes her: 550 at MAIL, or after DATA where only From names her.")
+        self.tell("k. alice revokes her: 550 at MAIL, or after DATA where only From names her.")
 
     async def program(self) -> None:
-        """k: the mail program that alice has."""
+        """l: the mail program that alice has."""
         said = await self.alice.mailio("user", "add", "laptop")
         letter = self.letter("from my mail program", ALICE, DAVE)
         letter["Bcc"] = "secret@dales.example"
@@ -136,10 +168,10 @@ class MailStory:
         row = await standing(self.alice, DAVE)
         days = round((row["expires"] - row["created"]) / DAY_MS) if row else 0
         require("dave, since alice wrote to him", row and (row["status"], days), ("accepted", 90))
-        self.tell("k. alice's mail program hands a letter in; dave has it, and may answer for 90 days.")
+        self.tell("l. alice's mail program hands a letter in; dave has it, and may answer for 90 days.")
 
     async def outage(self) -> None:
-        """l: the way is shut and the node is killed; once is once."""
+        """m: the way is shut and the node is killed; once is once."""
         alice, subject = self.alice, "through an outage"
         self.world.server.send_signal(signal.SIGSTOP)
         await alice.mailio("send", DAVE, "--subject", subject, "--no-wait", stdin="Still there?")
@@ -151,11 +183,11 @@ class MailStory:
         copies = [raw for _, raw in self.world.received() if self.subject(raw) == subject]
         require("copies at the mail server", len(copies), 1)
         self.tell(
-            "l. The mail server hangs and alice's node is killed: dave has her letter in the end, once."
+            "m. The mail server hangs and alice's node is killed: dave has her letter in the end, once."
         )
 
     async def both_ways(self) -> None:
-        """m: one letter to an owner and to an ordinary address."""
+        """n: one letter to an owner and to an ordinary address."""
         alice, bob, subject = self.alice, self.bob, "to both of you"
         await alice.mailio("send", bob.address, DAVE, "--subject", subject, stdin="One letter, two ways.")
         letter = await came(bob, subject)
@@ -169,7 +201,7 @@ class MailStory:
         went = {(row["route"], row["state"]) for row in rows}
         require("how it went", went, {("mailio", "delivered"), ("smtp", "delivered")})
         self.tell(
-            "m. One letter to bob and dave: sealed to the one, open to the other, each as he may see it."
+            "n. One letter to bob and dave: sealed to the one, open to the other, each as he may see it."
         )
 
     # Parts of chapters

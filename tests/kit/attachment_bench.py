@@ -3,7 +3,6 @@ below in the same run; and what memory that takes. Called by scripts/bench.
 """
 
 import filecmp
-import secrets
 import shutil
 import statistics
 import time
@@ -19,6 +18,7 @@ import trio
 from node.cli.client import Question, ask
 from node.runtime.home import Home
 from tests.kit import files_bench
+from tests.kit.bulk import random_file
 from tests.kit.people import require
 from tests.kit.processes import Process, Unmet, a_village, cpu_seconds, machine_seconds
 from tests.kit.traffic_bench import asking, friends
@@ -45,9 +45,6 @@ STANDING_S: Final = 0.05
 
 LONGEST_S: Final = 600.0
 """Seconds for one file."""
-
-PIECE: Final = 4_194_304
-"""Bytes of random data made at once."""
 
 RESET_PEAK: Final = "5"
 """Written to clear_refs, makes the highest memory that of now (proc(5))."""
@@ -89,9 +86,9 @@ async def files(directory: Path, size: int = files_bench.SIZE) -> list[Figures]:
     with ExitStack() as servers:
         fetches = {name: servers.enter_context(files_bench.served(name, size)) for name in below}
         async with two_friends(directory, size) as (alice, bob):
-            await _round(alice, bob, _random_file(directory / "warms streams and caches", size))
+            await _round(alice, bob, random_file(directory / "warms streams and caches", size))
             for number in range(ROUNDS):
-                path = _random_file(directory / f"file {number}", size)
+                path = random_file(directory / f"file {number}", size)
                 rounds.append(await _round(alice, bob, path))
                 for name, fetch in fetches.items():
                     seconds[name].append(await trio.to_thread.run_sync(fetch))
@@ -259,10 +256,3 @@ async def save(who: Process, letter: str, original: Path) -> float:
     await trio.to_thread.run_sync(shutil.rmtree, target)
     await trio.to_thread.run_sync(original.unlink)
     return took
-
-
-def _random_file(path: Path, size: int) -> Path:
-    with path.open("wb") as file:
-        for start in range(0, size, PIECE):
-            file.write(secrets.token_bytes(min(PIECE, size - start)))
-    return path

@@ -75,10 +75,23 @@ class Process:
 
     async def try_mailio(self, *arguments: str, stdin: str = "") -> Said:
         """Run one command on this home, with `--json`, however it ends."""
-        command = [*MAILIO, "--home", str(self.home), "--json", *arguments]
+        done = await self._run("--json", *arguments, stdin=stdin)
+        value = None
+        with suppress(ValueError):
+            value = json.loads(done.stdout)
+        return Said(done.returncode, value, done.stderr.decode(errors="replace").strip())
+
+    async def written(self, *arguments: str) -> bytes:
+        """What a command that must succeed writes for a person, or for another program."""
+        done = await self._run(*arguments)
+        if done.returncode != 0:
+            raise Unmet(f"`mailio {' '.join(arguments)}` of {self.name} ended with {done.returncode}")
+        return done.stdout
+
+    async def _run(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[bytes]":
         with trio.move_on_after(COMMAND_S):
-            done = await trio.run_process(
-                command,
+            return await trio.run_process(
+                [*MAILIO, "--home", str(self.home), *arguments],
                 stdin=stdin.encode(),
                 capture_stdout=True,
                 capture_stderr=True,
@@ -86,10 +99,6 @@ class Process:
                 cwd=ROOT,
                 env=self._environ(),
             )
-            value = None
-            with suppress(ValueError):
-                value = json.loads(done.stdout)
-            return Said(done.returncode, value, done.stderr.decode(errors="replace").strip())
         raise Unmet(f"`mailio {' '.join(arguments)}` of {self.name} did not end in {COMMAND_S:.0f} s")
 
     async def mailio(self, *arguments: str, stdin: str = "") -> Any:
