@@ -16,19 +16,16 @@ from node.app.mail import Mail, open_mail
 from node.app.owner import Owner, open_owner
 from node.app.running import open_peers, work_until
 from node.app.selfdelivery import SelfDelivery
-from node.app.status import owner_warnings, status_of
+from node.app.status import owner_warnings, status_of, with_files
+from node.app.tidying import Tidier
 from node.app.wakes import Wakes
 from node.exchange import Acquaintances, Fetched, Fetcher, Intake, Receiver, SealedCarrier
 from node.identity import Identity, PeerClocks, Publisher, serve_identity
 from node.network import Network, peer_id_text
 from node.runtime.config import Config
 from node.runtime.home import Home
-from node.storage import Batch, StoreUnavailable
 
 log = logging.getLogger(__name__)
-
-TIDY_EVERY_S: Final = 600.0
-"""Seconds between two rounds of expiring what has run out; requests and letters live for days."""
 
 ADDRESSES_EVERY_S: Final = 60.0
 """Seconds between two looks at our own addresses, some 0.1 ms each: a laptop moves from net to net."""
@@ -64,6 +61,7 @@ async def _work(
     """Start everything that runs, in order, until `stop`; then let it end in the reverse one."""
     fetcher = fit_fetcher(ground, network, owner)
     receiver = fit_exchange(ground, network, owner, people, fetcher)
+    tidier = Tidier(ground, owner, fetcher.retry)
     clocks = PeerClocks(network, ground.watch)
     publisher = Publisher(owner.identity, network, ground.store, ground.clock, ground.watch, ground.searcher)
 
@@ -79,14 +77,14 @@ async def _work(
     serve_identity(network, partial(_record_of, owner.identity, ground, network), ground.clock)
     receiver.serve()
     network.bitswap.serve(owner.files.blocks)
-    desk = _desk(ground, network, owner, mail, people, receiver, publisher, stop, fetcher)
+    desk = _desk(ground, network, owner, mail, people, receiver, publisher, stop, fetcher, tidier)
     tasks = (
         clocks.run,
         publisher.run,
         owner.outbox.run,
         fetcher.run,
         owner.handshakes.run,
-        partial(_tidy, ground, owner, fetcher),
+        tidier.run,
         partial(watch_addresses, publisher),
     )
     await work_until(stop, ground, make_api(desk), tasks, partial(ready, desk) if ready else None)
@@ -166,7 +164,12 @@ def _desk(
     publisher: Publisher,
     stop: trio.Event,
     fetcher: Fetcher,
+    tidier: Tidier,
 ) -> Desk:
+    def forget(letter: bytes) -> None:
+        fetcher.drop(letter)
+        tidier.soon()
+
     def status() -> dict[str, object]:
         found = status_of(ground, network)
         warnings = [*found["warnings"], *owner_warnings(owner), *mail.warnings(), *publisher.warnings()]
@@ -175,6 +178,7 @@ def _desk(
             "smtp": mail.status(),
             "published": publisher.status(),
             "letters": receiver.counts(),
+            "disk": with_files(found["disk"], owner),
             "files": {name: owner.files.status()[name] for name in ("used", "quota")},
             "unread": owner.mailbox.status()["unread"],
             "warnings": warnings,
@@ -188,23 +192,8 @@ def _desk(
         stop=stop.set,
         owner_of=people.owner_of,
         fetch=fetcher.ask,
-        forget=fetcher.drop,
+        forget=forget,
     )
-
-
-async def _tidy(ground: Ground, owner: Owner, fetcher: Fetcher) -> None:
-    """Expire what has run out, a little at a time, never while the clock is doubtful (protocol §3)."""
-    acts = (owner.mailbox.expire, owner.mailbox.trim, owner.uploads.expire)
-    while True:
-        try:
-            for act in acts:
-                await _exhaust(ground, act)
-            if await owner.files.collect():
-                fetcher.retry()
-            await owner.files.sweep()
-        except StoreUnavailable as fault:
-            log.warning("what has run out stays for now: %s", fault)
-        await trio.sleep(TIDY_EVERY_S)
 
 
 async def watch_addresses(publisher: Publisher) -> None:
@@ -212,12 +201,3 @@ async def watch_addresses(publisher: Publisher) -> None:
     while True:
         await trio.sleep(ADDRESSES_EVERY_S)
         publisher.addresses_changed()
-
-
-async def _exhaust(ground: Ground, act: Callable[[Batch, int], int]) -> None:
-    while not ground.doubtful():
-        batch = Batch()
-        done = act(batch, ground.clock.now())
-        if batch.is_empty and not done:
-            return
-        await ground.store.write(batch, sync=False)

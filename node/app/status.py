@@ -24,6 +24,13 @@ def status_of(ground: Ground, network: Network) -> dict[str, Any]:
     }
 
 
+def with_files(disk: dict[str, int], owner: Owner) -> dict[str, int]:
+    """What is used of the disk, attachments included."""
+    used = owner.files.status()["used"]
+    assert isinstance(used, int)
+    return disk | {"used": disk["used"] + used}
+
+
 def warnings_of(ground: Ground) -> list[Warning_]:
     """What is wrong with the ground that the node stands on."""
     if fault := ground.store.fault:

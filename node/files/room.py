@@ -8,8 +8,8 @@ from typing import Final
 
 from node.files.errors import FilesFull
 from node.runtime.settings import in_words
-from node.storage import Store
-from protocol.status import FULL
+from node.storage import Store, StoreUnavailable
+from protocol.status import DISK_FULL, FULL
 
 NEARLY: Final = 90
 """Per cent of the quota from where the owner is warned."""
@@ -31,7 +31,7 @@ class Room:
         return self.used * 100 >= NEARLY * self.quota
 
     def require(self, size: int) -> None:
-        """Raises FilesFull, StoreUnavailable where `size` bytes more do not fit."""
+        """Raises FilesFull where `size` bytes more do not fit."""
         if self.used + size > self.quota:
             raise FilesFull(
                 "files-quota",
@@ -39,7 +39,13 @@ class Room:
                 "delete letters with large attachments, or raise files.quota",
                 FULL,
             )
-        self._store.require_room(size)
+        try:
+            self._store.require_room(size)
+        except StoreUnavailable as fault:
+            if fault.status != DISK_FULL:
+                raise
+            text = "there is no room on the disk for this attachment"
+            raise FilesFull(fault.code, text, "free some space", fault.status) from fault
 
     @contextmanager
     def taken(self, size: int) -> Iterator[None]:

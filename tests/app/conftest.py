@@ -14,6 +14,9 @@ from node.runtime.config import Config, LimitsConfig, NetworkConfig, SmtpConfig,
 from node.runtime.home import Home
 from tests.kit.homes import new_home
 from tests.kit.network import BOUND, LISTEN
+from tests.kit.on_street import pytest_collection_modifyitems, street
+
+__all__ = ["pytest_collection_modifyitems", "street"]
 
 Run = Callable[..., AbstractAsyncContextManager[Desk]]
 

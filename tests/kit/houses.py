@@ -6,7 +6,7 @@ Time stands still unless a test moves it, so `wait_all_tasks_blocked` is when al
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -194,6 +194,10 @@ class Street:
         client.serve()
         self.wires.records[client.address] = [client.record.record]
         return client
+
+    def run(self, task: Callable[[], Awaitable[None]]) -> None:
+        """Have something go on beside the houses, to the end of the test."""
+        self._nursery.start_soon(task)
 
     async def close(self, house: House) -> None:
         house.stop.set()
