@@ -1,22 +1,18 @@
-"""`mailio save` and `mailio files`, and the files that `send` takes along: between a disk and the node, piece
-by piece, with progress on a terminal.
-"""
+"""`mailio save` and `mailio files`: from the node to a disk, piece by piece, with progress on a terminal."""
 
 from __future__ import annotations
 
-import mimetypes
-import os
-import sys
+import errno
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
 
+from node.cli.attaching import SLOWEST
 from node.cli.client import Question
 from node.cli.output import note, pairs, progress, write_json, write_line
 from node.cli.session import INTERRUPTED, Session, command, group
@@ -29,24 +25,21 @@ STEP_S: Final = 1.0
 MAX_SAME: Final = 1_000
 """Files of one name in a directory; then another directory is the better way."""
 
+MAX_NAME_BYTES: Final = 255
+"""Of a file's name on the disks that there are."""
+
+MAX_ENDING_BYTES: Final = 20
+"""Of what is taken for a name's ending; what is longer is a name with a dot in it."""
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
 LetterId = Annotated[
     str, typer.Argument(metavar="ID", help="A letter's id, or how it begins; see: mailio list.")
 ]
 Directory = Annotated[
     str, typer.Argument(metavar="DIR", help="Where the files go. Nothing there is replaced.")
 ]
-Wait = Annotated[
-    str, typer.Option("--wait", metavar="D", help="How long to wait for a sender who sends nothing.")
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Handed:
-    """A file to be handed in; opened, so that it is the same one to the end."""
-
-    name: str
-    size: int
-    file: IO[bytes]
+Wait = Annotated[str, typer.Option("--wait", metavar="D", help="How long to wait while nothing comes.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -55,119 +48,85 @@ def register(app: typer.Typer) -> None:
     command(inner, "stat")(stat)
 
 
-# ---- handing in
-
-
-def opened(paths: Sequence[str]) -> list[Handed]:
-    """The files that go with a letter. Raises UsageError for one that can't be read."""
-    return [_open(Path(path).expanduser()) for path in paths]
-
-
-def _open(path: Path) -> Handed:
-    try:
-        if not path.is_file():
-            what = "is a directory" if path.is_dir() else "is no file" if path.exists() else "is not there"
-            raise UsageError("attachment", f"{path} {what}", "name a file; a directory goes as an archive")
-        file = path.open("rb")
-    except OSError as error:
-        raise UsageError("attachment", f"can't read {path}: {error.strerror or error}") from error
-    return Handed(path.name, os.fstat(file.fileno()).st_size, file)
-
-
-def hand_in(session: Session, files: Sequence[Handed]) -> list[str]:
-    """Give them to the node; their ids. Raises NodeError."""
-    ids = []
-    for one in files:
-        kind = mimetypes.guess_type(one.name)[0] or ""
-        with progress(session, f"reading {one.name}", one.size) as advance, one.file:
-            question = Question(
-                "POST",
-                "/api/v1/attachment",
-                {"filename": one.name.encode(errors="replace").decode(), "mediaType": kind},
-                file=_Counted(one.file, advance),
-                size=one.size,
-                patience=STEP_S,
-            )
-            ids.append(session.call(question)["id"])
-    return ids
-
-
-class _Counted:
-    """A file that tells how much of it was read."""
-
-    def __init__(self, file: IO[bytes], advance: Callable[[int], None]) -> None:
-        self._file = file
-        self._advance = advance
-
-    def read(self, length: int) -> bytes:
-        piece = self._file.read(length)
-        self._advance(len(piece))
-        return piece
-
-
-# ---- saving
-
-
 def save(session: Session, letter: LetterId, directory: Directory, wait: Wait = "30s") -> None:
-    """Save a letter's files, fetching what is missing."""
-    target, patience = Path(directory).expanduser(), duration_ms(wait) / 1000
-    if not target.is_dir():
-        raise UsageError("directory", f"{target} is no directory", "make it, or name another")
+    """Save a letter's files, and have fetched what is not here.
+
+    A file whose name is taken gets a number: a.pdf, then a (2).pdf.
+    """
+    target, patience = _directory(directory), duration_ms(wait) / 1000
     found = session.get(f"/api/v1/message/{quote(letter, safe='')}")
     path, files = f"/api/v1/message/{found['id']}", found["attachments"]
-    if any(_lacking(one) for one in files):
+    if any(lacking(one) for one in files) and not session.closed:
         files = _fetch(session, path, patience)
     saved = [_save(session, path, one, target) for one in files]
     if session.json:
         write_json(saved)
     elif not files:
         note("the letter has no files")
-    for one in saved:
-        if not session.json and one["path"]:
-            write_line(one["path"])
-    for one in saved:
-        if not one["path"]:
+    if left := [one for one in saved if not one["path"]]:
+        for one in left:
             note(f"not saved: {in_line(one)}")
-    if any(not one["path"] for one in saved):
+        if session.closed:
+            note("what is not here is fetched while the node runs: mailio run")
         raise typer.Exit(1)
+
+
+def _directory(text: str) -> Path:
+    """Where files can go. Raises UsageError."""
+    try:
+        if Path(text).is_dir():
+            return Path(text)
+    except OSError as error:
+        raise UsageError("directory", f"can't look at {text}: {error.strerror or error}") from error
+    raise UsageError("directory", f"{text} is no directory", "make it, or name another")
 
 
 def in_line(attachment: dict[str, Any]) -> str:
     """A file and how it stands, in one line."""
-    whole, state, detail = attachment["size"], attachment["state"], clean(attachment.get("detail", ""))
-    if state == "complete":
-        told = ""
-    elif state == "fetching":
-        told = f", on its way ({attachment['fetched'] * 100 // max(whole, 1)} %)"
-    else:
-        told = {"missing": ", not here", "expired": ", no longer to be had"}.get(state, f", {state}")
-    why = f": {detail}" if detail and state != "complete" else ""
-    return f"{clean(attachment['filename'])} ({size(whole)}{told}{why})"
+    told = _told(attachment["state"], attachment["fetched"] * 100 // max(attachment["size"], 1))
+    detail = clean(attachment.get("detail", "")) if attachment["state"] != "complete" else ""
+    if detail:
+        told = detail if attachment["state"] == "expired" else f"{told}: {detail}"
+    standing = ", ".join(part for part in (size(attachment["size"]), told) if part)
+    return f"{clean(attachment['filename'])} ({standing})"
 
 
-def _lacking(attachment: dict[str, Any]) -> bool:
+def _told(state: str, share: int) -> str:
+    """A state in words, with the percentage that has come."""
+    return {
+        "complete": "",
+        "fetching": f"on its way, {share} %",
+        "missing": "not here",
+        "expired": "no longer kept",
+    }.get(state, state)
+
+
+def lacking(attachment: dict[str, Any]) -> bool:
+    """Whether not all of it is here."""
     return bool(attachment["state"] != "complete")
 
 
 def _fetch(session: Session, path: str, patience: float) -> list[dict[str, Any]]:
-    """Have it fetched and wait, as long as something comes. Raises NodeError where no node runs."""
+    """Have it fetched and wait, as long as something comes. Raises NodeError."""
     files: list[dict[str, Any]] = session.call(Question("POST", f"{path}/fetch"))
     before, since = _come(files), time.monotonic()
-    with progress(session, "fetching", sum(one["size"] for one in files), done=before) as advance:
-        while any(one["state"] == "fetching" for one in files):
-            try:
+    try:
+        with progress(session, "fetching", sum(one["size"] for one in files), done=before) as advance:
+            while any(one["state"] == "fetching" for one in files):
+                if time.monotonic() - since > patience:
+                    break
                 question = Question("GET", f"{path}/attachment", {"wait": STEP_S}, patience=STEP_S)
                 files = session.call(question)
-            except KeyboardInterrupt:
-                note("\nno longer followed; it goes on by itself while the node runs")
-                raise typer.Exit(INTERRUPTED) from None
-            come = _come(files)
-            advance(come - before)
-            if come != before:
-                before, since = come, time.monotonic()
-            if time.monotonic() - since > patience:
-                note("nothing comes; it is fetched by itself once its sender's node is there")
-                break
+                come = _come(files)
+                advance(come - before)
+                if come != before:
+                    before, since = come, time.monotonic()
+    except KeyboardInterrupt:
+        note("")  # after the terminal's ^C
+        note("no longer followed; it goes on by itself while the node runs")
+        raise typer.Exit(INTERRUPTED) from None
+    if any(one["state"] == "fetching" for one in files):
+        note("nothing more comes now; the rest is fetched by itself once its sender's node is there")
     return files
 
 
@@ -176,8 +135,8 @@ def _come(files: list[dict[str, Any]]) -> int:
 
 
 def _save(session: Session, path: str, attachment: dict[str, Any], directory: Path) -> dict[str, Any]:
-    """Save one file, if it is here; the document with its path, "" where it is not."""
-    if _lacking(attachment):
+    """Save one file, if it is here, and say where; the document with its path, "" where it is not."""
+    if lacking(attachment):
         return attachment | {"path": ""}
     name, whole = attachment["filename"], attachment["size"]
     with _new_file(directory, name) as (target, file), progress(session, f"saving {name}", whole) as advance:
@@ -186,7 +145,9 @@ def _save(session: Session, path: str, attachment: dict[str, Any], directory: Pa
             file.write(piece)
             advance(len(piece))
 
-        session.take(Question("GET", f"{path}/attachment/{attachment['n']}", patience=STEP_S), take)
+        session.take(Question("GET", f"{path}/attachment/{attachment['n']}", patience=whole / SLOWEST), take)
+    if not session.json:
+        write_line(clean(target))
     return attachment | {"path": str(target)}
 
 
@@ -195,7 +156,7 @@ def _new_file(directory: Path, name: str) -> Iterator[tuple[Path, IO[bytes]]]:
     """A file that was not there before, and is not there if the block fails. Its name came from a stranger
     and was made safe by the node; that it stays in its directory is looked at here once more.
     """
-    if Path(name).name != name or name in ("", ".", ".."):
+    if Path(name).name != name or name in ("", ".", "..") or "\0" in name:
         raise NodeError("file-name", "the node gave a name that is no file's", "please report it")
     target, file = _created(directory, name)
     try:
@@ -203,25 +164,38 @@ def _new_file(directory: Path, name: str) -> Iterator[tuple[Path, IO[bytes]]]:
             yield target, file
     except OSError as error:
         target.unlink(missing_ok=True)
-        raise NodeError(
-            "file", f"can't write {target}: {error.strerror or error}", "free some space"
-        ) from error
+        raise _unwritable(target, error) from error
     except BaseException:
         target.unlink(missing_ok=True)
         raise
 
 
 def _created(directory: Path, name: str) -> tuple[Path, IO[bytes]]:
-    stem, suffix = Path(name).stem, Path(name).suffix
     for n in range(1, MAX_SAME):
-        target = directory / (name if n == 1 else f"{stem[: 255 - len(suffix) - 7]} ({n}){suffix}")
+        target = directory / _numbered(name, n)
         try:
             return target, target.open("xb")
         except FileExistsError:
             continue
         except OSError as error:
-            raise NodeError("file", f"can't make {target}: {error.strerror or error}") from error
+            raise _unwritable(target, error) from error
     raise NodeError("file", f"{directory} has {MAX_SAME} files of that name", "choose another directory")
+
+
+def _numbered(name: str, n: int) -> str:
+    """The name itself, then with a number before its ending, in the bytes that a name may have."""
+    if n == 1:
+        return name
+    stem, ending = Path(name).stem, Path(name).suffix
+    if len(ending.encode()) > MAX_ENDING_BYTES:
+        stem, ending = name, ""
+    ending = f" ({n}){ending}"
+    return stem.encode()[: MAX_NAME_BYTES - len(ending.encode())].decode(errors="ignore") + ending
+
+
+def _unwritable(target: Path, error: OSError) -> NodeError:
+    remedy = "free some space" if error.errno in _FULL else "choose another directory"
+    return NodeError("file", f"can't write {target}: {error.strerror or error}", remedy)
 
 
 # ---- the store
@@ -233,12 +207,12 @@ def stat(session: Session) -> None:
     if session.json:
         write_json(found)
         return
-    share = found["used"] * 100 // max(found["quota"], 1)
     rows: list[tuple[str, object]] = [
-        ("used", f"{size(found['used'])} of {size(found['quota'])} ({share} %); files.quota sets it"),
-        ("files", found["files"]),
-        ("not whole yet", found["incomplete"]),
-        ("served", f"{found['blocksServed']} blocks, {size(found['bytesServed'])}, since the start"),
+        ("used", f"{size(found['used'])} of {size(found['quota'])} (files.quota)"),
+        ("kept", f"{found['files']} (small files lie in letters)"),
+        ("coming", found["incomplete"]),
     ]
+    if not session.closed:
+        served = f"{found['blocksServed']} blocks ({size(found['bytesServed'])}) since the start"
+        rows.append(("served", served))
     pairs(rows)
-    sys.stdout.flush()

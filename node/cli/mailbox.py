@@ -10,7 +10,7 @@ import typer
 
 from node.cli.client import Question
 from node.cli.delivery import SHORT
-from node.cli.files import in_line
+from node.cli.files import in_line, lacking
 from node.cli.output import NO_SUBJECT, note, table, text, when, write_json, write_line, write_raw
 from node.cli.session import Session, command, group
 from node.cli.text import clean, date, short_ids
@@ -215,7 +215,8 @@ def _show_letter(letter: dict[str, Any]) -> None:
         write_line(f"{'File:':<{width}}{in_line(one)}")
     write_line()
     if letter["attachments"] and sys.stdout.isatty():
-        note(f"save what is with it: mailio save {letter['id'][:SHORT]} DIR")
+        verb = "fetch and save" if any(map(lacking, letter["attachments"])) else "save"
+        note(f"{verb} what is with it: mailio save {letter['id'][:SHORT]} DIR")
     shown = letter["text"]
     if not shown and letter["html"]:
         shown = "(This letter is HTML only; `mailio read --raw` shows its source.)"

@@ -83,6 +83,8 @@ def _failed(fault: BaseException, *, json: bool) -> int:
     """One line for the person, the same as JSON for a program; the exit code."""
     fault = _first(fault)
     if isinstance(fault, KeyboardInterrupt | typer.Abort):
+        if sys.stderr.isatty():
+            note("")  # after the terminal's ^C
         return INTERRUPTED
     if isinstance(fault, NodeError):
         told = fault

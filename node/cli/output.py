@@ -27,6 +27,9 @@ FIRST_S: Final = 1.0
 AGAIN_S: Final = 0.2
 """Seconds between two writings of that line."""
 
+INTERRUPT: Final = 3
+"""Columns that a line leaves free: for the cursor, and for the terminal's ^C, which would break it."""
+
 COLUMN_GAP: Final = 2
 """Spaces between two columns of a table."""
 
@@ -258,7 +261,7 @@ class _Bar:
         rate = (self._done - self._first) / (now - self._begun)
         share = min(100, self._done * 100 // max(self._whole, 1))
         line = f" {share:3} % of {size_of(self._whole)}, {size_of(int(rate))}/s"
-        room = shutil.get_terminal_size().columns - len(line) - 1
+        room = shutil.get_terminal_size().columns - len(line) - INTERRUPT
         what = self._what if len(self._what) <= room else self._what[: max(0, room - 1)] + "…"
         self._write(what + line)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
 
+from node.cli.attaching import SLOWEST, Handed, hand_in, opened
 from node.cli.client import Question
 from node.cli.delivery import SHORT, in_words, is_open, name_of, outcome
-from node.cli.files import hand_in, opened
 from node.cli.output import NO_SUBJECT, note, table, when, write_json, write_line
 from node.cli.session import INTERRUPTED, HomeOption, JsonOption, Session, command, group, settle
 from node.cli.text import duration_ms, short_ids
@@ -21,14 +22,18 @@ DEFAULT_WAIT: Final = "30s"
 MAX_WAIT_MS: Final = 3_600_000
 """An hour: who wants to wait longer looks into the outbox."""
 
+MIN_PIN_MS: Final = 3_600_000
+MAX_PIN_MS: Final = 520 * 604_800_000
+"""From an hour to ten years, as the node takes it."""
+
 STEP_S: Final = 5.0
 """Seconds of one question to the node while a letter is followed."""
 
 MAX_TEXT: Final = 1_100_000
 """Bytes read from standard input; a letter is smaller."""
 
-SLOWEST: Final = 20_000_000
-"""Bytes of attachments a second that a slow machine reads once more while it puts the letter together."""
+LONG: Final = 100_000_000
+"""Bytes of attachments from which it takes a second or more to make a letter of them."""
 
 LOST: Final = frozenset({"refused", "failed", "cancelled", "not-collected"})
 WATCHED: Final = frozenset({"refused", "failed"})
@@ -52,12 +57,17 @@ Text = Annotated[
 ]
 Attach = Annotated[
     list[str] | None,
-    typer.Option("--attach", "-a", metavar="FILE", help="A file that goes with it.", show_default=False),
+    typer.Option(
+        "--attach", "-a", metavar="FILE", help="A file that goes with it; any number.", show_default=False
+    ),
 ]
 Pin = Annotated[
     str | None,
     typer.Option(
-        "--pin", metavar="D", help="How long files are kept for them, such as 30d.", show_default=False
+        "--pin",
+        metavar="D",
+        help="How long files are kept for those who fetch them, such as 90d; else as files.pin says.",
+        show_default=False,
     ),
 ]
 Wait = Annotated[str, typer.Option("--wait", metavar="D", help="How long to follow it, such as 30s or 5m.")]
@@ -101,33 +111,36 @@ def send(
     It is safe in the outbox once its id is shown; it goes on by itself whatever happens here.
     """
     patience = 0 if no_wait else min(duration_ms(wait), MAX_WAIT_MS)
-    kept = None if pin is None else duration_ms(pin)
-    files = opened(attach or [])
-    if files or (body is None and sys.stdin.isatty()):  # before someone writes, or reads in, what can't go
-        _tell_routes(session, [*to, *(cc or []), *(bcc or [])], [one.size for one in files])
-    text = body if body is not None else _read_text()
-    if not (text.strip() or subject.strip() or files):
-        raise UsageError(
-            "letter-empty", "the letter is empty", "give --subject, and --body or the text on standard input"
-        )
-    handed = hand_in(session, files)
-    letter = session.call(
-        Question(
-            "POST",
-            "/api/v1/message",
-            body={
-                "to": to,
-                "cc": cc or [],
-                "bcc": bcc or [],
-                "subject": subject,
-                "text": text,
-                "attachments": handed,
-                "pin": kept,
-            },
-            patience=sum(one.size for one in files) / SLOWEST,
-        )
-    )
+    head = {"to": to, "cc": cc or [], "bcc": bcc or [], "subject": subject, "pin": _kept(pin)}
+    with opened(attach or []) as files:
+        if files or (
+            body is None and sys.stdin.isatty()
+        ):  # before someone writes, or reads in, what can't go
+            _tell_routes(session, [*to, *(cc or []), *(bcc or [])], [one.size for one in files])
+        text = body if body is not None else _read_text()
+        if not (text.strip() or subject.strip() or files):
+            remedy = "give --subject, and --body or the text on standard input"
+            raise UsageError("letter-empty", "the letter is empty", remedy)
+        letter = _queue(session, head | {"text": text}, files)
     finish(session, letter, patience)
+
+
+def _kept(pin: str | None) -> int | None:
+    """How long files are kept for the recipients, in ms. Raises UsageError."""
+    kept = None if pin is None else duration_ms(pin)
+    if kept is not None and not MIN_PIN_MS <= kept <= MAX_PIN_MS:
+        raise UsageError("duration", f"files are kept from 1h to 520w, not {pin}", "give another --pin")
+    return kept
+
+
+def _queue(session: Session, letter: dict[str, Any], files: Sequence[Handed]) -> dict[str, Any]:
+    """Hand the letter in with its files; what the outbox says of it. Raises NodeError."""
+    body, whole = letter | {"attachments": hand_in(session, files)}, sum(one.size for one in files)
+    if whole > LONG and not session.json and sys.stderr.isatty():
+        note("putting the letter together …")
+    patience = whole / SLOWEST
+    found: dict[str, Any] = session.call(Question("POST", "/api/v1/message", body=body, patience=patience))
+    return found
 
 
 def _tell_routes(session: Session, who: list[str], sizes: list[int]) -> None:
