@@ -145,12 +145,20 @@ class Guard:
             fault = _alone(caught)
             if isinstance(fault, ClientDisconnect):  # there is nobody left to be answered
                 return
-            _log(scope, fault)
             if begun and not ended:
-                raise _broken_off(fault) from None
+                raise _broken_off(scope, fault) from None
+            _log(scope, fault)
             if not begun:
                 response = await on_unforeseen(Request(scope), fault)
                 await response(scope, receive, send)
+
+
+def _broken_off(scope: Scope, fault: Exception) -> BrokenOff:
+    """What a foreseeable fault says; of another the log."""
+    if isinstance(fault, NodeError):
+        return BrokenOff(fault.code, fault.text, fault.remedy)
+    _log(scope, fault)
+    return BrokenOff("answer", "the node's answer broke off", "its log says why")
 
 
 def _announced(scope: Scope) -> int:
@@ -177,16 +185,7 @@ def _alone(fault: Exception) -> Exception:
     return fault
 
 
-def _broken_off(fault: Exception) -> BrokenOff:
-    if isinstance(fault, NodeError):
-        return BrokenOff(fault.code, fault.text, fault.remedy)
-    return BrokenOff("answer", "the node's answer broke off", "its log says why")
-
-
 def _log(scope: Scope, fault: Exception) -> None:
-    if isinstance(fault, NodeError):
-        log.warning("%s %s broke off: %s", scope["method"], scope["path"], fault.text)
-        return
     # Where it happened, and not what it says: an exception's text may quote a letter.
     places = "".join(traceback.format_tb(fault.__traceback__))
     log.error("%s %s failed: %s at\n%s", scope["method"], scope["path"], type(fault).__name__, places)

@@ -40,14 +40,18 @@ class Connection(TCPServer):
 
 
 class _Ending:
-    """An answer that broke off was logged: that it is not whole upstream sees, and closes the connection."""
+    """Upstream sees that an answer is not whole, and closes the connection; what it raises would be logged as
+    a bug.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with suppress(BrokenOff):
+        try:
             await self._app(scope, receive, send)
+        except BrokenOff as fault:
+            log.warning("%s %s broke off: %s", scope["method"], scope["path"], fault.text)
 
 
 async def serve_api(
