@@ -33,6 +33,7 @@ from node.network.limits import (
     WINDOW,
     WRITE_TIMEOUT,
 )
+from node.network.packets import read_ahead
 
 log = logging.getLogger(__name__)
 
@@ -121,6 +122,7 @@ class Muxer(Yamux):
         buffers: Buffers,
     ) -> None:
         super().__init__(secured, peer_id, is_initiator=secured.is_initiator, on_close=_nothing)
+        read_ahead(secured)
         self.remote_host, self.remote_port = remote
         self._raw = raw
         self._buffers = buffers
