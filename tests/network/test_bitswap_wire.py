@@ -64,6 +64,9 @@ def test_what_we_send_parses_back() -> None:
     assert parse(encode_wants(CIDS)) == asked
     assert parse(encode_cancels(CIDS)) == Heard(cancels=CIDS)
     assert parse(encode_block(CIDS[1], BLOCK)) == Heard(blocks=((DAG_PB, BLOCK),))
+    for size in (0, 1, 100, 127, 128, 16_383, 16_384, limits.MAX_BLOCK):
+        by_protobuf = Message(payload=[Message.Block(prefix=DAG_PB, data=bytes(size))])
+        assert Message.FromString(encode_block(CIDS[1], bytes(size))) == by_protobuf
     assert parse(encode_presences([(CIDS[0], True), (CIDS[1], False)])) == Heard(lacks=(CIDS[1],))
 
 
