@@ -122,10 +122,12 @@ async def _fetch_network(addr: str, _: str, size: int) -> float:
     async with a_network(server=False) as network, network.bitswap.session(parse_peer(addr)) as session:
         start, due = time.perf_counter(), 0
         while left or due:
-            more = [left.pop() for _ in range(min(AT_ONCE - due, len(left)))]
-            await session.want(more)
+            if due <= AT_ONCE // 2:
+                more = [left.pop() for _ in range(min(AT_ONCE - due, len(left)))]
+                await session.want(more)
+                due += len(more)
             await session.receive()
-            due += len(more) - 1
+            due -= 1
         return time.perf_counter() - start
 
 
