@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -126,7 +127,7 @@ def _fetch(session: Session, path: str, patience: float) -> list[dict[str, Any]]
         note("no longer followed; it goes on by itself while the node runs")
         raise typer.Exit(INTERRUPTED) from None
     if any(one["state"] == "fetching" for one in files):
-        note("nothing more comes now; the rest is fetched by itself once its sender's node is there")
+        note("nothing more comes now; the rest is fetched by itself as soon as it can be")
     return files
 
 
@@ -158,27 +159,33 @@ def _new_file(directory: Path, name: str) -> Iterator[tuple[Path, IO[bytes]]]:
     """
     if Path(name).name != name or name in ("", ".", "..") or "\0" in name:
         raise NodeError("file-name", "the node gave a name that is no file's", "please report it")
-    target, file = _created(directory, name)
+    target = _taken(directory, name)
+    part = directory / f".{secrets.token_hex(8)}.part"
     try:
-        with file:
+        with part.open("xb") as file:
             yield target, file
-    except OSError as error:
+        part.replace(target)
+    except BaseException as error:
+        part.unlink(missing_ok=True)
         target.unlink(missing_ok=True)
-        raise _unwritable(target, error) from error
-    except BaseException:
-        target.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _unwritable(target, error) from error
         raise
 
 
-def _created(directory: Path, name: str) -> tuple[Path, IO[bytes]]:
+def _taken(directory: Path, name: str) -> Path:
+    """A name that was free, and is ours: an empty file, in whose place the whole one is put. So one that was
+    interrupted is never taken for a whole one.
+    """
     for n in range(1, MAX_SAME):
         target = directory / _numbered(name, n)
         try:
-            return target, target.open("xb")
+            target.open("xb").close()
         except FileExistsError:
             continue
         except OSError as error:
             raise _unwritable(target, error) from error
+        return target
     raise NodeError("file", f"{directory} has {MAX_SAME} files of that name", "choose another directory")
 
 
