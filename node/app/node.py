@@ -68,9 +68,9 @@ async def _work(
     def connected(peer_id: bytes) -> None:
         publisher.peer_connected()
         clocks.connected(peer_id)
+        fetcher.connected(peer_id)
         if address := people.owner_of(peer_id):
             owner.outbox.wake(address)
-            fetcher.wake(address)
         ground.events.publish("peers", {"connected": peer_id_text(peer_id)})
 
     network.on_connected(connected)

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import logging
 
+import trio
+
 from node.files import ContentDamaged, ContentMissing
 from node.identity import Identity
 from node.letters import Mailbox, Missing
@@ -40,9 +42,10 @@ class Fetched:
         whole = self._mailbox.outstanding.came(batch, missing)
         if whole and (receipt := self._receipt(missing)) is not None:
             told = self._submit(batch, missing.author, receipt)
-        await self._store.write(batch)
-        if told is not None:
-            self._outbox.started(told)
+        with trio.CancelScope(shield=True):
+            await self._store.write(batch)
+            if told is not None:
+                self._outbox.started(told)
         if whole:
             await self._prove(missing.letter)
         event = {"letter": missing.letter.hex(), "ref": missing.n, "state": "complete"}

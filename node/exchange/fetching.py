@@ -136,8 +136,14 @@ class Fetcher:
             lane.due = 0
         self._changed.set()
 
+    def connected(self, peer_id: bytes) -> None:
+        """A peer is there: if it is a node of somebody who was not reached, try at once."""
+        for author, lane in self._lanes.items():
+            if lane.failures and any(peer.peer_id == peer_id for peer in self._names.nodes_of(author)):
+                self.wake(author)
+
     def wake(self, author: str) -> None:
-        """A node of this author is there: try at once."""
+        """Try this author's at once."""
         if lane := self._lanes.get(author):
             lane.due = lane.failures = 0
             self._changed.set()
@@ -177,15 +183,15 @@ class Fetcher:
         if not resting or self._active >= MAX_AUTHORS:
             await self._changed.wait()
             return
-        with trio.move_on_after(max(0.0, (min(resting) - self._clock.now()) / 1000)):
+        # Time that a suspended machine slept through is looked at every minute.
+        with trio.move_on_after(min(max(0.0, (min(resting) - self._clock.now()) / 1000), 60.0)):
             await self._changed.wait()
 
     async def _guarded(self, lane: _Lane, key: Key) -> None:
         """One content of one author, for TURN_S at most. A fault here ends this try and nothing else."""
-        missing = lane.wanted[key]
         try:
             with lane.scope, trio.move_on_after(TURN_S) as turn:
-                if await self._try(missing):
+                if await self._try(key):
                     lane.wanted.pop(key, None)
                     lane.failures = lane.due = 0
                 else:
@@ -214,17 +220,16 @@ class Fetcher:
         lane.due = self._clock.now() + pause
         lane.failures += 1
 
-    async def _try(self, missing: Missing) -> bool:
+    async def _try(self, key: Key) -> bool:
         """Whether there is nothing more to do for it."""
-        current = self._outstanding.book.get(missing.letter, missing.n)
+        current = self._outstanding.book.get(*key)
         wanted = None if current is None else self._outstanding.wanted(current)
         if current is None or wanted is None or current.state != "wanted":
             return True
         try:
             detail = await self._fetch(current, wanted)
-        except (ContentDamaged, RemoteProtocolError) as fault:
-            text = fault.text if isinstance(fault, ContentDamaged) else str(fault)
-            await self._end(current, wanted, "damaged", text)
+        except ContentDamaged as fault:
+            await self._end(current, wanted, "damaged", fault.text)
             return True
         except StoreUnavailable as fault:
             await self._note(current, fault.text)
@@ -266,6 +271,9 @@ class Fetcher:
                     return ""
             except PeerUnreachable as fault:
                 detail, unsure = f"its sender's node: {fault.text}", True
+            except RemoteProtocolError as fault:
+                self._network.blame(peer.peer_id, "blocks")
+                detail, unsure = f"its sender's node answered nonsense: {fault}", True
             except ContentMissing:
                 detail = detail if unsure else NOT_KEPT
         return detail

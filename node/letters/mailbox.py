@@ -84,7 +84,7 @@ class Mailbox:
         self.outstanding = Outstanding(store, self._messages, files, rebuilder, unasked)
         missing = self.outstanding.book
         self._shelf = Shelf(self._desk, self._messages, self._folders, self._waiting, missing)
-        self._shower = Shower(self._messages, missing, self._reader, files, rebuilder)
+        self._shower = Shower(self._messages, self.outstanding, self._reader, files, rebuilder)
 
     # ---- taking in
 
@@ -113,7 +113,8 @@ class Mailbox:
             self._erase_waiting(batch, self._waiting.too_many(batch, size))
         letter = self._shelf.free_id(arrival.arrived)
         entry = arrival.entry(letter, number)
-        self._shelf.file(batch, entry, message, arrival.transport, keep=message.names)
+        sound = None if arrival.fetch else True
+        self._shelf.file(batch, entry, message, arrival.transport, message.names, sound=sound)
         if arrival.fetch:
             self.outstanding.want(batch, letter, message, arrival.author or "")
         if number == ROOM:

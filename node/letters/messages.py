@@ -25,7 +25,7 @@ one value took 80."""
 @dataclass(frozen=True, slots=True)
 class Message:
     """A message as it is kept; `smtp`, how it came, if it came so. `sound`: whether the whole message is
-    known to be what its author signed, None while not all of it is here.
+    known to be what its author signed, None while nobody has looked.
     """
 
     reduced: Reduced
@@ -47,11 +47,15 @@ class MessageBook:
         reduced: Reduced,
         transport: Transport | None,
         keep: Collection[bytes],
+        *,
+        sound: bool | None,
     ) -> int:
         """Keep a message, and of what lies outside the contents named in `keep` for as long as it is there;
         in how many pieces it lies, 0 for one.
         """
         value: dict[str, Any] = reduced.outside()
+        if value and sound is not None:
+            value["sound"] = sound
         if transport is not None:
             value["smtp"] = transport.stored()
         pieces, raw = 0, reduced.message

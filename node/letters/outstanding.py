@@ -74,7 +74,7 @@ class Outstanding:
         self.book.put(batch, missing)
         self._messages.let_go(batch, missing.letter, name)
 
-    async def prove(self, letter: bytes) -> None:
+    async def prove(self, letter: bytes) -> bool:
         """Now that everything of it is here, see whether that makes the message that its author signed.
         Raises NoSuchLetter, ContentMissing, ContentDamaged, StoreUnavailable.
         """
@@ -82,3 +82,4 @@ class Outstanding:
         sound, batch = await self._rebuilder.digest(message) == message.hash, Batch()
         self._messages.judge(batch, letter, sound=sound)
         await self._store.write(batch)
+        return sound

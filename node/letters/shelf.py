@@ -94,9 +94,14 @@ class Shelf:
         message: Reduced,
         transport: Transport | None = None,
         keep: Collection[bytes] = (),
+        *,
+        sound: bool | None = True,
     ) -> bytes:
-        """A new letter; its id. The contents named in `keep` stay as long as it does."""
-        entry = replace(entry, pieces=self._messages.put(batch, entry.id, message, transport, keep))
+        """A new letter; its id. The contents named in `keep` stay as long as it does. `sound` is None where
+        it has to be seen yet whether they make the message.
+        """
+        pieces = self._messages.put(batch, entry.id, message, transport, keep, sound=sound)
+        entry = replace(entry, pieces=pieces)
         if entry.thid:
             batch.put(THREAD, (self._desk.thread(entry.thid), entry.id), {})
         self._put(batch, entry)

@@ -12,7 +12,8 @@ from node.files import ContentDamaged, ContentMissing, Files
 from node.letters.errors import NoSuchLetter
 from node.letters.limits import MAX_BODY_CHARS
 from node.letters.messages import Message, MessageBook
-from node.letters.missing import Missing, MissingBook
+from node.letters.missing import Missing
+from node.letters.outstanding import Outstanding
 from node.letters.parse import Attachment, Hole
 from node.letters.reader import Reader
 from node.letters.rebuilding import Rebuilder
@@ -34,10 +35,16 @@ class Shower:
     """Shows letters. Belongs to trio's thread."""
 
     def __init__(
-        self, messages: MessageBook, missing: MissingBook, reader: Reader, files: Files, rebuilder: Rebuilder
+        self,
+        messages: MessageBook,
+        outstanding: Outstanding,
+        reader: Reader,
+        files: Files,
+        rebuilder: Rebuilder,
     ) -> None:
         self._messages = messages
-        self._missing = missing
+        self._outstanding = outstanding
+        self._missing = outstanding.book
         self._reader = reader
         self._files = files
         self._rebuilder = rebuilder
@@ -65,7 +72,10 @@ class Shower:
         reduced = message.reduced
         if not all(map(self._files.whole, reduced.names)) or len(reduced.names) < len(reduced.refs):
             raise ContentMissing("a part of this letter is not here, so it can't be shown as it was written")
-        if message.sound is False:
+        sound = message.sound
+        if sound is None and reduced.refs:  # nobody has looked since it was complete
+            sound = await self._outstanding.prove(letter)
+        if sound is False:
             raise ContentDamaged("this letter's parts do not make the message that its author signed")
         return self._rebuilder.pieces(reduced)
 

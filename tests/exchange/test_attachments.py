@@ -198,7 +198,7 @@ async def test_it_comes_once_its_sender_is_back(street: Street, friends: tuple[H
     await street.pass_time(6 * 3_600)
     assert ["fetching"] == await states(bob, "Later")
     alice = await street.open("alice")
-    bob.fetcher.wake(alice.address)
+    bob.fetcher.connected(alice.wire.peer_id)
     await street.quiet()
     assert ["complete"] == await states(bob, "Later")
     assert await served(alice) == 0
