@@ -79,7 +79,8 @@ class FilesStory:
         )
         seen = await self.killed_while_saving(letter)
         await bob.start()
-        kept = await until("that what was there of the film is found again", lambda: self.has(letter, seen))
+        what = "that what was there of the film is found again"
+        kept = await until(what, lambda: self.has(letter, seen), WAIT_S)
         self.tell(f"   His node is killed with {kept // 1_000_000} MB of it there, and started again.")
         await self.saved(letter, [film])
         whole, all_of_it = sealed_size(padded_size(FILM_BYTES)), await self.served() - served
@@ -134,7 +135,7 @@ class FilesStory:
         """Wait until a part of the film is there."""
         with trio.move_on_after(WAIT_S):
             while (row := await trio.to_thread.run_sync(self.standing, letter))["state"] != "complete":
-                if row["fetched"] >= FILM_BYTES // SEEN_SHARE:
+                if FILM_BYTES // SEEN_SHARE <= row["fetched"] < FILM_BYTES:
                     return int(row["fetched"])
                 await trio.sleep(LOOK_S)
             raise Unmet("the film was there before the node could be killed")
