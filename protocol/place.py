@@ -6,6 +6,8 @@ import binascii
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
+from struct import Struct
 from typing import Final, Protocol, TypeVar
 
 from protocol.errors import RemoteProtocolError
@@ -14,6 +16,7 @@ MAX_LINE_LENGTH: Final = 998  # RFC 5322 §2.1.1.
 
 _BLOCK: Final = 3 * 65_536  # Bytes encoded at once: what comes of them fits a processor's cache.
 _LINE_END: Final = b"\r\n"
+_LONG: Final = 16  # Characters from which a line is better cut out than put together.
 
 
 class Encoding(StrEnum):
@@ -92,8 +95,21 @@ class Encoder:
 
 
 def _whole_lines(text: bytes, length: int) -> bytes:
-    """Each line behind a line end. Column by column: lines may be as short as one character."""
-    count, width = len(text) // length, len(_LINE_END) + length
+    """Each line behind a line end."""
+    count = len(text) // length
+    if length >= _LONG and count:
+        return _LINE_END + _LINE_END.join(_cutter(length, count).unpack(text))
+    return _by_columns(text, length, count)
+
+
+@lru_cache(8)
+def _cutter(length: int, count: int) -> Struct:
+    return Struct(f"{length}s" * count)
+
+
+def _by_columns(text: bytes, length: int, count: int) -> bytes:
+    """The same in as many steps as a line is long: lines may be as short as one character."""
+    width = len(_LINE_END) + length
     lines = bytearray(count * width)
     for column, value in enumerate(_LINE_END):
         lines[column::width] = bytes([value]) * count

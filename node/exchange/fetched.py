@@ -46,10 +46,10 @@ class Fetched:
             await self._store.write(batch)
             if told is not None:
                 self._outbox.started(told)
-        if whole:
-            await self._prove(missing.letter)
         event = {"letter": missing.letter.hex(), "ref": missing.n, "state": "complete"}
         self._events.publish("attachment", event)
+        if whole:
+            await self._prove(missing.letter)
 
     async def _prove(self, letter: bytes) -> None:
         try:

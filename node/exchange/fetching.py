@@ -31,9 +31,9 @@ MAX_AUTHORS: Final = 4
 MAX_NODES: Final = 4
 """Nodes of an author that one try asks."""
 
-FIRST_PAUSE_MS: Final = 30_000
-"""Until an author who was not reached is tried again; doubles up to LAST_PAUSE_MS. It is tried at once when
-its node connects."""
+FIRST_PAUSE_MS: Final = 2_000
+"""Until an author who was not reached is tried again, as after a start, before anybody is connected; doubles
+up to LAST_PAUSE_MS. It is tried at once when its node connects."""
 
 LAST_PAUSE_MS: Final = 4 * 3_600_000
 """Four hours, as for letters (§6)."""

@@ -130,6 +130,7 @@ class Fetching:
         """All that is missing. Room is taken for the whole, and kept for what has come."""
         total, here = content.shape.total, self._room.part(content.name)
         self._room.require(total - here)
+        self.progress[content.name] = here  # what is here, and not the room that is taken for it
         self._room.set_part(content.name, total)
         try:
             part = await self._threads.run(self._begin, content)
@@ -172,9 +173,13 @@ class Fetching:
 
     @staticmethod
     async def _ask(part: Part, session: Session, asked: dict[bytes, list[int]]) -> None:
-        """Keep AT_ONCE blocks on their way. Equal blocks that are due together come once."""
-        new = []
-        for _ in range(AT_ONCE - sum(map(len, asked.values()))):
+        """Keep AT_ONCE blocks on their way, asked for by halves: each message costs both ends its time. Equal
+        blocks that are due together come once.
+        """
+        new, room = [], AT_ONCE - sum(map(len, asked.values()))
+        if asked and room < AT_ONCE // 2:
+            return
+        for _ in range(room):
             if not part.missing:
                 break
             number, cid = part.missing.pop()

@@ -60,6 +60,11 @@ class MissingBook:
         rows: Any = self._store.walk(MISSING, (letter,))
         return {key[1]: _missing(key, row) for key, row in rows}
 
+    def others(self, missing: Missing) -> bool:
+        """Whether more than this is missing of its letter."""
+        rows = self._store.scan(MISSING, (missing.letter,), limit=2)
+        return any(key[1] != missing.n for key, _ in rows)
+
     def all(self) -> Iterator[Missing]:
         """Everything, oldest letters first."""
         rows: Any = self._store.walk(MISSING)
