@@ -65,18 +65,9 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         raise NoIdentity(ground.home.path)
     identity, peer_id = load(ground.home, ground.key), own_peer_id(ground)
     identity.attach(ground.store, _profile(ground, network))
-    config = ground.config
-    files = Files(
-        ground.store,
-        ground.home.files,
-        quota=config.files.quota,
-        clock=ground.clock,
-        doubtful=ground.doubtful,
-        threads=ground.threads,
-    )
+    files, scope = _files(ground), identity.address.encode()
     await files.start()
-    scope = identity.address.encode()
-    uploads = UploadBook(ground.store, files, scope, ground.clock, config.limits.attachment_size)
+    uploads = UploadBook(ground.store, files, scope, ground.clock, ground.config.limits.attachment_size)
     names, mailbox = _names(ground, network), _mailbox(ground, files, scope)
     consent = _consent(ground, identity, peer_id, names, mailbox)
     await consent.start()
@@ -111,7 +102,7 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         domains=frozenset(ground.config.smtp.domains),
         files=files,
         uploads=uploads,
-        pin=duration_ms(config.files.pin),
+        pin=duration_ms(ground.config.files.pin),
     )
     yield Owner(
         ground,
@@ -128,6 +119,17 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         Passwords(ground.store),
         files,
         uploads,
+    )
+
+
+def _files(ground: Ground) -> Files:
+    return Files(
+        ground.store,
+        ground.home.files,
+        quota=ground.config.files.quota,
+        clock=ground.clock,
+        doubtful=ground.doubtful,
+        threads=ground.threads,
     )
 
 
