@@ -119,7 +119,7 @@ class Shower:
         ref, encoder = message.reduced.refs[n], Encoder(message.reduced.refs[n].place)
         source = self._files.read(self._name(message, n), ref.key, ref.size, 0, length)
         async with aclosing(source):
-            pieces = [encoder.feed(piece) async for piece in source]
+            pieces = [await self._files.threads.run(encoder.feed, piece) async for piece in source]
         return b"".join([*pieces, encoder.end()])
 
     def _attachment(self, letter: bytes, message: Message, one: Attachment) -> Json:
