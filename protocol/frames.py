@@ -7,6 +7,7 @@ from typing import Final
 
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.status import TOO_LARGE
+from protocol.varint import encode_varint
 
 MAX_PREFIX: Final = 4  # bytes of varint: 2^28 - 1, far above the largest frame of any protocol (4 MiB)
 
@@ -16,12 +17,7 @@ def encode_frame(data: bytes) -> bytes:
     length = len(data)
     if not 0 < length < 1 << (7 * MAX_PREFIX):
         raise LocalProtocolError("a frame holds from 1 byte to 256 MiB")
-    prefix = bytearray()
-    while length > 0x7F:
-        prefix.append(length & 0x7F | 0x80)
-        length >>= 7
-    prefix.append(length)
-    return bytes(prefix) + data
+    return encode_varint(length) + data
 
 
 class FrameReader:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.varint import encode_varint
 
 LEAF_BYTES: Final = 262_144
 """Of file in a leaf, the last one aside (Kubo's `size-262144`)."""
@@ -240,9 +241,4 @@ def _link(dag_bytes: int) -> tuple[bytes, bytes]:
 
 def _number(tag: bytes, value: int) -> bytes:
     """A protobuf tag and a varint behind it."""
-    out = bytearray(tag)
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    return tag + encode_varint(value)

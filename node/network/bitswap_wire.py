@@ -13,6 +13,7 @@ from node.network.limits import MAX_BLOCK, MAX_CID, MAX_PARTS, MAX_WANTS_FRAME, 
 from protocol.errors import RemoteProtocolError
 from protocol.status import TOO_LARGE
 from protocol.unixfs import PREFIX_BYTES
+from protocol.varint import encode_varint
 
 WANT_BLOCK: Final = Message.Wantlist.Block
 WANT_HAVE: Final = Message.Wantlist.Have
@@ -76,8 +77,8 @@ def encode_cancels(cids: Iterable[bytes]) -> bytes:
 
 def encode_block(cid: bytes, block: bytes) -> bytes:
     """One block. Put together by hand: protobuf copies it three times."""
-    prefix, size = bytes((PREFIX, PREFIX_BYTES)) + cid[:PREFIX_BYTES], _length(len(block))
-    part = (_length(len(prefix) + 1 + len(size) + len(block)), prefix, bytes((DATA,)), size, block)
+    prefix, size = bytes((PREFIX, PREFIX_BYTES)) + cid[:PREFIX_BYTES], encode_varint(len(block))
+    part = (encode_varint(len(prefix) + 1 + len(size) + len(block)), prefix, bytes((DATA,)), size, block)
     return b"".join((bytes((PAYLOAD,)), *part))
 
 
@@ -150,16 +151,6 @@ def _skip(data: bytes, tag: int, at: int) -> int:
     if kind in (FIXED32, FIXED64):
         return at + (4 if kind == FIXED32 else 8)
     raise RemoteProtocolError("malformed Bitswap message")
-
-
-def _length(value: int) -> bytes:
-    """A varint."""
-    found = bytearray()
-    while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    found.append(value)
-    return bytes(found)
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
