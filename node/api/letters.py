@@ -15,14 +15,14 @@ from node.api.people import book_of, with_names
 from node.api.stream import Stream, started
 from node.letters.uploads import MAX_ATTACHMENTS
 from node.outbox.submission import Message
+from node.runtime.settings import LEAST_PIN, MOST_PIN, duration_ms
 from node.storage import Batch
 
 People = Annotated[list[Who], Field(max_length=MAX_PEOPLE)]
 
 
-MIN_PIN_MS: Final = 3_600_000
-MAX_PIN_MS: Final = 520 * 604_800_000
-"""From an hour to ten years."""
+MIN_PIN_MS: Final = duration_ms(LEAST_PIN)
+MAX_PIN_MS: Final = duration_ms(MOST_PIN)
 
 
 class New(Body):

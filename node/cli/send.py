@@ -17,14 +17,11 @@ from node.cli.output import NO_SUBJECT, note, table, when, write_json, write_lin
 from node.cli.session import INTERRUPTED, HomeOption, JsonOption, Session, command, group, settle
 from node.cli.text import duration_ms, short_ids
 from node.runtime.errors import NodeError, UsageError
+from node.runtime.settings import LEAST_PIN, MOST_PIN
 
 DEFAULT_WAIT: Final = "30s"
 MAX_WAIT_MS: Final = 3_600_000
 """An hour: who wants to wait longer looks into the outbox."""
-
-MIN_PIN_MS: Final = 3_600_000
-MAX_PIN_MS: Final = 520 * 604_800_000
-"""From an hour to ten years, as the node takes it."""
 
 STEP_S: Final = 5.0
 """Seconds of one question to the node while a letter is followed."""
@@ -113,9 +110,8 @@ def send(
     patience = 0 if no_wait else min(duration_ms(wait), MAX_WAIT_MS)
     head = {"to": to, "cc": cc or [], "bcc": bcc or [], "subject": subject, "pin": _kept(pin)}
     with opened(attach or []) as files:
-        if files or (
-            body is None and sys.stdin.isatty()
-        ):  # before someone writes, or reads in, what can't go
+        # Before someone writes, or reads in, what can't go.
+        if files or (body is None and sys.stdin.isatty()):
             _tell_routes(session, [*to, *(cc or []), *(bcc or [])], [one.size for one in files])
         text = body if body is not None else _read_text()
         if not (text.strip() or subject.strip() or files):
@@ -128,8 +124,10 @@ def send(
 def _kept(pin: str | None) -> int | None:
     """How long files are kept for the recipients, in ms. Raises UsageError."""
     kept = None if pin is None else duration_ms(pin)
-    if kept is not None and not MIN_PIN_MS <= kept <= MAX_PIN_MS:
-        raise UsageError("duration", f"files are kept from 1h to 520w, not {pin}", "give another --pin")
+    if kept is not None and not duration_ms(LEAST_PIN) <= kept <= duration_ms(MOST_PIN):
+        raise UsageError(
+            "duration", f"files are kept from {LEAST_PIN} to {MOST_PIN}, not {pin}", "give another --pin"
+        )
     return kept
 
 

@@ -3,13 +3,13 @@
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from node.letters import render
 from node.letters.errors import DraftError
 from node.letters.limits import MAX_MAILBOX, MAX_NAME, MAX_REFERENCES
-from protocol.place import Encoding, Place
+from protocol.place import Place
 
 MAX_SUBJECT: Final = 1_000
 """Characters of a subject that may be written."""
@@ -81,7 +81,7 @@ def render_with(
     for one in attached:
         message += delimiter + b"\r\n" + render.file_header(one.filename, one.media_type)
         if one.content is None:
-            places.append(Place(len(message), Encoding.BASE64, render.LINE))
+            places.append(replace(render.IN_LINES, offset=len(message)))
         else:
             message += render.base64_lines(one.content)
     return bytes(message + delimiter + b"--\r\n"), places

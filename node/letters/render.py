@@ -19,6 +19,9 @@ LINE: Final = 76
 MAX_LINE: Final = 998
 """Bytes of a line, without its end, that every program takes (RFC 5322 §2.1.1)."""
 
+IN_LINES: Final = Place(0, Encoding.BASE64, LINE)
+"""How files stand in a message that we write, wherever in it they are."""
+
 WORD_BYTES: Final = 39
 """Of text in an encoded word: 52 characters of base64 and 12 around them fit a line behind "Subject: "."""
 
@@ -114,7 +117,7 @@ def file_header(filename: str, media_type: str) -> bytes:
 
 def base64_lines(content: bytes) -> bytes:
     """In lines, no line end behind the last."""
-    encoder = Encoder(Place(0, Encoding.BASE64, LINE))
+    encoder = Encoder(IN_LINES)
     return encoder.feed(content) + encoder.end()
 
 

@@ -14,10 +14,9 @@ from node.letters.compose import Attached, Draft, render_with
 from node.letters.limits import LARGE_PART
 from node.letters.reduced import Reduced
 from node.letters.reducing import Reducer
+from node.letters.render import IN_LINES
 from node.letters.uploads import Upload
-from protocol.place import Encoding, Place, encoded_size
-
-LINE: Final = Place(0, Encoding.BASE64, 76)
+from protocol.place import encoded_size
 
 MAX_INSIDE: Final = 262_144
 """Bytes of small files that stay inside; beyond that they lie outside too, so that the letter keeps its
@@ -41,7 +40,7 @@ class Writer:
         attached, outside, room = [], [], MAX_INSIDE
         for upload in uploads:
             ref, content = upload.ref, None
-            size = encoded_size(LINE, ref.size)
+            size = encoded_size(IN_LINES, ref.size)
             if size <= min(LARGE_PART, room):
                 content, room = await self._content(upload), room - size
             else:

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from node.consent import Consent
 from node.files import Files
 from node.letters import Draft, Faces, Mailbox, Reduced, Summary, Upload, UploadBook, new_message_id
+from node.letters.render import IN_LINES
 from node.names import Names
 from node.outbox import errors
 from node.outbox.addressees import Addressees, named
@@ -24,15 +25,12 @@ from node.storage import Batch, Store
 from protocol.addresses import Addresses
 from protocol.email import normal_email
 from protocol.keys import mailbox_of
-from protocol.place import Encoding, Place, encoded_size
+from protocol.place import encoded_size
 
 MAX_RECIPIENTS: Final = 500
 """Recipients of one letter, on all routes: each has a delivery of its own, and a new e-mail address costs
 0.15 s.
 """
-
-IN_MAIL: Final = Place(0, Encoding.BASE64, 76)
-"""How attachments stand in ordinary mail."""
 
 AGAIN_MS: Final = 86_400_000
 """A day: how long a mail program whose connection broke may hand in the same letter again."""
@@ -167,7 +165,7 @@ class Submission:
         """
         people = self._resolve(who)
         self._check_attachments(people.recipients, sizes)
-        inside = sum(encoded_size(IN_MAIL, size) for size in sizes)
+        inside = sum(encoded_size(IN_LINES, size) for size in sizes)
         if people.emails and inside > self._mail_size:
             raise errors.too_large(inside, self._mail_size, people.emails[0])
 

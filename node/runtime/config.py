@@ -13,6 +13,8 @@ from typing import Any, Final
 
 from node.runtime.errors import NodeError
 from node.runtime.settings import (
+    LEAST_PIN,
+    MOST_PIN,
     Kind,
     choice,
     duration,
@@ -141,7 +143,9 @@ class FilesConfig:
     """Attachments that lie outside of letters."""
 
     pin: str = setting(
-        duration("1h", "520w"), "30d", "How long attachments that you send are kept for their recipients."
+        duration(LEAST_PIN, MOST_PIN),
+        "30d",
+        "How long attachments that you send are kept for their recipients.",
     )
     quota: int = setting(
         size(1_000_000, 100_000_000_000_000), 10_000_000_000, "Bytes that all attachments may take here."

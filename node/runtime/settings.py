@@ -29,6 +29,10 @@ _SIZE = re.compile(r"(\d{1,15}) ?(" + "|".join(UNITS) + r")?", re.ASCII)
 DURATIONS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 """Milliseconds."""
 
+LEAST_PIN: Final = "1h"
+MOST_PIN: Final = "520w"
+"""How long attachments may be kept for their recipients: ten years at most."""
+
 _DURATION = re.compile(r"([0-9]{1,6})([smhdw])")
 _NUMBER = re.compile(r"\d{1,15}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?", re.ASCII)
