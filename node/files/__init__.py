@@ -5,7 +5,7 @@ some time (protocol.md §7). What refers to them is the letters', how blocks tra
 from node.files.contents import FOR_EVER, Content, Pin, PinKind
 from node.files.errors import ContentDamaged, ContentMissing, FilesFull
 from node.files.fetching import Wanted
-from node.files.files import Files, open_files
+from node.files.files import Files
 from node.files.putting import Put, Workspace, in_pieces
 from node.files.threads import Threads
 
@@ -23,5 +23,4 @@ __all__ = [
     "Wanted",
     "Workspace",
     "in_pieces",
-    "open_files",
 ]

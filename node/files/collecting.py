@@ -14,7 +14,7 @@ from typing import Final
 
 import trio
 
-from node.files.contents import Content, Ledger
+from node.files.contents import INDEX_STEP, PINS_STEP, Content, Ledger
 from node.files.disk import Disk, OpenFile
 from node.files.errors import ContentDamaged
 from node.files.room import Room
@@ -31,12 +31,6 @@ TOGETHER: Final = 64
 """Contents looked at, and removed with one wait for the disk: 10 ms for each would make minutes of a few
 thousand.
 """
-
-PINS_STEP: Final = 128
-"""Pins read, and taken away, in one go: a few ms of trio's thread."""
-
-UNINDEX_STEP: Final = 512
-"""Rows of the index in one batch: a few ms of trio's thread."""
 
 
 class Collector:
@@ -157,9 +151,9 @@ class Collector:
         batch = Batch()
         for content in contents:
             cids = await self._threads.run(self._cids, content) if content.indexed else []
-            for start in range(0, len(cids), UNINDEX_STEP):
+            for start in range(0, len(cids), INDEX_STEP):
                 step = Batch()
-                self._ledger.unindex(step, cids[start : start + UNINDEX_STEP])
+                self._ledger.unindex(step, cids[start : start + INDEX_STEP])
                 await self._store.write(step, sync=False)
             self._ledger.put(batch, replace(content, indexed=False))
         await self._store.write(batch)

@@ -23,6 +23,13 @@ FOR_EVER: Final = 2**53 - 1
 """Until when what a letter in the mailbox needs is pinned (Unix ms)."""
 
 
+PINS_STEP: Final = 128
+"""Pins read, or taken away, in one batch: a few ms of trio's thread."""
+
+INDEX_STEP: Final = 512
+"""Rows of the index in one batch: the same."""
+
+
 class PinKind(IntEnum):
     """Why somebody needs a content: a letter in the mailbox, a recipient who may fetch it, a letter that is
     still being written, one on its way by ordinary mail. Numbers stand in keys of the store.

@@ -17,6 +17,7 @@ from typing import Final
 
 from node.files.contents import Content
 from node.files.errors import ContentDamaged, FilesFull
+from node.runtime.home import sync_directory
 from protocol.status import DISK_FULL
 
 PART: Final = ".part"
@@ -71,8 +72,10 @@ class Disk:
             if whole.exists() and not path.exists():
                 whole.rename(path)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            with _closing(descriptor):
+            try:
                 os.ftruncate(descriptor, content.shape.total)
+            finally:
+                os.close(descriptor)
 
     def remove(self, names: Sequence[bytes]) -> None:
         """Nothing of them is left, whole or in part."""
@@ -161,21 +164,6 @@ class OpenFile:
 
     def close(self) -> None:
         os.close(self._descriptor)
-
-
-def sync_directory(path: Path) -> None:
-    """What was renamed or made in it survives a power cut."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    with _closing(descriptor):
-        os.fsync(descriptor)
-
-
-@contextlib.contextmanager
-def _closing(descriptor: int) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

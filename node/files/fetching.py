@@ -20,13 +20,12 @@ from node.files.room import Room
 from node.files.threads import Threads
 from node.files.work import Work
 from node.storage import Batch, Store
+from protocol.kdf import HASH_BYTES
 from protocol.stream import padded_size, sealed_size
 from protocol.unixfs import MAX_FILE_BYTES
 
 AT_ONCE: Final = 16
 """Blocks asked for and not there yet: 4 MiB on their way, enough for 80 MB/s at 50 ms."""
-
-HASH_BYTES: Final = 32
 
 _SIZE: Final = "an attachment can't have the size that its letter says"
 _OTHER: Final = "an attachment is not what its letter says it is"

@@ -12,7 +12,7 @@ from typing import Final
 import trio
 
 from node.files.collecting import Collector
-from node.files.contents import Content, Ledger, Pin
+from node.files.contents import PINS_STEP, Content, Ledger, Pin
 from node.files.disk import Disk
 from node.files.errors import ContentMissing
 from node.files.fetching import Fetching, Session, Wanted
@@ -26,9 +26,6 @@ from node.runtime.clock import Clock
 from node.runtime.rooms import Check, Warning_
 from node.runtime.settings import in_words
 from node.storage import Batch, Store
-
-RELEASE_STEP: Final = 128
-"""Pins taken away in one batch: a few ms of trio's thread."""
 
 COUNT_STEP: Final = 256
 """Contents that are not whole looked at in one go of a thread."""
@@ -146,10 +143,10 @@ class Files:
         gone, start = 0, None
         while True:
             batch = Batch()
-            some = self._ledger.unpin_some(batch, pin, start, RELEASE_STEP)
+            some = self._ledger.unpin_some(batch, pin, start, PINS_STEP)
             await self._store.write(batch)
             gone += len(some)
-            if len(some) < RELEASE_STEP:
+            if len(some) < PINS_STEP:
                 return gone
             start = some[-1]
 
@@ -219,19 +216,3 @@ class Files:
         text = f"attachments take {room.used // 1_000_000} of {room.quota // 1_000_000} MB"
         full = room.nearly_full
         return [Check("files", "warn" if full else "ok", text, _REMEDY if full else "")]
-
-
-@asynccontextmanager
-async def open_files(
-    store: Store,
-    path: Path,
-    *,
-    quota: int,
-    clock: Clock,
-    doubtful: Callable[[], bool],
-    threads: Threads | None = None,
-) -> AsyncIterator[Files]:
-    """The room, ready; nothing runs in it. Raises NodeError."""
-    files = Files(store, path, quota=quota, clock=clock, doubtful=doubtful, threads=threads)
-    await files.start()
-    yield files

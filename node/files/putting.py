@@ -11,11 +11,10 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import trio
 
-from node.files.contents import Content, Ledger
+from node.files.contents import INDEX_STEP, Content, Ledger
 from node.files.disk import Disk
 from node.files.room import Room
 from node.files.sealing import Seal
@@ -25,9 +24,6 @@ from node.storage import Batch, Store
 from protocol.kdf import KEY_BYTES
 from protocol.stream import padded_size, sealed_size
 from protocol.unixfs import Shape
-
-INDEX_STEP: Final = 512
-"""Rows of the index in one batch: a few ms of trio's thread."""
 
 
 @dataclass(frozen=True, slots=True)

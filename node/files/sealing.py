@@ -12,10 +12,9 @@ from typing import Final
 
 from node.files.disk import faults
 from protocol.errors import LocalProtocolError
+from protocol.kdf import HASH_BYTES
 from protocol.stream import CHUNK_BYTES, encrypt_chunk, padded_size, sealed_size
 from protocol.unixfs import Shape
-
-HASH_BYTES: Final = 32
 
 _ZEROS: Final = bytes(CHUNK_BYTES)
 

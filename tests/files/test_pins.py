@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from node.files import FOR_EVER, Pin, PinKind, Put
-from node.files.files import RELEASE_STEP
+from node.files.contents import PINS_STEP
 from node.storage import Batch
 from tests.kit.blocks import NOW, Place, Times, a_place, keep, out, peer
 
@@ -92,7 +92,7 @@ async def test_some_of_a_letter(place: Place) -> None:
 
 async def test_thousands_of_pins_are_released_step_by_step(place: Place) -> None:
     name = (await place.put(b"x", keep())).content.name
-    count = 3 * RELEASE_STEP
+    count = 3 * PINS_STEP
     for pins in (count, count + 1):
         batch = Batch()
         for number in range(pins):

@@ -14,7 +14,7 @@ from typing import Any
 
 import trio
 
-from node.files import Content, Files, Pin, PinKind, Put, Wanted, in_pieces, open_files
+from node.files import Content, Files, Pin, PinKind, Put, Wanted, in_pieces
 from node.files.contents import FOR_EVER
 from node.runtime.errors import NodeError
 from node.storage import Batch, Store, open_store
@@ -148,10 +148,9 @@ async def a_place(
 ) -> AsyncIterator[Place]:
     """The files kept in the directory `path`."""
     times = times or Times()
-    async with (
-        open_store(path / "database", KEY, inline=inline) as store,
-        open_files(store, path / "files", quota=quota, clock=times, doubtful=lambda: times.doubtful) as files,
-    ):
+    async with open_store(path / "database", KEY, inline=inline) as store:
+        files = Files(store, path / "files", quota=quota, clock=times, doubtful=lambda: times.doubtful)
+        await files.start()
         yield Place(path, store, files, times)
 
 
