@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 from typing import Any
+from urllib.parse import unquote
 
 import trio
 
@@ -54,7 +55,7 @@ class _Exchange:
             "http_version": "1.1",
             "method": question.method,
             "scheme": "http",
-            "path": _unquoted(question.path),
+            "path": unquote(question.path),
             "raw_path": question.path.encode("ascii"),
             "query_string": question.query.encode("ascii"),
             "root_path": "",
@@ -103,9 +104,3 @@ class _Exchange:
             except Exception as fault:  # noqa: BLE001 - who asked hears it, as if from a client that went
                 self._fault = fault
                 self._gone.set()
-
-
-def _unquoted(path: str) -> str:
-    from urllib.parse import unquote
-
-    return unquote(path)

@@ -54,11 +54,8 @@ class Fetched:
     async def _prove(self, letter: bytes) -> None:
         try:
             await self._mailbox.outstanding.prove(letter)
-        except (
-            NoSuchLetter,
-            ContentMissing,
-            ContentDamaged,
-        ) as fault:  # deleted meanwhile, or a disk that fails
+        except (NoSuchLetter, ContentMissing, ContentDamaged) as fault:
+            # It was deleted meanwhile, or the disk fails.
             log.warning("a letter could not be put together again: %s", fault.text)
 
     def _receipt(self, missing: Missing) -> bytes | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import trio
@@ -16,6 +16,7 @@ import trio
 from node.exchange.fetched import Fetched
 from node.files import ContentDamaged, ContentMissing, Files, Wanted
 from node.letters import Mailbox, Missing
+from node.letters.missing import State
 from node.names import KeyChanged, Names, NotFoundYet
 from node.network import Network, PeerAddress, PeerUnreachable
 from node.runtime.clock import Clock
@@ -280,10 +281,10 @@ class Fetcher:
 
     # ---- what it came to
 
-    async def _end(self, missing: Missing, wanted: Wanted, state: str, detail: str) -> None:
+    async def _end(self, missing: Missing, wanted: Wanted, state: State, detail: str) -> None:
         """It is not fetched any more, unless it is asked for again."""
         batch = Batch()
-        changed = missing.changed(state=state, detail=detail)
+        changed = replace(missing, state=state, detail=detail)
         if state == "damaged":
             self._outstanding.give_up(batch, changed, wanted.name)
         else:
@@ -294,7 +295,7 @@ class Fetcher:
     async def _note(self, missing: Missing, detail: str) -> None:
         if missing.detail != detail:
             batch = Batch()
-            self._outstanding.book.put(batch, missing.changed(detail=detail))
+            self._outstanding.book.put(batch, replace(missing, detail=detail))
             await self._store.write(batch, sync=False)
             self._tell(missing, "waiting")
 

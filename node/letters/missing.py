@@ -5,7 +5,7 @@ others (exchange); a letter whose row is gone has everything, or never will.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from node.storage import Batch, Store
@@ -29,9 +29,6 @@ class Missing:
     author: str
     state: State
     detail: str = ""
-
-    def changed(self, **to: Any) -> Missing:
-        return replace(self, **to)
 
 
 class MissingBook:

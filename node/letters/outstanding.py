@@ -5,6 +5,7 @@ or can't come. Who gets it is the exchange's.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from node.files import Files, Wanted
@@ -68,7 +69,7 @@ class Outstanding:
     def ask_for(self, batch: Batch, letter: bytes) -> Sequence[Missing]:
         """Have everything of it fetched that is not here, whatever became of that before."""
         asked = [
-            missing.changed(state="wanted", detail="")
+            replace(missing, state="wanted", detail="")
             for missing in self.book.of(letter).values()
             if missing.state != "damaged"
         ]

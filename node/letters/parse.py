@@ -19,7 +19,7 @@ from protocol.place import Encoding
 CUT: Final = "\n[Too long to be shown whole. The letter as it came has all of it.]\n"
 """Ends a body of which the rest is not shown."""
 
-_BODIES: Final = {"text/plain": "text.txt", "text/html": "text.html"}
+BODIES: Final = {"text/plain": "text.txt", "text/html": "text.html"}
 """What is shown as text, and what it is called where it is missing."""
 
 _TRANSFER: Final = frozenset({"base64", "quoted-printable"})
@@ -108,7 +108,7 @@ def read_parts(raw: bytes, holes: Sequence[Hole] = ()) -> Parts:
     that are missing are listed as attachments, last what no place was found for. Raises RemoteProtocolError.
     """
     gaps = Gaps(raw, holes)
-    bodies = {kind: _Body() for kind in _BODIES}
+    bodies = {kind: _Body() for kind in BODIES}
     attachments: list[Attachment] = []
     for part in read_structure(gaps.raw).leaves():
         n, found = len(attachments) + 1, gaps.take(part)
@@ -165,7 +165,7 @@ class _Body:
 
 def is_body(part: Part) -> bool:
     """Whether a leaf is shown as text and not as a file."""
-    return part.kind in _BODIES and part.disposition != "attachment" and not part.filename
+    return part.kind in BODIES and part.disposition != "attachment" and not part.filename
 
 
 def file_name(part: Part, n: int, fallback: str = "") -> str:
@@ -181,7 +181,7 @@ def file_type(part: Part) -> str:
 
 def _missing(part: Part, n: int, index: int, hole: Hole) -> Attachment:
     """A leaf whose content is elsewhere."""
-    fallback = hole.filename or (_BODIES.get(part.media_type, "body.mime") if is_body(part) else "")
+    fallback = hole.filename or (BODIES.get(part.media_type, "body.mime") if is_body(part) else "")
     left = part.encoding if hole.encoding is Encoding.IDENTITY and part.encoding in _TRANSFER else ""
     return Attachment(n, file_name(part, n, fallback), file_type(part), hole.size, index, left)
 

@@ -11,10 +11,9 @@ from typing import Final
 
 from node.files import Files
 from node.letters.reduced import Reduced
+from protocol.kdf import HASH_BYTES
 from protocol.place import Encoder, spans
 from protocol.stream import ContentRef
-
-HASH_BYTES: Final = 32
 
 LARGE: Final = 262_144
 """Bytes from which encoding and hashing are a thread's: below they take less than going there."""

@@ -16,6 +16,7 @@ from node.letters.reader import Reader
 from node.letters.rebuilding import Rebuilder
 from node.letters.reduced import Reduced
 from protocol.cbor import encode
+from protocol.kdf import HASH_BYTES
 from protocol.letter import MAX_SIGNED
 from protocol.stream import ContentRef
 from protocol.unixfs import reference_of
@@ -25,8 +26,6 @@ ROOM_BESIDE: Final = 16_384
 
 MAX_REDUCED: Final = MAX_SIGNED - ROOM_BESIDE
 """Bytes of a reduced message and its refs together; kept ordinary mail is reduced by the same rule."""
-
-HASH_BYTES: Final = 32
 
 
 class Reducer:

@@ -61,11 +61,6 @@ class Stored:
         yield decoder.end()
 
 
-async def once(content: bytes) -> AsyncGenerator[bytes, None]:
-    """What is in memory, as a source."""
-    yield content
-
-
 async def _between(source: AsyncGenerator[bytes, None], start: int, stop: int) -> AsyncGenerator[bytes, None]:
     position = 0
     async with aclosing(source):

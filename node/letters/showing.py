@@ -8,18 +8,18 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any, Final, TypeAlias
 
-from node.files import ContentDamaged, ContentMissing, Files
+from node.files import ContentDamaged, ContentMissing, Files, in_pieces
 from node.letters.errors import NoSuchLetter
 from node.letters.limits import MAX_BODY_CHARS
 from node.letters.messages import Message, MessageBook
 from node.letters.missing import Missing
 from node.letters.outstanding import Outstanding
-from node.letters.parse import Attachment, Hole
+from node.letters.parse import BODIES, Attachment, Hole
 from node.letters.reader import Reader
 from node.letters.rebuilding import Rebuilder
-from node.letters.saving import Saved, Stored, once
+from node.letters.saving import Saved, Stored
 from node.letters.transport import transport_json
-from node.letters.views import SHOWN, attachment_json
+from node.letters.views import attachment_json
 from protocol.place import Encoder
 from protocol.stream import ContentRef
 
@@ -27,8 +27,6 @@ Json: TypeAlias = dict[str, Any]
 
 MAX_FILLED: Final = 4 * MAX_BODY_CHARS
 """Bytes of bodies that lie outside which are read to be shown: as many as are shown of one inside."""
-
-WHOLE_STATES: Final = {True: "complete", False: "expired"}
 
 
 class Shower:
@@ -60,10 +58,6 @@ class Shower:
         body: Json = {"text": parts.text, "html": parts.html, "attachments": attachments}
         return body if message.smtp is None else body | {"smtp": transport_json(message.smtp)}
 
-    def message(self, letter: bytes) -> Message:
-        """The message as it is kept. Raises NoSuchLetter."""
-        return self._messages.get(letter)
-
     async def whole(self, letter: bytes) -> AsyncGenerator[bytes, None]:
         """The message as it came, byte for byte. Raises NoSuchLetter, ContentMissing, ContentDamaged at once,
         and ContentDamaged later where the disk fails it.
@@ -91,7 +85,7 @@ class Shower:
             raise NoSuchLetter("no-attachment", f"the letter has no attachment {n}", "see: mailio read ID")
         if found.hole is None:
             content = await self._reader.content(message.reduced.message, holes, n)
-            return Saved(found.filename, found.media_type, len(content), once(content[start:stop]))
+            return Saved(found.filename, found.media_type, len(content), in_pieces(content[start:stop]))
         ref, name = message.reduced.refs[found.hole], self._name(message, found.hole)
         if not self._files.whole(name):
             raise ContentMissing
@@ -134,7 +128,7 @@ class Shower:
     def _state(self, letter: bytes, message: Message, n: int) -> tuple[str, Missing | None]:
         missing = self._missing.get(letter, n)
         if missing is None:
-            return WHOLE_STATES[self._files.whole(self._name(message, n))], None
+            return "complete" if self._files.whole(self._name(message, n)) else "expired", None
         return {"wanted": "fetching", "expired": "expired"}.get(missing.state, "missing"), missing
 
     @staticmethod
@@ -150,4 +144,4 @@ def _shown(ref: ContentRef, room: int) -> int:
         return 0
     if ref.media_type.startswith("multipart/"):
         return ref.size if ref.size <= room else 0
-    return min(room, ref.size) if ref.media_type in SHOWN else 0
+    return min(room, ref.size) if ref.media_type in BODIES else 0

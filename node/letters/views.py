@@ -1,12 +1,9 @@
 """Letters as interface.md shows them in JSON. Nothing is read or changed here."""
 
-from typing import Any, Final
+from typing import Any
 
 from node.letters.entry import Entry
 from node.letters.parse import Attachment
-
-SHOWN: Final = frozenset({"text/plain", "text/html"})
-"""Media types of what is shown as a letter's body."""
 
 
 def entry_json(entry: Entry, folder: str) -> dict[str, Any]:

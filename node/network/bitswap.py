@@ -131,9 +131,8 @@ class Bitswap:
                 session.deliver(cid, None)
         if self._nursery is not None:
             self._serving.asked(channel.peer_id, channel.remote_block, heard, self._nursery)
-        await (
-            trio.lowlevel.checkpoint()
-        )  # many small messages come at once, and reading them waits for nothing
+        # Many small messages come at once, and reading them waits for nothing.
+        await trio.lowlevel.checkpoint()
 
     def _deliver(self, sessions: list[Session], prefix: bytes, block: bytes) -> None:
         """Give a block to whoever asked this peer for it; an altered one has another CID."""
