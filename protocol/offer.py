@@ -75,10 +75,8 @@ class Offer:
         items: dict[str, Value] = {"envelopeId": self.envelope_id, "size": self.size, "week": self.week}
         if self.account is not None:
             items["account"] = self.account
-        if isinstance(self.proof, KeyProof):
-            items["proof"] = {"key": self.proof.key, "signature": self.proof.signature}
-        if isinstance(self.proof, Stamp):
-            items["proof"] = {"challenge": self.proof.challenge, "nonce": self.proof.nonce}
+        if self.proof is not None:
+            items["proof"] = proof_map(self.proof)
         if self.cancel is not None:
             items["cancel"] = self.cancel
         if self.service:
@@ -101,13 +99,25 @@ class Offer:
             size=size,
             week=fields.int("week", most=MAX_WEEK),
             account=fields.optional_bytes("account", length=KEY_BYTES),
-            proof=_proof(fields.optional_map("proof")),
+            proof=parse_proof(fields.optional_map("proof")),
             cancel=fields.optional_bytes("cancel", length=HASH_BYTES),
             service=service,
         )
 
 
-def _proof(fields: Fields | None) -> KeyProof | Stamp | None:
+def proof_map(proof: KeyProof | Stamp | None) -> dict[str, Value] | None:
+    """A proof as it stands in an offer."""
+    match proof:
+        case KeyProof(key, signature):
+            return {"key": key, "signature": signature}
+        case Stamp(challenge, nonce):
+            return {"challenge": challenge, "nonce": nonce}
+        case None:
+            return None
+
+
+def parse_proof(fields: Fields | None) -> KeyProof | Stamp | None:
+    """What `proof_map` made. Raises RemoteProtocolError."""
     if fields is None:
         return None
     if fields.has("key") == fields.has("challenge"):

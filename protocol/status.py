@@ -52,6 +52,7 @@ UNKNOWN_SENDER = Status("4.8.9")
 TOO_OFTEN = Status("4.8.10")
 WRONG_RECIPIENT = Status("5.1.1")
 TOO_LARGE = Status("5.2.3")
+NOT_OFFERED = Status("5.3.2")
 MALFORMED = Status("5.6.0")
 FORGED_FROM = Status("5.7.1")
 FAILED = Status("5.8.1")
@@ -71,6 +72,7 @@ _TEXTS = {
     "4.8.10": "more often than the recipient has agreed to",
     "5.1.1": "meant for another recipient",
     "5.2.3": "larger than the recipient takes",
+    "5.3.2": "this node is not a host for whoever asks",
     "5.6.0": "not in the form that the protocol asks for",
     "5.7.1": "the From line is not the sender's own",
     "5.8.1": "failed for good",

@@ -158,6 +158,23 @@ class FilesConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class HostsConfig:
+    """Always-on nodes that keep handshakes and letters for those who sleep."""
+
+    use: tuple[str, ...] | None = setting(
+        peer_addresses(),
+        None,
+        "The hosts that keep your handshakes and letters, in place of three found by itself. Empty: none.",
+    )
+    offer: str = setting(
+        choice("no", "friends", "all"),
+        "no",
+        "For whom this node is a host: nobody, those you have accepted, or everyone. "
+        "A bootstrap node is one for everyone unless this says otherwise.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """What the log says."""
 
@@ -202,6 +219,17 @@ class LimitsConfig:
         "Bytes to leave free on the disk; below them no mail is taken.",
     )
     peers: int = setting(whole(8, 10_000), 200, "Connections that others may open to this node at once.")
+    host_accounts: int = setting(
+        whole(1, 1_000_000), 10_000, "Accounts of others that this node hosts at most."
+    )
+    host_account_size: int = setting(
+        size(1_000_000, 1_000_000_000_000), 100_000_000, "Bytes that one hosted account may take."
+    )
+    host_size: int = setting(
+        size(10_000_000, 100_000_000_000_000),
+        10_000_000_000,
+        "Bytes that all hosted accounts may take together.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +243,7 @@ class Config:
     tls: TlsConfig = TlsConfig()
     dns: DnsConfig = DnsConfig()
     files: FilesConfig = FilesConfig()
+    hosts: HostsConfig = HostsConfig()
     log: LogConfig = LogConfig()
     limits: LimitsConfig = LimitsConfig()
     sources: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
@@ -239,6 +268,7 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "tls": TlsConfig,
     "dns": DnsConfig,
     "files": FilesConfig,
+    "hosts": HostsConfig,
     "log": LogConfig,
     "limits": LimitsConfig,
 }

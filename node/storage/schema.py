@@ -118,6 +118,44 @@ BLOCK: Final = Space(
 
 USER: Final = Space("user", 60, ("bytes",), "(keyed hash of a name) → app password of a mail program")
 
+HOST_ACCOUNT: Final = Space("host-account", 80, ("bytes",), "(account key) → an owner's account at us")
+HOST_ENTRY: Final = Space(
+    "host-entry", 81, ("bytes", "int", "bytes"), "(account key, space, item's id) → its seq and hash"
+)
+HOST_ITEM: Final = Space(
+    "host-item", 82, ("bytes", "int", "bytes"), "(account key, space, item's id) → its bytes"
+)
+HOST_LETTER: Final = Space("host-letter", 83, ("bytes", "int"), "(account key, number) → letter that waits")
+HOST_BODY: Final = Space("host-body", 84, ("bytes", "int"), "(account key, number) → its envelope")
+HOST_ENVELOPE: Final = Space(
+    "host-envelope", 85, ("bytes", "bytes"), "(account key, envelopeId) → its number"
+)
+HOST_DUE: Final = Space(
+    "host-due", 86, ("int", "bytes", "int"), "(when, account key, number) → nothing: the letter goes then"
+)
+HOST_USE: Final = Space("host-use", 87, ("bytes", "bytes"), "(account key, delivery key) → what it has used")
+HOST_VOUCHER: Final = Space("host-voucher", 88, ("bytes",), "(hash of its secret) → voucher not used yet")
+HOSTS: Final = Space("hosts", 90, ("bytes",), "(keyed hash of a peer id) → a host of ours")
+KEPT: Final = Space(
+    "kept",
+    91,
+    ("bytes", "int", "bytes"),
+    "(keyed hash of a host's peer id, space, item's id) → what is there",
+)
+CHANGED: Final = Space(
+    "changed", 92, ("int", "bytes"), "(kind, place of what changed) → what hosts must be told of"
+)
+RECALL: Final = Space(
+    "recall",
+    93,
+    ("bytes", "bytes"),
+    "(envelopeId, keyed hash of a host's peer id) → deposit to be taken back",
+)
+RECEIPT_DUE: Final = Space(
+    "receipt-due", 94, ("bytes", "bytes"), "(keyed hash of an author's address, letterId) → receipt to send"
+)
+VAULT_PAGE: Final = Space("vault-page", 95, ("int",), "(number) → seq and hash of a page of the vault")
+
 SPACES: Final[tuple[Space, ...]] = (
     META,
     DHT,
@@ -157,4 +195,19 @@ SPACES: Final[tuple[Space, ...]] = (
     HOLD,
     BLOCK,
     USER,
+    HOST_ACCOUNT,
+    HOST_ENTRY,
+    HOST_ITEM,
+    HOST_LETTER,
+    HOST_BODY,
+    HOST_ENVELOPE,
+    HOST_DUE,
+    HOST_USE,
+    HOST_VOUCHER,
+    HOSTS,
+    KEPT,
+    CHANGED,
+    RECALL,
+    RECEIPT_DUE,
+    VAULT_PAGE,
 )
