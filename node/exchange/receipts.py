@@ -21,7 +21,7 @@ from protocol.letter import MAX_RECORDS
 log = logging.getLogger(__name__)
 
 GATHER_S: Final = 2.0
-"""Seconds in which receipts for one author become one letter: a host's letters come a hundred a second."""
+"""Seconds after a round in which what comes is gathered: a host's letters come a hundred a second."""
 
 CALM_AFTER: Final = 12
 """Letters of receipts to one author in a day after which they are gathered for longer: it takes 24 (§6)."""
@@ -48,6 +48,7 @@ class Receipts:
         self._outbox = outbox
         self._clock = clock
         self._noted = trio.Event()
+        self._busy = False
         self._sent: OrderedDict[str, list[int]] = OrderedDict()
 
     def note(self, batch: Batch, author: str, letter_id: bytes, receipt: bytes) -> Callable[[], None]:
@@ -60,15 +61,16 @@ class Receipts:
     async def run(self) -> None:
         """Send what is due, for ever."""
         while True:
-            self._noted = trio.Event()
+            noted = self._noted = trio.Event()
             try:
                 waits = await self._round()
             except NodeError as fault:
                 log.warning("receipts wait: %s", fault.text)
                 waits = True
+            if self._busy:
+                await trio.sleep(GATHER_S)
             with trio.move_on_after(CALM_MS / 1_000 if waits else float("inf")):
-                await self._noted.wait()
-            await trio.sleep(GATHER_S)
+                await noted.wait()
 
     def _wake(self) -> None:
         self._noted.set()
@@ -76,6 +78,7 @@ class Receipts:
     async def _round(self) -> bool:
         """Send to whom it is time to send; whether something is left for later."""
         rows: Any = self._store.scan(RECEIPT_DUE, limit=STEP)
+        self._busy = bool(rows)
         by_author: dict[str, list[tuple[tuple[bytes, bytes], bytes]]] = {}
         for key, row in rows:
             by_author.setdefault(row["author"], []).append((key, row["receipt"]))

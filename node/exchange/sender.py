@@ -120,6 +120,9 @@ class SealedCarrier:
         try:
             record = await self._find(recipient.address)
             parcel = await self._sealer.parcel(recipient, consignment, record)
+            body, approved = consignment.body("mailio"), consignment.letter.delivery(recipient).approved
+            trip = Trip(consignment.letter, recipient, record, parcel, body, approved)
+            refusal = _too_large(trip)
         except NotFoundYet as fault:
             return Result("later", NO_ANSWER, fault.text, way=True)
         except KeyChanged as fault:
@@ -127,9 +130,7 @@ class SealedCarrier:
         except (LocalProtocolError, RemoteProtocolError) as fault:
             # Larger than can be sealed, or an owner whose record has keys that nothing can be shared with.
             return Result("refused", FAILED, str(fault))
-        body, approved = consignment.body("mailio"), consignment.letter.delivery(recipient).approved
-        trip = Trip(consignment.letter, recipient, record, parcel, body, approved)
-        return _too_large(trip) or await self._try_everything(trip, consignment)
+        return refusal or await self._try_everything(trip, consignment)
 
     async def _find(self, address: str) -> IdentityRecord:
         """The owner's record. One whose hosts are known is not waited for: they will do."""
