@@ -191,7 +191,7 @@ MAX_MASKS: Final = 64
 MASK_IDLE: Final = 120.0
 """Seconds after which a mask that is not used is closed, as the streams of the pool are."""
 MAX_FACES: Final = 1_024
-"""Hosts whose key of today is remembered, some 4 KB each; more get a new one when they are met again."""
+"""Hosts whose key of today is remembered, some 2 KB each; more get a new one when they are met again."""
 
 # Joining
 

@@ -69,17 +69,17 @@ class Mask:
 
     async def run(self) -> None:
         """Until it is ended, idle for long, or without its peer."""
-        with self._life:
-            async with self._host.run([]), trio.open_nursery() as nursery:
-                try:
-                    self._start(nursery)
+        async with self._host.run([]), trio.open_nursery() as nursery:
+            try:
+                self._start(nursery)
+                with self._life:
                     await trio.sleep_forever()
-                finally:
-                    with trio.CancelScope() as scope:
-                        scope.shield = True
-                        self.bitswap.stop()
-                        await self._swarm.close_all()
-                    nursery.cancel_scope.cancel()
+            finally:
+                with trio.CancelScope() as scope:
+                    scope.shield = True
+                    self.bitswap.stop()
+                    await self._swarm.close_all()
+                nursery.cancel_scope.cancel()
 
     def end(self) -> None:
         """Begin to close it."""

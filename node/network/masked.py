@@ -79,12 +79,15 @@ class Masks:
         self._nursery = nursery
         nursery.start_soon(self._keep)
 
-    def stop(self) -> None:
-        """End all masks, and open none any more."""
+    async def stop(self) -> None:
+        """Open no mask any more, and end all there are."""
         self._nursery = None
         self._faces.clear()
-        for mask in self._masks.values():
+        masks = list(self._masks.values())
+        for mask in masks:
             mask.end()
+        for mask in masks:
+            await mask.gone.wait()
 
     @asynccontextmanager
     async def _worn(self, peer: PeerAddress) -> AsyncIterator[tuple[Mask, PeerAddress]]:
@@ -99,7 +102,7 @@ class Masks:
 
     async def _located(self, peer: PeerAddress) -> PeerAddress:
         mask = self._masks.get(self._face(peer.peer_id).seed)
-        if peer.addrs or (mask is not None and mask.is_connected(peer.peer_id)):
+        if peer.addrs or (mask is not None and not mask.ended and mask.is_connected(peer.peer_id)):
             return peer
         found = await self._locate(peer.peer_id)
         if found is None:

@@ -222,9 +222,10 @@ class Network:
 
     async def stop(self) -> None:
         """Say goodbye to everyone."""
-        self.masked.stop()
         self.bitswap.stop()
-        await self._swarm.close_all()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.masked.stop)
+            nursery.start_soon(self._swarm.close_all)
 
     async def _located(self, peer: PeerAddress) -> PeerAddress:
         if peer.addrs or self.is_connected(peer.peer_id):
