@@ -18,7 +18,6 @@ from node.consent.rows import (
     theirs_of,
 )
 from node.storage import Batch, Kind, Space, Store, note_change
-
 from node.storage.codec import Key
 from node.storage.schema import CONSENT_DUE, DELIVERY, INVITATION, OURS, REQUEST, THEIRS
 from protocol.email import email_index

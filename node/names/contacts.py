@@ -9,7 +9,6 @@ import nacl.utils
 
 from node.names.errors import ContactError
 from node.storage import Batch, Kind, Store, note_change
-
 from node.storage.schema import CONTACT, CONTACT_INDEX
 from protocol.cbor import Value
 from protocol.email import MAX_EMAIL

@@ -7,7 +7,6 @@ from functools import lru_cache
 from typing import Final
 
 from node.storage import Batch, Kind, Store, note_change
-
 from node.storage.schema import NODES
 from protocol.errors import RemoteProtocolError
 from protocol.identity import IdentityRecord

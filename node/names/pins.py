@@ -9,7 +9,6 @@ from typing import Final
 
 from node.names.errors import KeyChanged
 from node.storage import Batch, Kind, Store, note_change
-
 from node.storage.schema import PIN
 from protocol.cbor import Value
 from protocol.errors import RemoteProtocolError
