@@ -1,9 +1,10 @@
-"""The vault's pages (protocol.md §3, *Vault*): what an owner keeps at its hosts so that 24 words bring it back.
+"""The pages of the vault (protocol.md §3): what an owner keeps at its hosts, so that 24 words bring it back.
 
 Only the owner writes and opens pages; a host sees their names, sizes and seqs. What the entries say is for
 their rooms.
 """
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -153,7 +154,7 @@ def _read_page(data: bytes, seq: int) -> Page:
         raise fields.fault("pages", "is not a power of two")
     entries = tuple(map(_read_entry, fields.maps("entries", MAX_ENTRIES)))
     keys = [entry.key for entry in entries]
-    if any(former >= later for former, later in zip(keys, keys[1:], strict=False)):
+    if any(former >= later for former, later in itertools.pairwise(keys)):
         raise fields.fault("entries", "are not in order")
     return Page(fields.int("page", most=count - 1), count, seq, entries)
 

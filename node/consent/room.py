@@ -14,6 +14,7 @@ from node.consent.entries import Counterpart, Invitation, Limits, Ours, Rules, T
 from node.consent.gate import Gate
 from node.consent.grants import Permits
 from node.consent.hashing import hash_emails
+from node.consent.keeping import Keeping
 from node.consent.rules import (
     OWNERS_LEVEL,
     accepted,
@@ -68,6 +69,7 @@ class Consent:
         self._challenges = Challenges(threads, fullness, limits.price)
         self._ends = Ends(self._book, self._permits, forgotten, limits.requests)
         self._threads = threads
+        self.keeping = Keeping(self._book)
 
     @property
     def address(self) -> str:

@@ -1,4 +1,4 @@
-"""The vault's pages (protocol.md §3): the owner alone reads them, and the newest word on each entry counts."""
+"""The pages of the vault (protocol.md §3): the owner alone reads them, and the newest word counts."""
 
 from dataclasses import replace
 from itertools import permutations
