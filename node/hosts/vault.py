@@ -1,4 +1,4 @@
-"""Our vault's pages, kept as hosts get them and made anew where something in them has changed (protocol.md §3).
+"""The pages of our vault, as hosts get them, made anew where something in them has changed (protocol.md §3).
 
 What belongs into it is its rooms' to say; who brings pages to hosts is known elsewhere.
 """
@@ -13,7 +13,7 @@ import trio
 
 from node.runtime.clock import Clock
 from node.storage import Batch, Store, StoreUnavailable
-from node.storage.schema import CONTACT, NODES, OURS, PIN, THEIRS, VAULT_PAGE
+from node.storage.schema import CHANGED, VAULT_PAGE
 from protocol.account import MAX_VAULT_BYTES, Item
 from protocol.cbor import Value
 from protocol.errors import LocalProtocolError
@@ -22,9 +22,6 @@ from protocol.record import MAX_AHEAD_MS, next_seq
 from protocol.vault import FULL_BYTES, MAX_PAGES, Entry, Page, VaultKeys
 
 log = logging.getLogger(__name__)
-
-SPACES: Final = (OURS, THEIRS, PIN, NODES, CONTACT)
-"""Where what is kept lies in the store."""
 
 SETTLE_S: Final = 2.0
 """Seconds in which several changes become one."""
@@ -83,7 +80,7 @@ class Vault:
         self._told = told
         self._known: dict[int, Known] | None = None
         self._changed = trio.Event()
-        store.on_write(SPACES, self.changed)
+        store.on_write((CHANGED,), self.changed)
 
     def changed(self) -> None:
         """Something that is kept may be another."""

@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 import nacl.utils
 
 from node.names.errors import ContactError
-from node.storage import Batch, Store
+from node.storage import Batch, Kind, Store, note_change
 from node.storage.schema import CONTACT, CONTACT_INDEX
 from protocol.cbor import Value
 from protocol.email import MAX_EMAIL
@@ -115,6 +115,7 @@ class Contacts:
         """Take an entry out; what is pinned for its address stays."""
         self._take_out(batch, contact)
         batch.delete(CONTACT, (contact.id,))
+        note_change(batch, Kind.CONTACT, contact.id, contact.name)
 
     def _find(self, mark: _Mark) -> Contact | None:
         identifier = self._store.get(CONTACT_INDEX, self._place(mark))
@@ -134,6 +135,7 @@ class Contacts:
                     f"edit or remove that one, as in: mailio contact edit {other.name!r} …",
                 )
         batch.put(CONTACT, (contact.id,), value_of(contact))
+        note_change(batch, Kind.CONTACT, contact.id, contact.name)
         for mark in marks:
             batch.put(CONTACT_INDEX, self._place(mark), contact.id)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from node.names.errors import KeyChanged
-from node.storage import Batch, Store
+from node.storage import Batch, Kind, Store, note_change
 from node.storage.schema import PIN
 from protocol.cbor import Value
 from protocol.errors import RemoteProtocolError
@@ -30,6 +30,10 @@ MAX_PARSED: Final = 512
 
 MAX_CONFLICTS: Final = 64
 """Changed keys remembered for `status`; the oldest goes first."""
+
+
+_LASTING: Final = ("publicKey", "next", "hints")
+"""What hosts are told of when it changes; records are made anew each day, and are found again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,10 @@ class Pins:
 
     def forget(self, batch: Batch, address: str) -> None:
         """Pin nothing for this address any longer."""
-        batch.delete(PIN, self._place(address))
+        (place,) = self._place(address)
+        if self._store.get(PIN, (place,)) is not None:
+            note_change(batch, Kind.PIN, place, address)
+        batch.delete(PIN, (place,))
 
     def fitting(self, record: IdentityRecord) -> Pin | None:
         """The pin that this record fits, None where there is none yet.
@@ -152,7 +159,11 @@ class Pins:
         if pin.record is not None:
             value["record"] = pin.record.record
             self._remember(pin.record)
-        batch.put(PIN, self._place(pin.address), value)
+        (place,) = self._place(pin.address)
+        before = self._store.get(PIN, (place,))
+        batch.put(PIN, (place,), value)
+        if not isinstance(before, dict) or any(before.get(n) != value.get(n) for n in _LASTING):
+            note_change(batch, Kind.PIN, place, pin.address)
 
     def _place(self, address: str) -> tuple[bytes]:
         return (self._store.index("pin", address_bytes(address)),)

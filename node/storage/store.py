@@ -118,8 +118,8 @@ class Store:
             start = page[-1][0]
 
     def on_write(self, spaces: Iterable[Space], listener: Callable[[], None]) -> None:
-        """Have `listener` called whenever a record of these spaces is put or deleted, as soon as reads see
-        it and before it is on disk. It must not block.
+        """Have `listener` called whenever a record of these spaces is put, as soon as reads see it and before
+        it is on disk. It must not block.
         """
         self._listeners.append((frozenset(space.prefix for space in spaces), listener))
 
@@ -251,7 +251,7 @@ class Store:
     def _tell(self, changes: list[Change]) -> None:
         """Tell who listens, each once for a write."""
         if self._listeners:
-            prefixes = {key[0] for key, _ in changes}
+            prefixes = {key[0] for key, value in changes if value is not None}
             for spaces, listener in self._listeners:
                 if not prefixes.isdisjoint(spaces):
                     listener()
