@@ -5,7 +5,7 @@ their rooms.
 """
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -120,20 +120,20 @@ class VaultKeys:
         return page
 
 
-def merged(pages: Iterable[Page], keys: VaultKeys) -> list[Entry]:
-    """What several pages, old ones and those of other counts among them, say together: for each entry the
+def merged(pages: Iterable[Page], keys: VaultKeys) -> Iterator[Entry]:
+    """What several pages, old ones and those of other counts among them, say together, each entry once: the
     newest page that it falls into decides, also that it is gone.
     """
-    found: dict[tuple[bytes, bytes], Entry] = {}
+    found: set[tuple[bytes, bytes]] = set()
     spoken: set[tuple[int, int]] = set()
     for page in sorted(pages, key=lambda page: -page.seq):
         counts = {count for count, _ in spoken}
         for entry in page.entries:
             place = keys.place(entry.kind, entry.name)
-            if all((count, place % count) not in spoken for count in counts):
-                found.setdefault(entry.key, entry)
+            if entry.key not in found and all((count, place % count) not in spoken for count in counts):
+                found.add(entry.key)
+                yield entry
         spoken.add((page.count, page.number))
-    return [found[key] for key in sorted(found)]
 
 
 def _page_map(page: Page) -> dict[str, Value]:

@@ -1,5 +1,6 @@
 """The pages of the vault (protocol.md §3): the owner alone reads them, and the newest word counts."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import permutations
 
@@ -34,7 +35,7 @@ def of(names: dict[bytes, bytes], seq: int, count: int) -> list[Page]:
     ]
 
 
-def named(entries: list[Entry]) -> dict[bytes, bytes]:
+def named(entries: Iterable[Entry]) -> dict[bytes, bytes]:
     return {entry.name: entry.value for entry in entries}
 
 

@@ -153,7 +153,8 @@ READ = Topic(
 
 
 def _merged(given: Json) -> Computed:
-    found = merged(map(_page, given["versions"]), VaultKeys(bytes.fromhex(given["vault key"])))
+    said = merged(map(_page, given["versions"]), VaultKeys(bytes.fromhex(given["vault key"])))
+    found = sorted(said, key=lambda entry: entry.key)
     return {}, {"entries": [{"kind": e.kind, "name": e.name.hex(), "value": e.value.hex()} for e in found]}
 
 

@@ -1,0 +1,235 @@
+"""What is kept of an owner at its hosts (protocol.md §3, *Vault*): all of it, and one page anew a change."""
+
+import base64
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import trio
+
+from node.consent import Counterpart, Rules
+from node.hosts.vault import AGAIN_S, SETTLE_S, Vault
+from node.names import Names
+from node.storage import Batch
+from protocol.account import Item
+from protocol.cbor import encode
+from protocol.handshake import State
+from protocol.nodes import build_nodes
+from protocol.peers import Peer
+from protocol.vault import FULL_BYTES, Entry, VaultKeys, merged
+from tests.kit.gates import Party, open_party
+from tests.kit.owners import NOW, owner
+
+DAVE = Counterpart("dave@example.org", email_hash=base64.b64encode(bytes(32)).decode())
+
+
+@dataclass
+class Keeper:
+    """An owner, her vault, and what hosts were told of it."""
+
+    party: Party
+    names: Names
+    told: list[int] = field(default_factory=list)
+    more: list[Entry] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.keys = VaultKeys(self.party.owner.secrets.vault_key)
+        self.vault = self.fresh()
+
+    def fresh(self) -> Vault:
+        """As after a start of the node."""
+        sources = (
+            self.party.consent.keeping.entries,
+            lambda: self.names.keeping.entries(self.party.consent.keeping.keeps),
+            lambda: iter(self.more),
+        )
+        clock, store = self.party.clock, self.party.store
+        return Vault(store, self.keys, sources, clock, lambda: clock.doubtful, self._tell)
+
+    def _tell(self, batch: Batch, item: Item) -> None:
+        self.told.append(self.keys.open(item).number)
+
+    def entries(self) -> list[Entry]:
+        pages = map(self.keys.open, self.vault.items())
+        return sorted(merged(pages, self.keys), key=lambda entry: entry.key)
+
+    def kept(self) -> list[tuple[str, str]]:
+        """Kind and name of everything in the vault."""
+        return [(e.kind, "" if e.kind == "contact/1" else e.name.decode()) for e in self.entries()]
+
+    async def do(self, *acts: object) -> int:
+        """Write these acts, and renew; how many pages changed."""
+        for act in acts:
+            batch = Batch()
+            act(batch)  # type: ignore[operator]
+            await self.party.store.write(batch)
+        return await self.vault.renew()
+
+    def accept(self, who: Counterpart, now: int = NOW) -> object:
+        return lambda batch: self.party.consent.accept(batch, who, Rules(), now)
+
+
+@pytest.fixture
+async def alice(tmp_path: Path) -> AsyncIterator[Keeper]:
+    async with open_party("alice", tmp_path) as party:
+        nowhere: object = None
+        names = Names(party.store, nowhere, nowhere, party.clock, lambda: False)  # type: ignore[arg-type]
+        yield Keeper(party, names)
+
+
+def learnt(keeper: Keeper, name: str) -> object:
+    return lambda batch: keeper.names.learn(batch, owner(name).identity)
+
+
+def of(name: str) -> Counterpart:
+    return Counterpart.of(owner(name).identity)
+
+
+async def test_all_that_the_owner_decided_is_kept(alice: Keeper) -> None:
+    bob, carol, consent = owner("bob"), owner("carol"), alice.party.consent
+    told = build_nodes(bob.key, [Peer(b"\x00\x24" + bytes(36), ("/ip4/203.0.113.1/tcp/1",))], NOW).record
+    await alice.do(
+        *(learnt(alice, name) for name in ("bob", "carol", "eve")),
+        alice.accept(of("bob")),
+        alice.accept(DAVE),
+        lambda batch: alice.names.learn_nodes(batch, [told], bob.identity, NOW),
+        lambda batch: consent.revoke(batch, carol.address, NOW),
+        lambda batch: consent.request_arrived(batch, owner("eve").identity, "Hi", NOW),
+        lambda batch: consent.asked(batch, owner("frank").address, NOW),
+        lambda batch: alice.names.add(batch, "Grace", [owner("grace").address, "grace@example.org"]),
+    )
+    assert sorted(
+        [
+            ("contact/1", ""),
+            ("ours/1", bob.address),
+            ("ours/1", "dave@example.org"),
+            ("owner/1", bob.address),
+            ("ours/1", carol.address),
+            ("owner/1", carol.address),
+            ("theirs/1", owner("frank").address),
+        ]
+    ) == sorted(alice.kept())
+
+
+async def test_what_strangers_send_is_not_kept(alice: Keeper) -> None:
+    """They decide how much it is."""
+    eve = owner("eve")
+    await alice.do(
+        learnt(alice, "eve"), lambda batch: alice.party.consent.request_arrived(batch, eve.identity, "", NOW)
+    )
+    assert [] == alice.kept()
+
+
+async def test_a_request_does_not_take_an_earlier_handshake_away(alice: Keeper) -> None:
+    bob, consent = owner("bob"), alice.party.consent
+    soon = Rules(until=NOW + 1_000)
+    await alice.do(lambda batch: consent.accept(batch, of("bob"), soon, NOW))
+    alice.party.clock.time = later = NOW + 2_000
+    await alice.do(lambda batch: consent.request_arrived(batch, bob.identity, "again?", later))
+    kept = {e.kind: e for e in alice.entries()}["ours/1"]
+    assert b"again?" not in kept.value
+    assert b"request" not in kept.value
+    assert State.REQUEST is consent.state(bob.address, later)
+
+
+async def test_a_change_makes_one_page_anew(alice: Keeper) -> None:
+    alice.more = many(400)
+    await alice.do()
+    before = {item.id: item for item in alice.vault.items()}
+    alice.told.clear()
+    assert 1 == await alice.do(alice.accept(of("bob")))
+    after = {item.id: item for item in alice.vault.items()}
+    changed = [i for i in after if after[i] != before[i]]
+    place = alice.keys.place("ours/1", owner("bob").address.encode())
+    assert [alice.keys.page_id(place % len(after))] == changed
+    assert (1, before.keys()) == (len(alice.told), after.keys())
+    assert len(after) > 1
+
+
+async def test_what_did_not_change_stays_as_it_is(alice: Keeper) -> None:
+    await alice.do(alice.accept(of("bob")))
+    before = list(alice.vault.items())
+    alice.party.clock.time += 1_000
+    assert 0 == await alice.vault.renew()
+    alice.vault = alice.fresh()
+    assert 0 == await alice.vault.renew()
+    assert before == list(alice.vault.items())
+
+
+async def test_a_change_back_is_a_change(alice: Keeper) -> None:
+    await alice.do()
+    await alice.do(lambda batch: alice.names.add(batch, "Grace", ["grace@example.org"]))
+    seqs = [item.seq for item in alice.vault.items()]
+    await alice.do(lambda batch: alice.names.remove(batch, "Grace"))
+    assert [seq + 1 for seq in seqs] == [item.seq for item in alice.vault.items()]
+    assert [] == alice.entries()
+
+
+def many(count: int, size: int = 1_000) -> list[Entry]:
+    return [Entry("more/1", n.to_bytes(2, "big"), encode(bytes(size - 3))) for n in range(count)]
+
+
+async def test_pages_double_when_one_is_full(alice: Keeper) -> None:
+    counts = []
+    for wanted in (0, 100, 200, 400, 1_000):
+        alice.more = many(wanted)
+        alice.party.clock.time += 1_000
+        await alice.do()
+        pages = [alice.keys.open(item) for item in alice.vault.items()]
+        counts.append(len(pages))
+        assert {len(pages)} == {page.count for page in pages}
+        assert max(sum(e.size for e in page.entries) for page in pages) <= FULL_BYTES
+        assert alice.more == [e for e in alice.entries() if e.kind == "more/1"]
+    assert sorted(counts) == counts
+    assert (1, 1) == (counts[0], counts[1])
+    assert counts[-1] >= 8
+    alice.more = []
+    await alice.do()
+    assert (counts[-1], []) == (len(list(alice.vault.items())), alice.entries())
+
+
+async def test_what_moves_is_told_before_what_it_moves_from(alice: Keeper) -> None:
+    alice.more = many(300)
+    await alice.do()
+    expected = list(reversed(range(len(alice.told))))
+    assert expected == alice.told
+    assert expected == [alice.keys.open(item).number for item in alice.vault.items()]
+
+
+async def test_a_page_from_a_clock_that_ran_ahead_is_dated_anew(alice: Keeper) -> None:
+    alice.party.clock.time = NOW + 86_400_000
+    await alice.do()
+    alice.party.clock.time = NOW
+    await alice.do(alice.accept(of("bob")))
+    assert [NOW] == [item.seq for item in alice.vault.items()]
+
+
+async def test_nothing_is_written_while_the_clock_is_doubtful(
+    alice: Keeper, autojump_clock: trio.testing.MockClock
+) -> None:
+    alice.party.clock.doubtful = True
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(alice.vault.run)
+        await trio.sleep(10)
+        assert [] == list(alice.vault.items())
+        alice.party.clock.doubtful = False
+        await trio.sleep(AGAIN_S + SETTLE_S)
+        assert 1 == len(list(alice.vault.items()))
+        nursery.cancel_scope.cancel()
+
+
+async def test_changes_are_noticed_and_gathered(
+    alice: Keeper, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(alice.vault.run)
+        await trio.sleep(60)
+        for name in ("bob", "carol"):
+            batch = Batch()
+            alice.party.consent.accept(batch, of(name), Rules(), NOW)
+            await alice.party.store.write(batch)
+        await trio.sleep(2 * SETTLE_S)
+        nursery.cancel_scope.cancel()
+    assert 2 == len(alice.kept())
+    assert 3 >= len(alice.told)
