@@ -4,22 +4,25 @@ What belongs into it is its rooms' to say; who brings pages to hosts is known el
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, Protocol, TypeAlias
 
 import trio
 
+from node.consent.keeping import Keeping as Handshakes
+from node.names.keeping import Keeping as People
 from node.runtime.clock import Clock
-from node.storage import Batch, Store, StoreUnavailable
-from node.storage.schema import CHANGED, VAULT_PAGE
+from node.storage import Batch, Kind, Store, StoreUnavailable, note_change
+from node.storage.schema import VAULT_PAGE
 from protocol.account import MAX_VAULT_BYTES, Item
 from protocol.cbor import Value
-from protocol.errors import LocalProtocolError
+from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.fields import Fields
 from protocol.record import MAX_AHEAD_MS, next_seq
-from protocol.vault import FULL_BYTES, MAX_PAGES, Entry, Page, VaultKeys
+from protocol.vault import FULL_BYTES, MAX_PAGES, Entry, Page, VaultKeys, merged
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +48,30 @@ _Mark: TypeAlias = tuple[int, int, bytes]
 """Of an entry: its place, its size, a hash of it. 100,000 of them take 15 MB, the entries 100 MB."""
 
 
-class Source(Protocol):
+class Keeping(Protocol):
     """A room of which something is kept."""
 
-    def __call__(self) -> Iterator[Entry]: ...
+    def entries(self) -> Iterator[Entry]: ...
+
+    def restore(self, batch: Batch, entry: Entry) -> bool:
+        """Put back an entry of one of its kinds, unless what is there is as new; whether it was. Raises
+        RemoteProtocolError.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPeople:
+    """Names, and the keys of those with whom there are handshakes or who are in the address book."""
+
+    people: People
+    handshakes: Handshakes
+
+    def entries(self) -> Iterator[Entry]:
+        return self.people.entries(self.handshakes.keeps)
+
+    def restore(self, batch: Batch, entry: Entry) -> bool:
+        return self.people.restore(batch, entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +84,23 @@ class Known:
 
 
 class Vault:
-    """`run` is its one task. `told` is called with the batch in which a page changes, and its item."""
+    """`run` is its one task. A page that changes leaves a note for node.hosts in its batch."""
 
     def __init__(
         self,
         store: Store,
         keys: VaultKeys,
-        sources: Sequence[Source],
+        rooms: Sequence[Keeping],
         clock: Clock,
         doubtful: Callable[[], bool],
-        told: Callable[[Batch, Item], None] = lambda batch, item: None,
     ) -> None:
         self._store = store
         self._keys = keys
-        self._sources = sources
+        self._rooms = rooms
         self._clock = clock
         self._doubtful = doubtful
-        self._told = told
         self._known: dict[int, Known] | None = None
         self._changed = trio.Event()
-        store.on_write((CHANGED,), self.changed)
 
     def changed(self) -> None:
         """Something that is kept may be another."""
@@ -97,23 +117,45 @@ class Vault:
                 await self._changed.wait()
             await trio.sleep(max(SETTLE_S, SHARE * took))
 
-    def items(self) -> Iterator[Item]:
+    async def items(self) -> AsyncIterator[Item]:
         """The pages as they are, read one by one. Later numbers come first: where pages have doubled, what
         moved is at a host before the page is replaced from which it moved.
         """
         for number in sorted(self._pages(), reverse=True):
-            item = self.item(number)
-            if item is not None:
-                yield item
+            await trio.lowlevel.checkpoint()
+            row = self._store.get(VAULT_PAGE, (number,))
+            if row is not None:
+                fields = Fields(row, "vault page")
+                data = fields.bytes("data", most=MAX_VAULT_BYTES)
+                yield Item(self._keys.page_id(number), fields.int("seq"), data)
 
-    def item(self, number: int) -> Item | None:
-        """One page, if there is one of this number."""
-        row = self._store.get(VAULT_PAGE, (number,))
-        if row is None:
-            return None
-        fields = Fields(row, "vault page")
-        data = fields.bytes("data", most=MAX_VAULT_BYTES)
-        return Item(self._keys.page_id(number), fields.int("seq"), data)
+    async def newer(self, page: Item) -> bool:
+        """A host has a page that wins over ours: whether we have written it, and know now what it says.
+        Raises StoreUnavailable.
+        """
+        try:
+            opened = self._keys.open(page)
+        except RemoteProtocolError:
+            return False
+        await self.take_in([(opened, page)])
+        return True
+
+    async def take_in(self, pages: Sequence[tuple[Page, Item]]) -> Counter[str]:
+        """Restore what these pages say together where nothing newer is here, and go on from them: what is
+        the same stays as it is there, what we write replaces it. How many entries of each kind came back.
+        Raises StoreUnavailable.
+        """
+        restored: Counter[str] = Counter()
+        for entry in merged((page for page, _ in pages), self._keys):
+            batch = self._restored(entry)
+            if batch is not None:
+                restored[entry.kind] += 1
+                # Each by itself, since the next one may rest on it; the last write of all is synced.
+                await self._store.write(batch, sync=False)
+            await trio.lowlevel.checkpoint()
+        await self._go_on(pages)
+        self.changed()
+        return restored
 
     async def renew(self) -> int:
         """Make those pages anew in which something has changed; how many. Raises StoreUnavailable."""
@@ -127,20 +169,6 @@ class Vault:
             await self._write(stale[start : start + GATHER], count)
         return len(stale)
 
-    def recovered(self, batch: Batch, pages: Iterable[tuple[Page, Item]]) -> None:
-        """Go on from these pages, which hosts had: what is the same stays as it is there, and what we write
-        replaces it.
-        """
-        newest: dict[int, tuple[Page, Item]] = {}
-        for page, item in pages:
-            if page.number not in newest or item.seq > newest[page.number][1].seq:
-                newest[page.number] = page, item
-        known = self._pages()
-        for number, (page, item) in newest.items():
-            if number not in known or known[number].seq < page.seq:
-                self._put(batch, page, item)
-        self._known = None  # what is written is read again, once it is
-
     async def _try(self) -> bool:
         if self._doubtful():
             return False  # a page carries the time
@@ -151,6 +179,23 @@ class Vault:
             log.warning("the vault was not written: %s", fault)
             return False
         return True
+
+    def _restored(self, entry: Entry) -> Batch | None:
+        """What puts this entry back; None where nothing is to be done."""
+        batch = Batch()
+        try:
+            return batch if any(room.restore(batch, entry) for room in self._rooms) else None
+        except RemoteProtocolError as fault:  # of a later version, or our own mistake
+            log.warning("an entry of the vault can't be read: %s", fault)
+            return None
+
+    async def _go_on(self, pages: Iterable[tuple[Page, Item]]) -> None:
+        for page, item in sorted(pages, key=lambda one: one[0].seq):
+            known = self._pages().get(page.number)
+            if known is None or known.seq < page.seq:
+                batch = Batch()
+                self._pages()[page.number] = self._put(batch, page, item)
+                await self._store.write(batch)
 
     async def _write(self, numbers: Sequence[int], count: int) -> None:
         gathered: dict[int, list[Entry]] = {number: [] for number in numbers}
@@ -165,7 +210,7 @@ class Vault:
             page = Page(number, count, self._next(number), tuple(gathered[number]))
             item = self._keys.seal(page)
             self._pages()[number] = self._put(batch, page, item)
-            self._told(batch, item)
+            note_change(batch, Kind.PAGE, item.id, "")
             await self._store.write(batch, sync=False)  # what a crash takes is made again
 
     def _next(self, number: int) -> int:
@@ -193,8 +238,8 @@ class Vault:
 
     async def _walk(self, take: Callable[[int, Entry], None]) -> None:
         """Hand over everything that is kept, with its place, one by one."""
-        for source in self._sources:
-            for n, entry in enumerate(source()):
+        for room in self._rooms:
+            for n, entry in enumerate(room.entries()):
                 if n % AT_ONCE == 0:
                     await trio.lowlevel.checkpoint()
                 take(self._keys.place(entry.kind, entry.name), entry)

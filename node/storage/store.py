@@ -5,7 +5,7 @@ and what to do when the disk gives out. What the records mean is their rooms' bu
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -62,7 +62,6 @@ class Store:
         self._opener = opener
         self._overlay = Overlay()
         self._under_way: set[Write] = set()
-        self._listeners: list[tuple[frozenset[int], Callable[[], None]]] = []
         self._number = 0
         self._closed = False
         self._writer = (InlineWriter if inline else ThreadWriter)(self._commit, self._report)
@@ -117,12 +116,6 @@ class Store:
                 return
             start = page[-1][0]
 
-    def on_write(self, spaces: Iterable[Space], listener: Callable[[], None]) -> None:
-        """Have `listener` called whenever a record of these spaces is put, as soon as reads see it and before
-        it is on disk. It must not block.
-        """
-        self._listeners.append((frozenset(space.prefix for space in spaces), listener))
-
     async def write(self, batch: Batch, *, sync: bool = True) -> None:
         """Carry the batch out, wholly or not at all. Reads see it from the call on; when this returns
         it is on disk (with `sync`; without, a crash of the machine may lose it). Between a read and the
@@ -138,7 +131,6 @@ class Store:
             self._overlay.add(write.number, write.changes)
             self._under_way.add(write)
             self._writer.submit(write)
-            self._tell(write.changes)
             with trio.CancelScope(shield=True):
                 await write.finished.wait()
             if write.fault is not None:
@@ -247,14 +239,6 @@ class Store:
         seal = self._key.seal_value
         sealed = [(key, value if value is None else seal(key, value)) for key, value in changes]
         self._open_database().write(sealed, sync=sync)
-
-    def _tell(self, changes: list[Change]) -> None:
-        """Tell who listens, each once for a write."""
-        if self._listeners:
-            prefixes = {key[0] for key, value in changes if value is not None}
-            for spaces, listener in self._listeners:
-                if not prefixes.isdisjoint(spaces):
-                    listener()
 
     def _report(self, write: Write) -> None:
         """A write is done, or has failed and took everything submitted with it."""
