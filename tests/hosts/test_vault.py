@@ -1,119 +1,36 @@
 """What is kept of an owner at its hosts (protocol.md §3, *Vault*): all of it, and one page anew a change."""
 
-import base64
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import trio
 
-from node.consent import Counterpart, Rules
-from node.hosts.vault import AGAIN_S, SETTLE_S, KeptPeople, Vault
-from node.names import Names
-from node.storage import Batch, Kind
-from node.storage.schema import CHANGED
-from protocol.account import Item
+from node.consent import Rules
+from node.hosts.vault import AGAIN_S, SETTLE_S
+from node.storage import Batch
 from protocol.cbor import encode
 from protocol.handshake import State
 from protocol.nodes import build_nodes
 from protocol.peers import Peer
-from protocol.vault import FULL_BYTES, Entry, Page, VaultKeys, merged
-from tests.kit.gates import Party, open_party
+from protocol.vault import FULL_BYTES, Entry
+from tests.kit.keeper import Keeper, of, open_keeper
 from tests.kit.owners import NOW, owner
-
-DAVE = Counterpart("dave@example.org", email_hash=base64.b64encode(bytes(32)).decode())
-
-
-@dataclass
-class More:
-    """A room of which as much is kept as a test wants."""
-
-    more: list[Entry]
-
-    def entries(self) -> Iterator[Entry]:
-        yield from self.more
-
-    def restore(self, batch: Batch, entry: Entry) -> bool:
-        if entry.kind == "more/1" and entry not in self.more:
-            self.more.append(entry)
-            return True
-        return False
-
-
-@dataclass
-class Keeper:
-    """An owner, her vault, and what hosts were told of it."""
-
-    party: Party
-    names: Names
-    more: list[Entry] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.keys = VaultKeys(self.party.owner.secrets.vault_key)
-        self.vault = self.fresh()
-
-    def fresh(self) -> Vault:
-        """As after a start of the node."""
-        handshakes = self.party.consent.keeping
-        rooms = (handshakes, KeptPeople(self.names.keeping, handshakes), More(self.more))
-        clock, store = self.party.clock, self.party.store
-        return Vault(store, self.keys, rooms, clock, lambda: clock.doubtful)
-
-    async def items(self) -> list[Item]:
-        return [item async for item in self.vault.items()]
-
-    async def pages(self) -> list[Page]:
-        return [self.keys.open(item) for item in await self.items()]
-
-    async def entries(self) -> list[Entry]:
-        return sorted(merged(await self.pages(), self.keys), key=lambda entry: entry.key)
-
-    async def kept(self) -> list[tuple[str, str]]:
-        """Kind and name of everything in the vault."""
-        entries = await self.entries()
-        return [(e.kind, "" if e.kind == "contact/1" else e.name.decode()) for e in entries]
-
-    def notes(self) -> set[bytes]:
-        """The pages of which hosts are to be told; each only once."""
-        found = {key[1] for key, _ in self.party.store.scan(CHANGED, (Kind.PAGE,), limit=1_000)}
-        return {place for place in found if isinstance(place, bytes)}
-
-    async def do(self, *acts: object) -> int:
-        """Write these acts, and renew; how many pages changed."""
-        for act in acts:
-            batch = Batch()
-            act(batch)  # type: ignore[operator]
-            await self.party.store.write(batch)
-        return await self.vault.renew()
-
-    def accept(self, who: Counterpart, now: int = NOW) -> object:
-        return lambda batch: self.party.consent.accept(batch, who, Rules(), now)
 
 
 @pytest.fixture
 async def alice(tmp_path: Path) -> AsyncIterator[Keeper]:
-    async with open_party("alice", tmp_path) as party:
-        nowhere: object = None
-        names = Names(party.store, nowhere, nowhere, party.clock, lambda: False)  # type: ignore[arg-type]
-        yield Keeper(party, names)
-
-
-def learnt(keeper: Keeper, name: str) -> object:
-    return lambda batch: keeper.names.learn(batch, owner(name).identity)
-
-
-def of(name: str) -> Counterpart:
-    return Counterpart.of(owner(name).identity)
+    async with open_keeper("alice", tmp_path) as keeper:
+        yield keeper
 
 
 async def test_all_that_the_owner_decided_is_kept(alice: Keeper) -> None:
     bob, carol, consent = owner("bob"), owner("carol"), alice.party.consent
     told = build_nodes(bob.key, [Peer(b"\x00\x24" + bytes(36), ("/ip4/203.0.113.1/tcp/1",))], NOW).record
     await alice.do(
-        *(learnt(alice, name) for name in ("bob", "carol", "eve")),
+        *(alice.learn(name) for name in ("bob", "carol", "eve")),
         alice.accept(of("bob")),
-        alice.accept(DAVE),
+        alice.accept_mail("dave@example.org"),
         lambda batch: alice.names.learn_nodes(batch, [told], bob.identity, NOW),
         lambda batch: consent.revoke(batch, carol.address, NOW),
         lambda batch: consent.request_arrived(batch, owner("eve").identity, "Hi", NOW),
@@ -137,7 +54,7 @@ async def test_what_strangers_send_is_not_kept(alice: Keeper) -> None:
     """They decide how much it is."""
     eve = owner("eve")
     await alice.do(
-        learnt(alice, "eve"), lambda batch: alice.party.consent.request_arrived(batch, eve.identity, "", NOW)
+        alice.learn("eve"), lambda batch: alice.party.consent.request_arrived(batch, eve.identity, "", NOW)
     )
     assert [] == await alice.kept()
 
