@@ -15,6 +15,7 @@ from node.consent.gate import Gate
 from node.consent.grants import Permits
 from node.consent.hashing import hash_emails
 from node.consent.hosted import Kept, Place, kept_of, kept_of_invitation
+from node.consent.keeping import Keeping
 from node.consent.rules import (
     OWNERS_LEVEL,
     accepted,
@@ -70,6 +71,7 @@ class Consent:
         self._challenges = Challenges(threads, fullness, limits.price)
         self._ends = Ends(self._book, self._permits, forgotten, limits.requests)
         self._threads = threads
+        self.keeping = Keeping(self._book)
 
     @property
     def address(self) -> str:

@@ -52,6 +52,21 @@ class SentNodes:
         note_change(batch, Kind.NODES, place[0], author.address)
         return True
 
+    def record(self, address: str) -> bytes | None:
+        """The `nodes/1` record that is kept of this owner."""
+        held = self._held(self._place(address))
+        return None if held is None else held.record
+
+    def restore(self, batch: Batch, record: NodesRecord) -> bool:
+        """Put back what an owner told us, unless it has told us anew; whether it was."""
+        place = self._place(record.address)
+        held = self._held(place)
+        if held is not None and not record.replaces(held):
+            return False
+        batch.put(NODES, place, record.record)
+        note_change(batch, Kind.NODES, place[0], record.address)
+        return True
+
     def forget(self, batch: Batch, address: str) -> None:
         """Know no nodes of this owner's any longer."""
         place = self._place(address)

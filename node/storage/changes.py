@@ -21,6 +21,7 @@ class Kind(IntEnum):
     CONTACT = 3
     PIN = 4
     NODES = 5
+    PAGE = 6
 
 
 def note_change(batch: Batch, kind: Kind, place: bytes, name: str) -> None:
