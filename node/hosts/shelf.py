@@ -62,8 +62,8 @@ class Shelf:
 
     @property
     def missing(self) -> int:
-        """How many items are not there yet, or still there."""
-        return len(self._open)
+        """How many items are not there yet, or still there. Files do not count: a host may take none."""
+        return sum(space is not Space.FILE for space, _ in self._open)
 
     @property
     def revocations(self) -> int:

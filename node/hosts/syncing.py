@@ -17,6 +17,7 @@ from protocol.errors import RemoteProtocolError
 from protocol.handshake import Handshake
 from protocol.held import digest, parse_held
 from protocol.host import MAX_IDS, Answer, Digest, Get, Page, Put
+from protocol.status import NOT_OFFERED
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Syncer:
         self._planner = planner
         self._shelf = shelf
         self._newer = newer
+        self._no_files = False
 
     async def push(self, talk: Talk, place: Place) -> None:
         """Put what is not there and drop what is still there, revocations first, each once."""
@@ -58,7 +60,7 @@ class Syncer:
                 here = [row for row in some if row.space is space and not row.gone]
                 if space in (Space.HELD, Space.KEY):
                     await self._put(talk, space, self._planner.items(here, place))
-                elif here:
+                elif here and not (space is Space.FILE and self._no_files):
                     await self._put_loose(talk, space, here)
 
     async def differing(self, answer: Answer) -> list[Space]:
@@ -97,13 +99,16 @@ class Syncer:
         for put in in_frames(list(items), space):
             refused = (await talk.ask(put)).refused
             for status in set(refused.values()):
-                log.warning("a host does not take some of what it is to keep (%s): %s", space, status.text)
+                log.info("a host does not take some of what it is to keep (%s): %s", space, status.text)
+                self._no_files |= space is Space.FILE and status == NOT_OFFERED
             await self._placed(space, [item.entry for item in put.items if item.id not in refused])
 
     async def _put_loose(self, talk: Talk, space: Space, rows: Sequence[Row]) -> None:
         """One by one: pages are large, and made only when they are asked for."""
         async for item in self._planner.loose(space, {row.id: row for row in rows}):
             await self._put(talk, space, [item])
+            if space is Space.FILE and self._no_files:
+                return
 
     async def _placed(self, space: Space, entries: Sequence[Entry]) -> None:
         """They are there, unless they have become others meanwhile."""

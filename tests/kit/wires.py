@@ -117,7 +117,7 @@ class WireChannel:
         if act is Act.CUT_AFTER:
             self.stream.cut()
 
-    async def receive(self, most: int | None = None) -> bytes:
+    async def receive(self, most: int | Callable[[], int] | None = None) -> bytes:
         try:
             with trio.fail_after(self.deadline if self._asks else RESTS_S):
                 data = await self._in.receive()
@@ -126,7 +126,8 @@ class WireChannel:
             raise (PeerUnreachable if self._asks else ChannelClosed)(late) from None
         except (trio.EndOfChannel, trio.ClosedResourceError):
             raise ChannelClosed("the node ended the connection") from None
-        if len(data) > (self.max_frame if most is None else most):
+        limit = most() if callable(most) else most
+        if len(data) > (self.max_frame if limit is None else limit):
             raise PeerFault("a frame over this protocol's limit", TOO_LARGE)
         return data
 
