@@ -7,8 +7,11 @@ from node.consent.entries import Counterpart, Limits, Ours, Rules, Theirs, Verdi
 from node.consent.hashing import hash_emails
 from node.consent.hosted import Kept, KeptKey, Place
 from node.consent.room import Consent
+from node.consent.stamps import Challenges
+from node.consent.threads import Threads
 
 __all__ = [
+    "Challenges",
     "Consent",
     "Counterpart",
     "Kept",
@@ -18,6 +21,7 @@ __all__ = [
     "Place",
     "Rules",
     "Theirs",
+    "Threads",
     "Verdict",
     "hash_emails",
 ]

@@ -1,11 +1,16 @@
 """What can go wrong at a host.
 
 NodeError
-└── HostRefused   it answered, and will not do it; carries its status
+├── HostError     what the owner asks of its hosts can't be
+└── HostRefused   a host answered, and will not do it; carries its status
 """
 
 from node.runtime.errors import NodeError
 from protocol.status import Status
+
+
+class HostError(NodeError):
+    """Such a host is not there, or can't be."""
 
 
 class HostRefused(NodeError):  # noqa: N818 - the answer, not our mistake

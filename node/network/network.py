@@ -116,6 +116,15 @@ class Network:
         """Everybody connected."""
         return self._connections.peers()
 
+    def serving(self, protocol_id: str) -> list[PeerAddress]:
+        """Those connected who say that they serve this protocol, with the addresses that they told."""
+        found = [remote for remote in self._connections.all() if remote.identity is not None]
+        return [
+            PeerAddress(remote.peer_id, remote.identity.addrs)
+            for remote in found
+            if remote.identity is not None and protocol_id in remote.identity.protocols
+        ]
+
     def on_connected(self, callback: Connected) -> None:
         """Call back with the id of each peer that connects. The callback must not block."""
         self._connected.append(callback)

@@ -117,7 +117,7 @@ class WireChannel:
         if act is Act.CUT_AFTER:
             self.stream.cut()
 
-    async def receive(self, most: int | None = None) -> bytes:
+    async def receive(self, most: int | Callable[[], int] | None = None) -> bytes:
         try:
             with trio.fail_after(self.deadline if self._asks else RESTS_S):
                 data = await self._in.receive()
@@ -126,7 +126,8 @@ class WireChannel:
             raise (PeerUnreachable if self._asks else ChannelClosed)(late) from None
         except (trio.EndOfChannel, trio.ClosedResourceError):
             raise ChannelClosed("the node ended the connection") from None
-        if len(data) > (self.max_frame if most is None else most):
+        limit = most() if callable(most) else most
+        if len(data) > (self.max_frame if limit is None else limit):
             raise PeerFault("a frame over this protocol's limit", TOO_LARGE)
         return data
 
@@ -194,6 +195,8 @@ class Wire:
         self.counters: Counter[str] = Counter()
         self.addrs: list[str] = []
         self.awake = True
+        self.met: set[bytes] = set()
+        self._connected: list[Callable[[bytes], None]] = []
         self._wires, self._nursery = wires, nursery
         self.bodies = Bodies()
         self._handlers: dict[str, tuple[Handler, int, float]] = {}
@@ -216,7 +219,25 @@ class Wire:
         return [f"{addr}/p2p/{self.peer_id_text}" for addr in self.addrs]
 
     def is_connected(self, peer_id: bytes) -> bool:
-        return False
+        return peer_id in self.met and self._wires.nodes[peer_id].awake
+
+    def on_connected(self, callback: Callable[[bytes], None]) -> None:
+        self._connected.append(callback)
+
+    def meet(self, other: Wire) -> None:
+        """Be connected with it, and have both rooms told; until one of them leaves."""
+        for one, there in ((self, other), (other, self)):
+            one.met.add(there.peer_id)
+            for callback in one._connected:
+                callback(there.peer_id)
+
+    def serving(self, protocol_id: str) -> list[PeerAddress]:
+        there = [self._wires.nodes[peer_id] for peer_id in sorted(self.met) if self.is_connected(peer_id)]
+        return [PeerAddress(one.peer_id, tuple(one.addrs)) for one in there if protocol_id in one._handlers]
+
+    async def find_peer(self, peer_id: bytes) -> PeerAddress | None:
+        await trio.lowlevel.checkpoint()
+        return PeerAddress(peer_id) if peer_id in self._wires.nodes else None
 
     def blame(self, peer_id: bytes, fault: str) -> None:
         self.blamed.append((peer_id, fault))
