@@ -1,5 +1,5 @@
-"""After a disk was lost: with the words alone the owner's former hosts are found, what they keep is brought back,
-and only then is anything enforced or published (protocol.md §3, §9). Everything here may be done again.
+"""After a disk was lost: with the words alone the owner's former hosts are found, what they keep is brought
+back, and only then is anything enforced or published (protocol.md §3, §9). All of it may be done again.
 """
 
 import logging
@@ -114,8 +114,8 @@ def is_recovering(store: Store) -> bool:
 
 
 class Recovery:
-    """`run` is its one task. What enforces or publishes waits for `settled`; `ended` is set when all hosts are
-    read, or nothing is hoped for any more. Without anything to recover both are set from the start.
+    """`run` is its one task. What enforces or publishes waits for `settled`; `ended` is set when all hosts
+    are read, or nothing is hoped for any more. Without anything to recover both are set from the start.
     """
 
     def __init__(
