@@ -20,7 +20,16 @@ from node.app.selfdelivery import SelfDelivery
 from node.app.status import owner_warnings, status_of, with_files
 from node.app.tidying import Tidier
 from node.app.wakes import Wakes
-from node.exchange import Acquaintances, Fetched, Fetcher, Intake, Receiver, SealedCarrier
+from node.exchange import (
+    Acquaintances,
+    Fetched,
+    Fetcher,
+    Intake,
+    Recaller,
+    Receipts,
+    Receiver,
+    SealedCarrier,
+)
 from node.hosting import Hosting
 from node.identity import Identity, PeerClocks, Publisher, serve_identity
 from node.network import Network, peer_id_text
@@ -61,8 +70,10 @@ async def _work(
     ready: Ready | None,
 ) -> None:
     """Start everything that runs, in order, until `stop`; then let it end in the reverse one."""
-    fetcher = fit_fetcher(ground, network, owner)
-    receiver = fit_exchange(ground, network, owner, people, fetcher)
+    receipts = Receipts(ground.store, owner.outbox, ground.clock)
+    fetcher = fit_fetcher(ground, network, owner, receipts)
+    receiver, intake = fit_exchange(ground, network, owner, people, fetcher, receipts)
+    recaller = Recaller(ground.store, owner.outbox, network, ground.clock)
     tidier = Tidier(ground, owner, fetcher.retry)
     clocks = PeerClocks(network, ground.watch)
     publisher = Publisher(owner.identity, network, ground.store, ground.clock, ground.watch, ground.searcher)
@@ -87,6 +98,8 @@ async def _work(
         clocks.run,
         publisher.run,
         owner.outbox.run,
+        receipts.run,
+        recaller.run,
         fetcher.run,
         owner.handshakes.run,
         tidier.run,
@@ -96,8 +109,8 @@ async def _work(
     await work_until(stop, ground, make_api(desk), tasks, partial(ready, desk) if ready else None)
 
 
-def fit_fetcher(ground: Ground, network: Network, owner: Owner) -> Fetcher:
-    fetched = Fetched(ground.store, owner.mailbox, owner.outbox, owner.identity, ground.events, ground.clock)
+def fit_fetcher(ground: Ground, network: Network, owner: Owner, receipts: Receipts) -> Fetcher:
+    fetched = Fetched(ground.store, owner.mailbox, receipts, owner.identity, ground.events, ground.clock)
     return Fetcher(
         store=ground.store,
         mailbox=owner.mailbox,
@@ -111,8 +124,13 @@ def fit_fetcher(ground: Ground, network: Network, owner: Owner) -> Fetcher:
 
 
 def fit_exchange(
-    ground: Ground, network: Network, owner: Owner, people: Acquaintances, fetcher: Fetcher
-) -> Receiver:
+    ground: Ground,
+    network: Network,
+    owner: Owner,
+    people: Acquaintances,
+    fetcher: Fetcher,
+    receipts: Receipts,
+) -> tuple[Receiver, Intake]:
     to_self = SelfDelivery(ground.store, owner.identity, owner.mailbox, ground.clock)
     owner.carriers["mailio"] = SealedCarrier(
         store=ground.store,
@@ -139,8 +157,9 @@ def fit_exchange(
         owner.files,
         fetcher.add,
         ground.config.limits.attachment_size,
+        receipts,
     )
-    return Receiver(
+    receiver = Receiver(
         intake=intake,
         store=ground.store,
         identity=owner.identity,
@@ -151,6 +170,7 @@ def fit_exchange(
         clock=ground.clock,
         doubtful=ground.doubtful,
     )
+    return receiver, intake
 
 
 def _record_of(

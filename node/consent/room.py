@@ -91,10 +91,18 @@ class Consent:
         return self._gate.judge_key(key, size, service, now)
 
     def judge_author(
-        self, address: str, now: int, *, service: bool = False, batch: Batch | None = None
+        self,
+        address: str,
+        now: int,
+        *,
+        service: bool = False,
+        batch: Batch | None = None,
+        paced: bool = True,
     ) -> Verdict:
-        """What to say once the author is proven. OK for a stranger too: a first contact."""
-        return self._gate.judge_author(address, service, now, batch)
+        """What to say once the author is proven. OK for a stranger too: a first contact. What was not `paced`
+        here (it waited at a host, which counts for itself) may come at any time.
+        """
+        return self._gate.judge_author(address, service, now, batch, paced=paced)
 
     def judge_mail(
         self, proven: Sequence[str], claimed: Sequence[str], now: int, batch: Batch | None = None
@@ -253,6 +261,16 @@ class Consent:
         Raises RemoteProtocolError for one that is not the author's own, or from the future.
         """
         return self._permits.learn(batch, records, author, now)
+
+    def held_tag(self, owner: IdentityRecord) -> bytes:
+        """Under which a host keeps that owner's handshake about us (§5)."""
+        return self._permits.held_tag(owner)
+
+    def learn_held(self, batch: Batch, data: bytes, account: bytes, owner: IdentityRecord, now: int) -> bool:
+        """`learn` what a host keeps for the owner whose account there this is. Raises RemoteProtocolError
+        for a record that is not the account's, can't be opened, or is not the owner's own.
+        """
+        return self._permits.learn_held(batch, data, account, owner, now)
 
     def learn_invitation(self, batch: Batch, address: str, secret: bytes) -> None:
         """Use this invitation of theirs, until a handshake comes or 72 hours are over."""

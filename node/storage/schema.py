@@ -152,10 +152,7 @@ CHANGED: Final = Space(
     "changed", 92, ("int", "bytes"), "(kind, place of what changed) → what hosts must be told of"
 )
 RECALL: Final = Space(
-    "recall",
-    93,
-    ("bytes", "bytes"),
-    "(envelopeId, keyed hash of a host's peer id) → deposit to be taken back",
+    "recall", 93, ("bytes", "int"), "(outbox id, recipient's number) → parcel of what is to be taken back"
 )
 RECEIPT_DUE: Final = Space(
     "receipt-due", 94, ("bytes", "bytes"), "(keyed hash of an author's address, letterId) → receipt to send"

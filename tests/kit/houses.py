@@ -19,7 +19,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from node.app.ground import BUILD_DATE_MS, Ground
 from node.app.node import fit_exchange, fit_fetcher
 from node.app.owner import Owner, open_owner, own_peer_id
-from node.exchange import Acquaintances, Fetcher, Receiver
+from node.exchange import Acquaintances, Fetcher, Receipts, Receiver
 from node.identity import serve_identity
 from node.network import PeerAddress
 from node.outbox import Letter
@@ -278,14 +278,16 @@ async def _open_house(
             wire = Wire(wires, own_peer_id(ground), nursery)
             network: Any = wire
             async with open_owner(ground, network) as owner:
-                fetcher = fit_fetcher(ground, network, owner)
-                receiver = fit_exchange(ground, network, owner, people, fetcher)
+                receipts = Receipts(store, owner.outbox, clock)
+                fetcher = fit_fetcher(ground, network, owner, receipts)
+                receiver, _ = fit_exchange(ground, network, owner, people, fetcher, receipts)
                 network.bitswap.serve(owner.files.blocks)
                 house = House(name, ground, owner, wire, people, receiver, fetcher, trio.Event(), ended)
                 receiver.serve()
                 serve_identity(network, partial(_record_of, house), clock)
                 wires.records[house.address] = [house.record.record]
                 nursery.start_soon(owner.outbox.run)
+                nursery.start_soon(receipts.run)
                 nursery.start_soon(fetcher.run)
                 try:
                     yield house
