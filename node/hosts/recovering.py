@@ -4,29 +4,26 @@ back, and only then is anything enforced or published (protocol.md §3, §9). Al
 
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
-from node.consent.keeping import Keeping as Handshakes
 from node.hosts.book import HostBook, HostRow, Stand
 from node.hosts.errors import HostRefused
-from node.hosts.reading import Pages, held_seqs, items_of, vault_pages
+from node.hosts.reading import Pages, held_seqs, vault_pages
+from node.hosts.restoring import Restorer
 from node.hosts.talk import DEADLINE, HOST, Talk
-from node.hosts.vault import Vault
 from node.runtime.clock import Clock
 from node.runtime.errors import NodeError
 from node.runtime.rooms import Warning_
 from node.storage import Batch, Store, StoreUnavailable
 from node.storage.schema import META
-from protocol.account import Space
 from protocol.cbor import Value
 from protocol.errors import RemoteProtocolError
 from protocol.fields import Fields
-from protocol.held import parse_held
 from protocol.host import MAX_FRAME
 from protocol.identity import IdentityRecord
 from protocol.keys import Secrets, SigningKey
@@ -125,19 +122,20 @@ class Recovery:
         secrets: Secrets,
         network: Network,
         ask: Ask,
-        handshakes: Handshakes,
-        vault: Vault,
+        restorer: Restorer,
         identity: Identity,
         clock: Clock,
+        found: Callable[[], None] = lambda: None,
     ) -> None:
+        """`found` is called when there are hosts again that letters may wait at."""
         self._store = store
         self._secrets = secrets
         self._keys = VaultKeys(secrets.vault_key)
         self._address, self._public = secrets.address, secrets.signing_key.public
         self._network = network
         self._ask = ask
-        self._handshakes = handshakes
-        self._vault = vault
+        self._restorer = restorer
+        self._found = found
         self._identity = identity
         self._book = HostBook(store)
         self._clock = clock
@@ -218,7 +216,8 @@ class Recovery:
             for peer in [p for p in self._known.values() if p.peer_id not in self._answered]:
                 nursery.start_soon(self._visit, peer, found, limit)
         if found:
-            self.restored += await self._vault.take_in([page for one in found for page in one.pages])
+            pages = [page for one in found for page in one.pages]
+            self.restored += await self._restorer.vault.take_in(pages)
             for one in found:
                 await self._take_held(one)
         await self._finish(found)
@@ -254,9 +253,8 @@ class Recovery:
                 found.append(read)
 
     async def _read_one(self, peer: "PeerAddress") -> _Read | None:
-        async with self._network.channel(peer, HOST, max_frame=MAX_FRAME, deadline=DEADLINE) as channel:
-            talk = Talk(channel)
-            if not await talk.prove(self._account(peer), peer.peer_id, self._network.peer_id):
+        async with self._talk(peer) as (talk, opened):
+            if not opened:
                 return None
             read = _Read(peer, await vault_pages(talk, self._keys, ()), await held_seqs(talk))
         try:
@@ -268,36 +266,15 @@ class Recovery:
         return read
 
     async def _take_held(self, one: _Read) -> None:
-        """Handshakes that are newer at this host than in any vault: it went down before the next page."""
-        newer: dict[bytes, str] = {}
-        for tag, address, seq in self._handshakes.tags():
-            if one.held.get(tag, 0) > seq:
-                newer[tag] = address
-            await trio.lowlevel.checkpoint()
-        if not newer:
-            return
+        """Handshakes that are newer at this host than in any vault, once all vaults are in."""
         try:
-            await self._fetch_held(one.peer, newer)
-        except NodeError as fault:
-            if isinstance(fault, StoreUnavailable):
-                raise
-            log.warning("a host's newer handshakes are left to its next look: %s", fault)
-        except RemoteProtocolError as fault:
-            log.warning("a host's newer handshakes are none of ours: %s", fault)
-
-    async def _fetch_held(self, peer: "PeerAddress", newer: dict[bytes, str]) -> None:
-        async with self._network.channel(peer, HOST, max_frame=MAX_FRAME, deadline=DEADLINE) as channel:
-            talk = Talk(channel)
-            await talk.prove(self._account(peer), peer.peer_id, self._network.peer_id)
-            async for item in items_of(talk, Space.HELD, tuple(newer)):
-                batch = Batch()
-                try:
-                    changed = self._handshakes.restore_held(batch, newer[item.id], parse_held(item.data))
-                except RemoteProtocolError as fault:
-                    log.warning("a host holds a handshake that is none of ours: %s", fault)
-                    continue
-                if changed:
-                    await self._store.write(batch, sync=False)
+            async with self._talk(one.peer) as (talk, _):
+                await self._restorer.take_held(talk, one.held)
+        except StoreUnavailable:
+            raise
+        except (NodeError, RemoteProtocolError) as fault:
+            # What is kept there now is older than what is here, or its keeper finds it out again.
+            log.warning("a host's newer handshakes can't be read: %s", fault)
 
     async def _finish(self, found: Sequence[_Read]) -> None:
         """Use again the hosts that were read, and say what is done; only now, since draining them rests on
@@ -314,6 +291,8 @@ class Recovery:
             batch.delete(META, META_KEY)
             self.ended.set()
         await self._store.write(batch)
+        if found:
+            self._found()
         if self._read:
             self._patience.deadline = min(self._patience.deadline, trio.current_time() + GRACE_S)
 
@@ -356,8 +335,13 @@ class Recovery:
         if known is None or (peer.addrs and not known.addrs):
             self._known[peer.peer_id] = peer
 
-    def _account(self, peer: "PeerAddress") -> SigningKey:
-        return SigningKey.from_seed(self._secrets.account_seed(peer.peer_id))
+    @asynccontextmanager
+    async def _talk(self, peer: "PeerAddress") -> AsyncIterator[tuple[Talk, bool]]:
+        """A stream to a host that is our account's there, and whether that is open."""
+        account = SigningKey.from_seed(self._secrets.account_seed(peer.peer_id))
+        async with self._network.channel(peer, HOST, max_frame=MAX_FRAME, deadline=DEADLINE) as channel:
+            talk = Talk(channel)
+            yield talk, await talk.prove(account, peer.peer_id, self._network.peer_id)
 
     def _row(self, peer: "PeerAddress", now: int) -> HostRow:
         known = self._book.get(peer.peer_id)
