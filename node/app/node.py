@@ -73,10 +73,19 @@ async def _work(
     receipts = Receipts(ground.store, owner.outbox, ground.clock)
     fetcher = fit_fetcher(ground, network, owner, receipts)
     receiver, intake = fit_exchange(ground, network, owner, people, fetcher, receipts)
+    owner.doorstep.intake = intake
     recaller = Recaller(ground.store, owner.outbox, network, ground.clock)
     tidier = Tidier(ground, owner, fetcher.retry)
     clocks = PeerClocks(network, ground.watch)
-    publisher = Publisher(owner.identity, network, ground.store, ground.clock, ground.watch, ground.searcher)
+    publisher = Publisher(
+        owner.identity,
+        network,
+        ground.store,
+        ground.clock,
+        ground.watch,
+        ground.searcher,
+        lambda: owner.hosts.drained,
+    )
 
     def connected(peer_id: bytes) -> None:
         publisher.peer_connected()
@@ -87,7 +96,9 @@ async def _work(
         ground.events.publish("peers", {"connected": peer_id_text(peer_id)})
 
     network.on_connected(connected)
-    hosting = fit_hosting(ground, network, friend=friends_of(owner.consent, ground.clock.now))
+    hosting = fit_hosting(
+        ground, network, friend=friends_of(owner.consent, ground.clock.now), files=owner.files.hosted
+    )
     serve_identity(network, partial(_record_of, owner.identity, ground, network, hosting), ground.clock)
     receiver.serve()
     if hosting is not None:
@@ -100,6 +111,8 @@ async def _work(
         owner.outbox.run,
         receipts.run,
         recaller.run,
+        owner.vault.run,
+        owner.hosts.run,
         fetcher.run,
         owner.handshakes.run,
         tidier.run,
@@ -201,6 +214,7 @@ def _desk(
     def status() -> dict[str, object]:
         found = status_of(ground, network)
         warnings = [*found["warnings"], *owner_warnings(owner), *mail.warnings(), *publisher.warnings()]
+        warnings += owner.hosts.warnings()
         return found | {
             "listen": mail.listening(),
             "smtp": mail.status(),
@@ -209,6 +223,7 @@ def _desk(
             "disk": with_files(found["disk"], owner),
             "files": {name: owner.files.status()[name] for name in ("used", "quota")},
             "unread": owner.mailbox.status()["unread"],
+            "hosts": owner.hosts.status(),
             "warnings": warnings,
         }
 
