@@ -13,6 +13,7 @@ from node.hosts.errors import HostRefused
 from node.hosts.planning import Planner
 from node.hosts.shelf import Shelf
 from node.hosts.syncing import Newer, Syncer
+from node.hosts.talk import Talk
 from node.hosts.visits import Visit, Visits
 from node.runtime.clock import Clock
 from node.runtime.errors import NodeError
@@ -47,13 +48,15 @@ REACHED_EVERY_MS: Final = 3_600_000
 LIES: Final = 3
 """Rounds in which a host's digest differs though all was put: from then on it counts as behind."""
 
+Former = Callable[[Talk], Awaitable[object]]
+
 PASSING: Final = frozenset({BUSY, DISK_FULL, STORE_BROKEN, TIME})
 """Refusals that say nothing of tomorrow: asked again as if it had not answered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What all keepers share. `synced` is called when a host was found whole for the first time."""
+    """What all keepers share. `former` reads an account that was open before we knew of it."""
 
     store: Store
     book: HostBook
@@ -64,6 +67,7 @@ class Means:
     take: Take
     newer: Newer
     changed: Callable[[], None]
+    former: Former
 
 
 class Keeper:
@@ -175,6 +179,8 @@ class Keeper:
             if self.host.stand is Stand.LEFT:
                 await self._leave(visit)
             elif visit.opened or await self._open(visit):
+                if visit.opened and self.host.stand in (Stand.OPENING, Stand.REFUSED):
+                    await self._m.former(visit.talk)
                 await self._serve(visit)
 
     async def _serve(self, visit: Visit) -> None:

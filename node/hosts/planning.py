@@ -56,7 +56,7 @@ class Pages(Protocol):
     """The vault's pages, the same for every host."""
 
     def changed(self) -> None:
-        """Something that may stand in them has changed; said before `items` is asked."""
+        """Something that may stand in them has changed; a note follows for each that becomes another."""
         ...
 
     def items(self) -> AsyncIterator[Item]:
@@ -101,8 +101,10 @@ class Planner:
             notes = self._store.scan(CHANGED, limit=NOTES)
             for key, value in notes:
                 await self._carry(key, value, shelves)
-            if notes and self._pages is not None:
+            kinds = {key[0] for key, _ in notes}
+            if self._pages is not None and kinds - {Kind.PAGE}:
                 self._pages.changed()
+            if Kind.PAGE in kinds:
                 await self._plan_pages(list(shelves))
             batch = Batch()
             for key, value in notes:

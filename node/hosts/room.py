@@ -11,7 +11,7 @@ from node.hosts.book import HostBook, HostRow, Origin, Stand
 from node.hosts.choosing import REMEMBERED_MS, blocks_of, is_lost, pick
 from node.hosts.draining import Take
 from node.hosts.errors import HostError
-from node.hosts.keeper import DAY_MS, Keeper, Means
+from node.hosts.keeper import DAY_MS, Former, Keeper, Means
 from node.hosts.planning import Consent, Outgoing, Pages, Planner
 from node.hosts.shelf import Shelf
 from node.hosts.status import ROLES, Standing, text_of, warnings_of
@@ -71,12 +71,14 @@ class Hosts:
         pages: Pages | None = None,
         files: Outgoing | None = None,
         newer: Newer = _nobody,
+        former: Former = _nobody,
         friend: Callable[[bytes], SigningKey | None] = lambda peer_id: None,
         first_peers: Sequence[str] = (),
     ) -> None:
         """`use`: multiaddrs with `/p2p/` of the hosts to use, None: by itself. `take` hands in a letter that
-        waited; `newer` is told of a handshake of ours that we do not know; `friend` gives our delivery key at
-        a peer whose owner accepts us; `first_peers` are asked too where no host is connected.
+        waited; `newer` is told of a handshake of ours that we do not know; `former` reads what a host keeps
+        that had an account of ours before we knew of it; `friend` gives our delivery key at a peer whose
+        owner accepts us; `first_peers` are asked too where no host is connected.
         """
         self._store = store
         self._network = network
@@ -96,7 +98,7 @@ class Hosts:
         if network is not None:
             visits = Visits(network, identity, clock, stamps, friend)
             self._means = Means(
-                store, self._book, self._planner, visits, clock, doubtful, take, newer, self._changed
+                store, self._book, self._planner, visits, clock, doubtful, take, newer, self._changed, former
             )
             network.on_connected(self._connected)
         identity.on_change(self._poke_all)
@@ -111,6 +113,11 @@ class Hosts:
             nursery.start_soon(self._carry_notes)
             nursery.start_soon(self._listen)
             nursery.start_soon(self._choose_always)
+
+    def take_up(self) -> None:
+        """There may be hosts in the store that nobody works for yet."""
+        for host in self._book.all():
+            self._keep(host)
 
     def poke(self) -> None:
         """Something that hosts keep may have changed."""
