@@ -1,5 +1,5 @@
-"""Of whom a content is asked, in what order, with how much patience (protocol.md §7): its author's nodes, then
-its author's hosts under a throwaway key, and nobody else. When it is asked for is fetching.py's.
+"""Of whom a content is asked, in what order, with how much patience (protocol.md §7): its author's nodes,
+then its author's hosts under a throwaway key, and nobody else. When that is done is fetching.py's.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Provider:
 
 @dataclass
 class Heard:
-    """What asking came to. `awake`: one of the author's nodes answered. `lacks` is what each of them said: that
-    it does not have it, or (False) nothing of use. A host that lacks it may have it soon, so that says nothing
-    for good.
+    """What asking came to. `awake`: one of the author's nodes answered. `lacks` is what each of them said:
+    that it does not have it, or (False) nothing of use. A host that lacks it may have it soon, so that says
+    nothing for good.
     """
 
     here: bool = False
