@@ -16,7 +16,7 @@ from node.storage import Batch
 from node.storage.database import Database
 from protocol.handshake import State
 from protocol.vault import VaultKeys
-from tests.kit.hostnodes import HostNode, Uses, fit, start
+from tests.kit.hostnodes import HostNode, Uses, fit
 from tests.kit.houses import House, Street
 
 EMAIL = "dave@example.org"
