@@ -48,6 +48,7 @@ class Frame:
 
 
 Judge = Callable[[Frame], Awaitable[Act]]
+Most = int | Callable[[], int]
 
 
 async def let_pass(frame: Frame) -> Act:
@@ -89,6 +90,8 @@ class WireChannel:
 
     def __init__(self, wires: Wires, stream: _Stream, peer_id: bytes, protocol: str, *, asks: bool) -> None:
         self.peer_id, self.remote_block = peer_id, "127.0.0.0/24"
+        if not asks and peer_id in wires.nodes:
+            self.remote_block = wires.nodes[peer_id].block
         self.stream = stream
         self.max_frame, self.deadline = 0, 0.0
         self._wires, self._protocol, self._asks = wires, protocol, asks
@@ -117,7 +120,7 @@ class WireChannel:
         if act is Act.CUT_AFTER:
             self.stream.cut()
 
-    async def receive(self, most: int | None = None) -> bytes:
+    async def receive(self, most: Most | None = None) -> bytes:
         try:
             with trio.fail_after(self.deadline if self._asks else RESTS_S):
                 data = await self._in.receive()
@@ -126,6 +129,7 @@ class WireChannel:
             raise (PeerUnreachable if self._asks else ChannelClosed)(late) from None
         except (trio.EndOfChannel, trio.ClosedResourceError):
             raise ChannelClosed("the node ended the connection") from None
+        most = most() if callable(most) else most
         if len(data) > (self.max_frame if most is None else most):
             raise PeerFault("a frame over this protocol's limit", TOO_LARGE)
         return data
@@ -185,7 +189,8 @@ class SwapSession:
 
 class Wire:
     """One node's network. `blamed` is every fault that was counted, with the peer who made it; `addrs` are
-    its public addresses, without `/p2p/`.
+    its public addresses, without `/p2p/`; `block` is where others see it; `put` the addresses whose records
+    it has put into the DHT.
     """
 
     def __init__(self, wires: Wires, peer_id: bytes, nursery: trio.Nursery) -> None:
@@ -193,6 +198,8 @@ class Wire:
         self.blamed: list[tuple[bytes, str]] = []
         self.counters: Counter[str] = Counter()
         self.addrs: list[str] = []
+        self.block = "127.0.0.0/24"
+        self.put: list[str] = []
         self.awake = True
         self._wires, self._nursery = wires, nursery
         self.bodies = Bodies()
@@ -227,6 +234,12 @@ class Wire:
     async def find_records(self, address: str) -> list[bytes]:
         await trio.lowlevel.checkpoint()
         return list(self._wires.records.get(address, []))
+
+    async def put_record(self, address: str, value: bytes) -> int:
+        await trio.lowlevel.checkpoint()
+        self.put.append(address)
+        self._wires.records[address] = [value]
+        return 1
 
     @asynccontextmanager
     async def channel(
