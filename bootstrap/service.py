@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
 import trio
 
 from node.app.public import PublicNode, Ready, make_home, run_public
+from node.app.tidying import EVERY_S
 from node.identity import PeerClocks, serve_identity
 from node.runtime.config import Config
 from node.runtime.home import Home
+from node.storage import StoreUnavailable
+
+log = logging.getLogger(__name__)
 
 
 async def run_bootstrap(
@@ -31,4 +37,16 @@ async def watch_clock(public: PublicNode) -> None:
     await clocks.run()
 
 
-ROOMS = (answer_identities, watch_clock)
+async def serve_files(public: PublicNode) -> None:
+    """Serve what accounts have us keep, and remove what nobody needs any more."""
+    public.network.bitswap.serve(public.files.blocks)
+    while True:
+        try:
+            await public.files.collect()
+            await public.files.sweep()
+        except StoreUnavailable as fault:
+            log.warning("what nobody needs stays for now: %s", fault)
+        await trio.sleep(EVERY_S)
+
+
+ROOMS = (answer_identities, watch_clock, serve_files)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from node.app.errors import NoIdentity
-from node.app.ground import Ground
+from node.app.ground import Ground, files_of
 from node.app.offline import Offline, Parked
 from node.consent import Consent, Limits
 from node.files import Files
@@ -65,7 +65,7 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         raise NoIdentity(ground.home.path)
     identity, peer_id = load(ground.home, ground.key), own_peer_id(ground)
     identity.attach(ground.store, _profile(ground, network))
-    files, scope = _files(ground), identity.address.encode()
+    files, scope = files_of(ground), identity.address.encode()
     await files.start()
     uploads = UploadBook(ground.store, files, scope, ground.clock, ground.config.limits.attachment_size)
     names, mailbox = _names(ground, network), _mailbox(ground, files, scope)
@@ -119,17 +119,6 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         Passwords(ground.store),
         files,
         uploads,
-    )
-
-
-def _files(ground: Ground) -> Files:
-    return Files(
-        ground.store,
-        ground.home.files,
-        quota=ground.config.files.quota,
-        clock=ground.clock,
-        doubtful=ground.doubtful,
-        threads=ground.threads,
     )
 
 
