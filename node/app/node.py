@@ -12,6 +12,7 @@ import trio
 from node.api import Desk, make_api
 from node.app.desk import desk_of
 from node.app.ground import Ground, open_ground
+from node.app.hosting import fit_hosting, friends_of, record_at
 from node.app.mail import Mail, open_mail
 from node.app.owner import Owner, open_owner
 from node.app.running import open_peers, work_until
@@ -20,6 +21,7 @@ from node.app.status import owner_warnings, status_of, with_files
 from node.app.tidying import Tidier
 from node.app.wakes import Wakes
 from node.exchange import Acquaintances, Fetched, Fetcher, Intake, Receiver, SealedCarrier
+from node.hosting import Hosting
 from node.identity import Identity, PeerClocks, Publisher, serve_identity
 from node.network import Network, peer_id_text
 from node.runtime.config import Config
@@ -74,8 +76,12 @@ async def _work(
         ground.events.publish("peers", {"connected": peer_id_text(peer_id)})
 
     network.on_connected(connected)
-    serve_identity(network, partial(_record_of, owner.identity, ground, network), ground.clock)
+    friend = friends_of(owner.consent, ground.clock.now)
+    hosting = fit_hosting(ground, network, friend=friend, files=owner.files.hosted)
+    serve_identity(network, partial(_record_of, owner.identity, ground, network, hosting), ground.clock)
     receiver.serve()
+    if hosting is not None:
+        hosting.serve()
     network.bitswap.serve(owner.files.blocks)
     desk = _desk(ground, network, owner, mail, people, receiver, publisher, stop, fetcher, tidier)
     tasks = (
@@ -86,6 +92,7 @@ async def _work(
         owner.handshakes.run,
         tidier.run,
         partial(watch_addresses, publisher),
+        hosting.run if hosting is not None else trio.sleep_forever,
     )
     await work_until(stop, ground, make_api(desk), tasks, partial(ready, desk) if ready else None)
 
@@ -147,11 +154,13 @@ def fit_exchange(
     )
 
 
-def _record_of(identity: Identity, ground: Ground, network: Network, address: str) -> bytes | None:
-    """What we answer about an address: our own record, or what our part of the DHT holds."""
+def _record_of(
+    identity: Identity, ground: Ground, network: Network, hosting: Hosting | None, address: str
+) -> bytes | None:
+    """What we answer about an address: our own record, or what we know of others."""
     if address == identity.address:
         return None if ground.doubtful() else identity.record(ground.clock.now()).record
-    return network.held_record(address)
+    return record_at(hosting, network, address)
 
 
 def _desk(

@@ -6,5 +6,18 @@ Knows neither the network nor the letters; acts that touch more than this room a
 from node.consent.entries import Counterpart, Limits, Ours, Rules, Theirs, Verdict
 from node.consent.hashing import hash_emails
 from node.consent.room import Consent
+from node.consent.stamps import Challenges
+from node.consent.threads import Threads
 
-__all__ = ["Consent", "Counterpart", "Limits", "Ours", "Rules", "Theirs", "Verdict", "hash_emails"]
+__all__ = [
+    "Challenges",
+    "Consent",
+    "Counterpart",
+    "Limits",
+    "Ours",
+    "Rules",
+    "Theirs",
+    "Threads",
+    "Verdict",
+    "hash_emails",
+]
