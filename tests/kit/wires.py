@@ -194,6 +194,7 @@ class Wire:
         self.blamed: list[tuple[bytes, str]] = []
         self.counters: Counter[str] = Counter()
         self.addrs: list[str] = []
+        self.put: list[str] = []
         self.awake = True
         self.met: set[bytes] = set()
         self._connected: list[Callable[[bytes], None]] = []
@@ -248,6 +249,12 @@ class Wire:
     async def find_records(self, address: str) -> list[bytes]:
         await trio.lowlevel.checkpoint()
         return list(self._wires.records.get(address, []))
+
+    async def put_record(self, address: str, value: bytes) -> int:
+        await trio.lowlevel.checkpoint()
+        self.put.append(address)
+        self._wires.records[address] = [value]
+        return 1
 
     @asynccontextmanager
     async def channel(
