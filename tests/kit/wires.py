@@ -5,7 +5,9 @@ Each node has a Wire, which is to its rooms what node.network's Network is. No r
 
 from __future__ import annotations
 
+import hashlib
 import math
+import secrets
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -17,12 +19,16 @@ import trio
 from node.network import ChannelClosed, PeerAddress, PeerFault, PeerUnreachable, peer_id_text
 from node.network.admission import Bodies
 from node.network.bitswap_serving import Blocks
-from node.network.limits import STALLED
+from node.network.limits import CONNECT_TIMEOUT, STALLED
+from node.network.masked import DAY_MS
 from node.runtime.clock import Clock
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.status import TOO_LARGE
 
 BITSWAP = "/ipfs/bitswap/1.2.0"
+
+ED25519_PEER = b"\x00\x24\x08\x01\x12\x20"
+"""What a peer id begins with; the key follows."""
 
 RESTS_S = 300.0
 """Seconds that a served stream may rest between two requests."""
@@ -70,6 +76,16 @@ class Wires:
     def said(self, protocol: str, *, asks: bool) -> list[bytes]:
         """What was said so far on one protocol in one direction."""
         return [f.data for f in self.frames if (f.protocol, f.asks) == (protocol, asks)]
+
+    async def reach(self, peer: PeerAddress) -> Wire:
+        """The node of this peer id. Raises PeerUnreachable."""
+        await trio.lowlevel.checkpoint()
+        there = self.nodes.get(peer.peer_id)
+        if there is not None and there.suspended:
+            await trio.sleep(CONNECT_TIMEOUT)
+        if there is None or not there.awake or there.suspended:
+            raise PeerUnreachable("nobody is there")
+        return there
 
 
 class _Stream:
@@ -140,20 +156,23 @@ class Swap:
     the judge may lose or cut.
     """
 
-    def __init__(self, wires: Wires) -> None:
-        self._wires = wires
+    def __init__(self, wires: Wires, peer_id: bytes) -> None:
+        self._wires, self._peer_id = wires, peer_id
         self.blocks: Blocks | None = None
         self.asked: list[bytes] = []
+        self.askers: list[bytes] = []
+        """Who asked here, a peer id for each session."""
 
     def serve(self, blocks: Blocks) -> None:
         self.blocks = blocks
 
     @asynccontextmanager
-    async def session(self, peer: PeerAddress) -> AsyncIterator[SwapSession]:
-        await trio.lowlevel.checkpoint()
-        there = self._wires.nodes.get(peer.peer_id)
-        if there is None or not there.awake or there.bitswap.blocks is None:
+    async def session(self, peer: PeerAddress, ours: bytes | None = None) -> AsyncIterator[SwapSession]:
+        """`ours` is a mask's peer id."""
+        there = await self._wires.reach(peer)
+        if there.bitswap.blocks is None:
             raise PeerUnreachable("nobody is there")
+        there.bitswap.askers.append(ours or self._peer_id)
         yield SwapSession(self._wires, there, self.asked)
 
 
@@ -177,6 +196,9 @@ class SwapSession:
             raise PeerUnreachable("the node sends nothing")
         if not self._there.awake:
             raise PeerUnreachable("the node ended the connection")
+        if block is not None and cid[4:] != hashlib.sha256(block).digest():
+            await trio.sleep(STALLED)  # it is dropped as what nobody asked for
+            raise PeerUnreachable("the node sends nothing")
         frame = Frame(BITSWAP, False, block or b"")
         self._wires.frames.append(frame)
         if await self._wires.judge(frame) in (Act.LOSE, Act.CUT_BEFORE):
@@ -184,9 +206,39 @@ class SwapSession:
         return cid, block
 
 
+class Masks:
+    """A node's throwaway keys, one for each host and day: what node.network's Masks are to a room. `blamed`
+    is what hosts did to them.
+    """
+
+    def __init__(self, wire: Wire, wires: Wires) -> None:
+        self.blamed: list[tuple[bytes, str]] = []
+        self.ids: dict[tuple[bytes, int], bytes] = {}
+        self._wire, self._wires = wire, wires
+
+    @asynccontextmanager
+    async def channel(
+        self, peer: PeerAddress, protocol_id: str, *, max_frame: int, deadline: float
+    ) -> AsyncIterator[WireChannel]:
+        ours = self._face(peer)
+        async with self._wire.channel(
+            peer, protocol_id, max_frame=max_frame, deadline=deadline, ours=ours
+        ) as channel:
+            yield channel
+
+    @asynccontextmanager
+    async def session(self, peer: PeerAddress) -> AsyncIterator[SwapSession]:
+        async with self._wire.bitswap.session(peer, self._face(peer)) as session:
+            yield session
+
+    def _face(self, peer: PeerAddress) -> bytes:
+        day = self._wires.clock.now() // DAY_MS
+        return self.ids.setdefault((peer.peer_id, day), ED25519_PEER + secrets.token_bytes(32))
+
+
 class Wire:
     """One node's network. `blamed` is every fault that was counted, with the peer who made it; `addrs` are
-    its public addresses, without `/p2p/`.
+    its public addresses, without `/p2p/`. `suspended`: it is connected to for ever.
     """
 
     def __init__(self, wires: Wires, peer_id: bytes, nursery: trio.Nursery) -> None:
@@ -194,15 +246,16 @@ class Wire:
         self.blamed: list[tuple[bytes, str]] = []
         self.counters: Counter[str] = Counter()
         self.addrs: list[str] = []
-        self.put: list[str] = []
-        self.awake = True
+        self.awake, self.suspended = True, False
         self.met: set[bytes] = set()
+        self.guests: set[bytes] = set()
         self._connected: list[Callable[[bytes], None]] = []
         self._wires, self._nursery = wires, nursery
         self.bodies = Bodies()
         self._handlers: dict[str, tuple[Handler, int, float]] = {}
         self._streams: set[_Stream] = set()
-        self.bitswap = Swap(wires)
+        self.bitswap = Swap(wires, peer_id)
+        self.masked = Masks(self, wires)
         wires.nodes[peer_id] = self
 
     def leave(self) -> None:
@@ -240,6 +293,11 @@ class Wire:
         await trio.lowlevel.checkpoint()
         return PeerAddress(peer_id) if peer_id in self._wires.nodes else None
 
+    async def put_record(self, address: str, record: bytes) -> int:
+        await trio.lowlevel.checkpoint()
+        self._wires.records[address] = [record]
+        return 3
+
     def blame(self, peer_id: bytes, fault: str) -> None:
         self.blamed.append((peer_id, fault))
 
@@ -250,28 +308,28 @@ class Wire:
         await trio.lowlevel.checkpoint()
         return list(self._wires.records.get(address, []))
 
-    async def put_record(self, address: str, value: bytes) -> int:
-        await trio.lowlevel.checkpoint()
-        self.put.append(address)
-        self._wires.records[address] = [value]
-        return 1
-
     @asynccontextmanager
     async def channel(
-        self, peer: PeerAddress, protocol_id: str, *, max_frame: int, deadline: float
+        self,
+        peer: PeerAddress,
+        protocol_id: str,
+        *,
+        max_frame: int,
+        deadline: float,
+        ours: bytes | None = None,
     ) -> AsyncIterator[WireChannel]:
-        await trio.lowlevel.checkpoint()
-        there = self._wires.nodes.get(peer.peer_id)
-        if there is None or not there.awake or protocol_id not in there._handlers:
+        """`ours` is a mask's peer id."""
+        there = await self._wires.reach(peer)
+        if protocol_id not in there._handlers:
             raise PeerUnreachable("nobody is there")
         stream = _Stream()
         self._streams.add(stream)
-        there.answer(stream, self.peer_id, protocol_id)
+        there.answer(stream, ours or self.peer_id, protocol_id)
         channel = WireChannel(self._wires, stream, peer.peer_id, protocol_id, asks=True)
         try:
             yield channel.bounded(max_frame, deadline)
         except RemoteProtocolError as fault:
-            self._count(peer.peer_id, fault)
+            _count(self.masked.blamed if ours else self.blamed, peer.peer_id, fault)
             raise
         finally:
             stream.cut()
@@ -280,6 +338,7 @@ class Wire:
     # Serving
 
     def answer(self, stream: _Stream, peer_id: bytes, protocol_id: str) -> None:
+        self.guests.add(peer_id)
         self._streams.add(stream)
         self._nursery.start_soon(self._answer, stream, peer_id, protocol_id)
 
@@ -291,13 +350,14 @@ class Wire:
         except (ChannelClosed, PeerUnreachable):
             pass
         except RemoteProtocolError as fault:
-            self._count(peer_id, fault)
+            _count(self.blamed, peer_id, fault)
         except Exception as bug:  # noqa: BLE001 - kept, and the test that made it fails
             self._wires.bugs.append(bug)
         finally:
             stream.cut()
             self._streams.discard(stream)
 
-    def _count(self, peer_id: bytes, fault: RemoteProtocolError) -> None:
-        if fault.status.category == 5:
-            self.blame(peer_id, fault.status.code)
+
+def _count(blamed: list[tuple[bytes, str]], peer_id: bytes, fault: RemoteProtocolError) -> None:
+    if fault.status.category == 5:
+        blamed.append((peer_id, fault.status.code))
