@@ -48,13 +48,15 @@ Take = Callable[[Waiting, bytes], Awaitable[Taken]]
 
 
 class Drainer:
-    """Empties one host. `drained` is called whenever nothing is left there but what was put off."""
+    """Empties one host. `drained` is called whenever nothing is left there but what was put off; `put_off`:
+    whether anything was.
+    """
 
     def __init__(self, visits: Visits, take: Take, drained: Callable[[], None]) -> None:
         self._visits = visits
         self._take = take
         self._drained = drained
-        self._put_off = False
+        self.put_off = False
 
     async def stay(self, host: HostRow) -> None:
         """Drain, then wait for more, until the host goes. Raises what a visit does."""
@@ -69,14 +71,14 @@ class Drainer:
                     last, after = after, await self._drain(visit.talk, host, after)
                     if after > last:
                         continue
-                elif self._put_off and trio.current_time() >= listed + AGAIN_S:
+                elif self.put_off and trio.current_time() >= listed + AGAIN_S:
                     after, listed = await self._drain(visit.talk, host, 0), trio.current_time()
                 await trio.sleep(max(0.0, began + LEAST_POLL_S - trio.current_time()))
 
     async def _drain(self, talk: Talk, host: HostRow, after: int) -> int:
         """Take all letters behind number `after`; the last one's number."""
         if after == 0:
-            self._put_off = False
+            self.put_off = False
         for _ in range(MAX_LISTS):
             answer = await talk.ask(List(after))
             numbers = [letter.n for letter in answer.letters]
@@ -104,7 +106,7 @@ class Drainer:
             async with self._visits.to(host) as visit:
                 await self._take_some(visit.talk, queue)
         except (PeerUnreachable, RemoteProtocolError, HostRefused) as fault:
-            self._put_off = True
+            self.put_off = True
             log.debug("a second stream to a host: %s", fault)
 
     async def _take_some(self, talk: Talk, queue: Iterator[Waiting]) -> None:
@@ -114,18 +116,18 @@ class Drainer:
                 taken = await self._take(letter, blob)
             except HostRefused as fault:
                 log.info("a host lists a letter that it does not give: %s", fault.text)
-                self._put_off = True
+                self.put_off = True
                 continue
             except NodeError as fault:
                 if _is_away(fault):
                     raise
                 log.warning("a letter at a host could not be taken: %s", fault)
-                self._put_off = True
+                self.put_off = True
                 continue
             if taken is Taken.SETTLED:
                 await talk.ask(Acknowledge((letter.envelope_id,)))
             else:
-                self._put_off = True
+                self.put_off = True
 
 
 def _is_away(fault: NodeError) -> bool:

@@ -45,6 +45,9 @@ REFUSED_MS: Final = DAY_MS
 REACHED_EVERY_MS: Final = 3_600_000
 """How stale the time may be at which we last reached a host, after a crash."""
 
+FRESH_MS: Final = 60_000
+"""How long ago a host must have been drained when we leave it for good."""
+
 LIES: Final = 3
 """Rounds in which a host's digest differs though all was put: from then on it counts as behind."""
 
@@ -145,7 +148,7 @@ class Keeper:
     # ---- keeping
 
     async def _keep(self) -> None:
-        while not self._finished:
+        while True:
             self._wake = trio.Event()
             done = await self._guard(self._round)
             self._note()
@@ -258,14 +261,16 @@ class Keeper:
         if not visit.opened:
             await self._forget()
             return
-        if self.host.cleared or self.drained is None:
+        if self.drained is None or self._m.clock.now() - self.drained > FRESH_MS:
+            self._staying.cancel()  # it begins anew, and wakes us when it is through
+            self._come.set()
             return
-        await self._syncer.empty(visit.talk)
-        await self._clear_shelf()
-        if self.host.removed:
-            await self._forget()
-        else:
+        if not self.host.cleared:
+            await self._syncer.empty(visit.talk)
+            await self._clear_shelf()
             await self._save(replace(self.host, cleared=True))
+        if self.host.removed and not self._drainer.put_off:
+            await self._forget()
 
     async def _forget(self) -> None:
         """It is none of ours any more; one that the owner removed is not chosen again for a while."""
@@ -294,8 +299,8 @@ class Keeper:
             await self._drainer.stay(self.host)
 
     def _all_taken(self) -> None:
-        first, self.drained = self.drained is None, self._m.clock.now()
-        if first and self.host.stand is Stand.LEFT:
+        self.drained = self._m.clock.now()
+        if self.host.stand is Stand.LEFT and (self.host.removed or not self.host.cleared):
             self.poke()
 
     # ---- how it stands

@@ -2,7 +2,8 @@
 consent, pages from the vault, files from those that were sent. Nothing is sent here.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -59,7 +60,7 @@ class Pages(Protocol):
         """Something that may stand in them has changed; a note follows for each that becomes another."""
         ...
 
-    def items(self) -> AsyncIterator[Item]:
+    def items(self) -> AsyncGenerator[Item, None]:
         """Every page as it is to be now."""
         ...
 
@@ -68,7 +69,7 @@ class Pages(Protocol):
         ...
 
 
-Outgoing = Callable[[], AsyncIterator[tuple[int, KeptFile]]]
+Outgoing = Callable[[], AsyncGenerator[tuple[int, KeptFile], None]]
 """Every file that hosts are to have, with its seq."""
 
 
@@ -156,12 +157,13 @@ class Planner:
                 found.append(Item(row.id, row.seq, data))
         return found
 
-    async def loose(self, space: Space, wanted: Mapping[bytes, Row]) -> AsyncIterator[Item]:
+    async def loose(self, space: Space, wanted: Mapping[bytes, Row]) -> AsyncGenerator[Item, None]:
         """Those of the pages, or files, that are wanted, one after the other."""
-        async for item in self._pages_now() if space is Space.VAULT else self._files_now():
-            row = wanted.get(item.id)
-            if row is not None and row.is_at(item.entry):
-                yield item
+        async with aclosing(self._pages_now() if space is Space.VAULT else self._files_now()) as items:
+            async for item in items:
+                row = wanted.get(item.id)
+                if row is not None and row.is_at(item.entry):
+                    yield item
 
     def open_held(self, row: Row, held: Held) -> Handshake | None:
         """The handshake that a host has in the place of ours, if it is one of ours."""
@@ -227,15 +229,18 @@ class Planner:
     async def _plan_files(self, shelves: Sequence[Shelf]) -> None:
         await self._plan_loose(Space.FILE, shelves, self._files_now())
 
-    async def _plan_loose(self, space: Space, shelves: Sequence[Shelf], items: AsyncIterator[Item]) -> None:
+    async def _plan_loose(
+        self, space: Space, shelves: Sequence[Shelf], items: AsyncGenerator[Item, None]
+    ) -> None:
         seen: set[bytes] = set()
-        async for item in items:
-            entry, until = item.entry, KeptFile.parse(item.data).until if space is Space.FILE else 0
-            seen.add(entry.id)
-            batch = Batch()
-            for shelf in shelves:
-                shelf.want(batch, Row(space, entry.id, entry.seq, entry.hash, until=until))
-            await self._store.write(batch, sync=False)
+        async with aclosing(items):
+            async for item in items:
+                entry, until = item.entry, KeptFile.parse(item.data).until if space is Space.FILE else 0
+                seen.add(entry.id)
+                batch = Batch()
+                for shelf in shelves:
+                    shelf.want(batch, Row(space, entry.id, entry.seq, entry.hash, until=until))
+                await self._store.write(batch, sync=False)
         for shelf in shelves:
             await self._drop_others(shelf, (space,), seen)
 
@@ -248,15 +253,17 @@ class Planner:
                     await self._store.write(batch, sync=False)
                 await trio.lowlevel.checkpoint()
 
-    async def _pages_now(self) -> AsyncIterator[Item]:
+    async def _pages_now(self) -> AsyncGenerator[Item, None]:
         if self._pages is not None:
-            async for item in self._pages.items():
-                yield item
+            async with aclosing(self._pages.items()) as items:
+                async for item in items:
+                    yield item
 
-    async def _files_now(self) -> AsyncIterator[Item]:
+    async def _files_now(self) -> AsyncGenerator[Item, None]:
         if self._files is not None:
-            async for seq, file in self._files():
-                yield Item(file.id, seq, file.encode())
+            async with aclosing(self._files()) as files:
+                async for seq, file in files:
+                    yield Item(file.id, seq, file.encode())
 
 
 def _data_of(kept: Kept) -> dict[tuple[Space, bytes], bytes]:

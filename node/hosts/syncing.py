@@ -3,7 +3,8 @@
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -74,13 +75,14 @@ class Syncer:
         """Find out by pages in what a host differs, so that `push` mends it; what nobody knows is dropped."""
         strays: list[bytes] = []
         rivals: list[Row] = []
-        async for row, entry in _side_by_side(self._shelf.rows(space), _pages(talk, space)):
-            if row is None and entry is not None:
-                strays = await self._stray(talk, space, [*strays, entry.id])
-            elif row is not None and await self._wins(row, entry) and len(rivals) < MAX_IDS:
-                rivals.append(row)  # beyond so many the others in the next round
-        if strays:
-            await talk.ask(Put(space, (), tuple(strays)))
+        async with aclosing(_side_by_side(self._shelf.rows(space), _pages(talk, space))) as found:
+            async for row, entry in found:
+                if row is None and entry is not None:
+                    strays.append(entry.id)
+                    await self._drop(talk, space, strays, MAX_IDS)
+                elif row is not None and await self._wins(row, entry) and len(rivals) < MAX_IDS:
+                    rivals.append(row)  # beyond so many the others in the next round
+        await self._drop(talk, space, strays, 1)
         for rival in rivals:
             await self._rival(talk, rival)
 
@@ -88,10 +90,11 @@ class Syncer:
         """Drop all that this account keeps there, whatever we know of it."""
         for space in Space:
             ids: list[bytes] = []
-            async for entry in _pages(talk, space):
-                ids = await self._stray(talk, space, [*ids, entry.id])
-            if ids:
-                await talk.ask(Put(space, (), tuple(ids)))
+            async with aclosing(_pages(talk, space)) as entries:
+                async for entry in entries:
+                    ids.append(entry.id)
+                    await self._drop(talk, space, ids, MAX_IDS)
+            await self._drop(talk, space, ids, 1)
 
     # ---- within
 
@@ -105,10 +108,11 @@ class Syncer:
 
     async def _put_loose(self, talk: Talk, space: Space, rows: Sequence[Row]) -> None:
         """One by one: pages are large, and made only when they are asked for."""
-        async for item in self._planner.loose(space, {row.id: row for row in rows}):
-            await self._put(talk, space, [item])
-            if space is Space.FILE and self._no_files:
-                return
+        async with aclosing(self._planner.loose(space, {row.id: row for row in rows})) as items:
+            async for item in items:
+                await self._put(talk, space, [item])
+                if space is Space.FILE and self._no_files:
+                    return
 
     async def _placed(self, space: Space, entries: Sequence[Entry]) -> None:
         """They are there, unless they have become others meanwhile."""
@@ -129,12 +133,11 @@ class Syncer:
                     self._shelf.delete(batch, space, row.id)
             await self._store.write(batch, sync=False)
 
-    async def _stray(self, talk: Talk, space: Space, ids: list[bytes]) -> list[bytes]:
-        """Drop them once they fill a request; what is left to be dropped."""
-        if len(ids) < MAX_IDS:
-            return ids
-        await talk.ask(Put(space, (), tuple(ids)))
-        return []
+    async def _drop(self, talk: Talk, space: Space, ids: list[bytes], least: int) -> None:
+        """Have these dropped, once there are so many."""
+        if len(ids) >= least:
+            await talk.ask(Put(space, (), tuple(ids)))
+            ids.clear()
 
     async def _wins(self, row: Row, entry: Entry | None) -> bool:
         """Note what a host has of this item; whether that would win over ours."""
@@ -189,25 +192,26 @@ class Syncer:
 
 
 async def _side_by_side(
-    rows: Iterator[Row], entries: AsyncIterator[Entry]
-) -> AsyncIterator[tuple[Row | None, Entry | None]]:
+    rows: Iterator[Row], entries: AsyncGenerator[Entry, None]
+) -> AsyncGenerator[tuple[Row | None, Entry | None], None]:
     """Both in order of ids, what has one id together."""
     row = next(rows, None)
-    async for entry in entries:
-        while row is not None and row.id < entry.id:
-            yield row, None
-            row = next(rows, None)
-        if row is None or row.id != entry.id:
-            yield None, entry
-        else:
-            yield row, entry
-            row = next(rows, None)
+    async with aclosing(entries):
+        async for entry in entries:
+            while row is not None and row.id < entry.id:
+                yield row, None
+                row = next(rows, None)
+            if row is None or row.id != entry.id:
+                yield None, entry
+            else:
+                yield row, entry
+                row = next(rows, None)
     while row is not None:
         yield row, None
         row = next(rows, None)
 
 
-async def _pages(talk: Talk, space: Space) -> AsyncIterator[Entry]:
+async def _pages(talk: Talk, space: Space) -> AsyncGenerator[Entry, None]:
     """Every entry of a space in order of ids. Raises RemoteProtocolError for another order, or too many."""
     after: bytes | None = None
     for _ in range(MAX_PAGES):

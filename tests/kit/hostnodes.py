@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import trio
 
 from node.hosting import Hosting, Limits
+from node.hosting.rows import NUMBER, Kept
 from node.hosts import Hosts, Taken
 from node.hosts.talk import HOST, Talk
 from node.identity import Profile
 from node.network import PeerAddress
-from node.storage import open_store
+from node.storage import Store, open_store
+from node.storage.schema import HOST_ENTRY, HOST_ITEM
 from protocol.account import Item, Space
 from protocol.host import MAX_FRAME, Waiting
 from protocol.keys import SigningKey
@@ -38,6 +39,7 @@ class HostNode:
     wire: Wire | None = None
     hosting: Hosting | None = None
     price: int = 1
+    disk: str = "db"
     _stop: trio.CancelScope = field(default_factory=trio.CancelScope)
     _ended: trio.Event = field(default_factory=trio.Event)
 
@@ -71,33 +73,35 @@ class HostNode:
     async def _live(self, task_status: trio.TaskStatus[None]) -> None:
         path = self.street.path / f"host-{self.name}"
         path.mkdir(exist_ok=True)
-        with self._stop:
-            async with (
-                open_store(path / "db", KEY, reserve=0, inline=True) as store,
-                trio.open_nursery() as nursery,
-            ):
-                self.wire = Wire(self.street.wires, self.peer_id, nursery)
-                self.wire.addrs = [self.addr]
-                network: Any = self.wire
-                self.hosting = Hosting(
-                    store=store,
-                    network=network,
-                    peer_key=self.key,
-                    clock=self.street.wires.clock,
-                    doubtful=lambda: False,
-                    threads=Inline(),
-                    policy=self.policy,
-                    limits=self.limits,
-                    price=self.price,
-                )
-                self.hosting.serve()
-                nursery.start_soon(self.hosting.run)
-                task_status.started()
-                try:
-                    await trio.sleep_forever()
-                finally:
-                    self.wire.leave()
+        async with open_store(path / self.disk, KEY, reserve=0, inline=True) as store:
+            with self._stop:
+                async with trio.open_nursery() as nursery:
+                    self._serve(store, nursery)
+                    task_status.started()
+                    try:
+                        await trio.sleep_forever()
+                    finally:
+                        assert self.wire is not None
+                        self.wire.leave()
         self._ended.set()
+
+    def _serve(self, store: Store, nursery: trio.Nursery) -> None:
+        self.wire = Wire(self.street.wires, self.peer_id, nursery)
+        self.wire.addrs = [self.addr]
+        network: Any = self.wire
+        self.hosting = Hosting(
+            store=store,
+            network=network,
+            peer_key=self.key,
+            clock=self.street.wires.clock,
+            doubtful=lambda: False,
+            threads=Inline(),
+            policy=self.policy,
+            limits=self.limits,
+            price=self.price,
+        )
+        self.hosting.serve()
+        nursery.start_soon(self.hosting.run)
 
     # What a test looks at and does, by the account's key alone
 
@@ -118,6 +122,15 @@ class HostNode:
         """Lose, or have what its owner did not put."""
         await self.items.put(account, space, items, drop)
 
+    async def force(self, account: bytes, space: Space, item: Item) -> None:
+        """Have what no honest host would take."""
+        assert self.hosting is not None
+        change, place = self.items._begin(account), (account, NUMBER[space], item.id)
+        change.batch.put(HOST_ENTRY, place, Kept(item.entry, len(item.data), None).to_row())
+        change.batch.put(HOST_ITEM, place, item.data)
+        change.account = replace(change.account, changes=change.account.changes + 1, digests={})
+        await self.hosting._book.store.write(change.done())
+
     def waiting(self, account: bytes) -> list[Waiting]:
         assert self.hosting is not None
         found: list[Waiting] = self.hosting._serving._letters.list(account, 0)[0]
@@ -131,6 +144,7 @@ class Uses:
     street: Street
     house: House
     hosts: Hosts
+    at: list[HostNode] = field(default_factory=list)
     came: list[bytes] = field(default_factory=list)
     later: set[bytes] = field(default_factory=set)
     newer: list[Any] = field(default_factory=list)
@@ -229,8 +243,3 @@ async def deposit(street: Street, host: HostNode, account: bytes, key: SigningKe
 
 def house_week(street: Street) -> int:
     return street.wires.clock.now() // 604_800_000
-
-
-def disk_of(path: Path) -> Path:
-    """Where a host keeps what it has."""
-    return path / "db"
