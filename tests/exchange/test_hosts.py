@@ -1,16 +1,12 @@
 """Letters to owners who sleep: left at their hosts, fetched once, receipted; and what hosts say of handshakes."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
 
-from node.consent import Rules
 from node.exchange.sender import DIRECT_S
-from protocol.handshake import State
-from protocol.host import PROTOCOL_ID as HOST
 from tests.kit.hostnodes import HostNode
-from tests.kit.houses import DAY_S, House, Street
+from tests.kit.houses import House, Street
 
 
 @dataclass

@@ -308,11 +308,6 @@ class Wire:
         await trio.lowlevel.checkpoint()
         return list(self._wires.records.get(address, []))
 
-    async def put_record(self, address: str, value: bytes) -> int:
-        await trio.lowlevel.checkpoint()
-        self._wires.records[address] = [value]
-        return 1
-
     @asynccontextmanager
     async def channel(
         self,
