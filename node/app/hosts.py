@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
 from node.app.ground import Ground, first_peers
 from node.consent import Consent
 from node.files import FOR_EVER, Files
 from node.hosts import Hosts, Taken
+from node.hosts.restoring import Restorer
 from node.hosts.vault import KeptPeople, Vault
 from node.identity import Identity
 from node.names import Names
@@ -48,7 +49,7 @@ class SentFiles:
         self._files = files
         self._told: dict[bytes, tuple[int, KeptFile]] = {}
 
-    async def __call__(self) -> AsyncIterator[tuple[int, KeptFile]]:
+    async def __call__(self) -> AsyncGenerator[tuple[int, KeptFile], None]:
         now, told = self._clock.now(), {}
         async for file in self._files.outgoing():
             until = file.until
@@ -69,6 +70,10 @@ def fit_vault(ground: Ground, identity: Identity, consent: Consent, names: Names
         ground.clock,
         ground.doubtful,
     )
+
+
+def fit_restorer(ground: Ground, identity: Identity, consent: Consent, vault: Vault) -> Restorer:
+    return Restorer(ground.store, VaultKeys(identity.secrets.vault_key), vault, consent.keeping)
 
 
 def fit_hosts(
@@ -102,6 +107,7 @@ def fit_hosts(
         use=ground.config.hosts.use,
         take=doorstep.take,
         pages=vault,
+        former=fit_restorer(ground, identity, consent, vault).former,
         files=SentFiles(ground, files),
         friend=friend,
         first_peers=first_peers(ground.config),
