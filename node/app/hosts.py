@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final
 
 from node.app.ground import Ground, first_peers
@@ -48,7 +48,7 @@ class SentFiles:
         self._files = files
         self._told: dict[bytes, tuple[int, KeptFile]] = {}
 
-    async def __call__(self) -> AsyncIterator[tuple[int, KeptFile]]:
+    async def __call__(self) -> AsyncGenerator[tuple[int, KeptFile], None]:
         now, told = self._clock.now(), {}
         async for file in self._files.outgoing():
             until = file.until

@@ -5,7 +5,7 @@ What belongs into it is its rooms' to say; who brings pages to hosts is known el
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, Protocol, TypeAlias
@@ -117,7 +117,7 @@ class Vault:
                 await self._changed.wait()
             await trio.sleep(max(SETTLE_S, SHARE * took))
 
-    async def items(self) -> AsyncIterator[Item]:
+    async def items(self) -> AsyncGenerator[Item, None]:
         """The pages as they are, read one by one. Later numbers come first: where pages have doubled, what
         moved is at a host before the page is replaced from which it moved.
         """
