@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 from node.app.ground import Ground, first_peers
 from node.consent import Consent
 from node.files import FOR_EVER, Files
 from node.hosts import Hosts, Taken
+from node.hosts.restoring import Restorer
 from node.hosts.vault import KeptPeople, Vault
 from node.identity import Identity
 from node.names import Names
@@ -51,15 +51,14 @@ class SentFiles:
 
     async def __call__(self) -> AsyncGenerator[tuple[int, KeptFile], None]:
         now, told = self._clock.now(), {}
-        async with aclosing(self._files.outgoing()) as files:
-            async for file in files:
-                until = file.until
-                if until == FOR_EVER:
-                    until = (now // DAY_MS + ON_ITS_WAY_DAYS) * DAY_MS
-                kept = KeptFile(file.cid, file.size, until)
-                seq, before = self._told.get(file.cid, (0, None))
-                told[file.cid] = (seq, kept) if before == kept else (max(seq + 1, now), kept)
-                yield told[file.cid]
+        async for file in self._files.outgoing():
+            until = file.until
+            if until == FOR_EVER:
+                until = (now // DAY_MS + ON_ITS_WAY_DAYS) * DAY_MS
+            kept = KeptFile(file.cid, file.size, until)
+            seq, before = self._told.get(file.cid, (0, None))
+            told[file.cid] = (seq, kept) if before == kept else (max(seq + 1, now), kept)
+            yield told[file.cid]
         self._told = told
 
 
@@ -71,6 +70,10 @@ def fit_vault(ground: Ground, identity: Identity, consent: Consent, names: Names
         ground.clock,
         ground.doubtful,
     )
+
+
+def fit_restorer(ground: Ground, identity: Identity, consent: Consent, vault: Vault) -> Restorer:
+    return Restorer(ground.store, VaultKeys(identity.secrets.vault_key), vault, consent.keeping)
 
 
 def fit_hosts(
@@ -104,6 +107,7 @@ def fit_hosts(
         use=ground.config.hosts.use,
         take=doorstep.take,
         pages=vault,
+        former=fit_restorer(ground, identity, consent, vault).former,
         files=SentFiles(ground, files),
         friend=friend,
         first_peers=first_peers(ground.config),
