@@ -56,6 +56,7 @@ def desk_of(
         passwords=owner.passwords,
         files=owner.files,
         uploads=owner.uploads,
+        hosts=owner.hosts,
         fetch=fetch,
         forget=forget,
     )
