@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 
 import trio
 
 from node.app.hosting import fit_hosting, record_at
 from node.app.public import PublicNode, Ready, make_home, run_public
+from node.app.tidying import EVERY_S
 from node.identity import PeerClocks, serve_identity
 from node.runtime.config import Config
 from node.runtime.home import Home
+from node.storage import StoreUnavailable
+
+log = logging.getLogger(__name__)
 
 
 async def run_bootstrap(
@@ -26,7 +31,7 @@ async def serve_owners(public: PublicNode) -> None:
     records that we know, and the time (protocol.md §6, §8).
     """
     network = public.network
-    hosting = fit_hosting(public.ground, network, public=True)
+    hosting = fit_hosting(public.ground, network, public=True, files=public.files.hosted)
     serve_identity(network, partial(record_at, hosting, network), public.ground.clock)
     if hosting is not None:
         hosting.serve()
@@ -41,4 +46,16 @@ async def watch_clock(public: PublicNode) -> None:
     await clocks.run()
 
 
-ROOMS = (serve_owners, watch_clock)
+async def serve_files(public: PublicNode) -> None:
+    """Serve what accounts have us keep, and remove what nobody needs any more."""
+    public.network.bitswap.serve(public.files.blocks)
+    while True:
+        try:
+            await public.files.collect()
+            await public.files.sweep()
+        except StoreUnavailable as fault:
+            log.warning("what nobody needs stays for now: %s", fault)
+        await trio.sleep(EVERY_S)
+
+
+ROOMS = (serve_owners, watch_clock, serve_files)

@@ -96,9 +96,8 @@ async def _work(
         ground.events.publish("peers", {"connected": peer_id_text(peer_id)})
 
     network.on_connected(connected)
-    hosting = fit_hosting(
-        ground, network, friend=friends_of(owner.consent, ground.clock.now), files=owner.files.hosted
-    )
+    friend = friends_of(owner.consent, ground.clock.now)
+    hosting = fit_hosting(ground, network, friend=friend, files=owner.files.hosted)
     serve_identity(network, partial(_record_of, owner.identity, ground, network, hosting), ground.clock)
     receiver.serve()
     if hosting is not None:

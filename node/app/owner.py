@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from node.app.errors import NoIdentity
-from node.app.ground import Ground
+from node.app.ground import Ground, files_of
 from node.app.hosts import Doorstep, fit_hosts, fit_vault
 from node.app.offline import Offline, Parked
 from node.consent import Consent, Limits
@@ -73,7 +73,7 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
     kept_by: list[Hosts] = []  # they need the identity, whose record names them
     hosts_of = partial(_listed, kept_by)
     identity.attach(ground.store, _profile(ground, network, hosts_of))
-    files, scope = _files(ground), identity.address.encode()
+    files, scope = files_of(ground), identity.address.encode()
     await files.start()
     uploads = UploadBook(ground.store, files, scope, ground.clock, ground.config.limits.attachment_size)
     names, mailbox = _names(ground, network), _mailbox(ground, files, scope)
@@ -138,17 +138,6 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
 
 def _listed(kept_by: Sequence[Hosts]) -> Sequence[Host]:
     return [host for hosts in kept_by for host in hosts.listed()]
-
-
-def _files(ground: Ground) -> Files:
-    return Files(
-        ground.store,
-        ground.home.files,
-        quota=ground.config.files.quota,
-        clock=ground.clock,
-        doubtful=ground.doubtful,
-        threads=ground.threads,
-    )
 
 
 def _names(ground: Ground, network: Network | None) -> Names:

@@ -176,7 +176,7 @@ class Providers:
             if heard.here:
                 break
             if not one.host:
-                left -= trio.current_time() - begun
+                left = max(0.0, left - (trio.current_time() - begun))
         return slow
 
     async def _one(self, one: Provider, wanted: Wanted, heard: Heard, patience: float) -> bool:

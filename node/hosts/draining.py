@@ -10,7 +10,7 @@ from typing import Final
 import trio
 
 from node.hosts.book import HostRow
-from node.hosts.errors import HostRefused
+from node.hosts.errors import HostRefused, WrongEnvelope
 from node.hosts.talk import Talk
 from node.hosts.visits import Visits
 from node.runtime.errors import NodeError
@@ -92,11 +92,16 @@ class Drainer:
         raise RemoteProtocolError("a host names more letters than an account holds")
 
     async def _take_all(self, talk: Talk, host: HostRow, letters: list[Waiting]) -> None:
-        queue = iter(letters)
+        queue, fault = iter(letters), None
         async with trio.open_nursery() as nursery:
             for _ in range(min(SIDE_BY_SIDE, len(letters)) - 1):
                 nursery.start_soon(self._help, host, queue)
-            await self._take_some(talk, queue)
+            try:
+                await self._take_some(talk, queue)
+            except (NodeError, RemoteProtocolError) as error:
+                fault = error  # a nursery would hide it in a group
+        if fault is not None:
+            raise fault
 
     async def _help(self, host: HostRow, queue: Iterator[Waiting]) -> None:
         """Take some over another stream; if that fails, the first stream takes what is left."""
@@ -114,8 +119,8 @@ class Drainer:
             try:
                 blob = await talk.fetch(letter.envelope_id)
                 taken = await self._take(letter, blob)
-            except HostRefused as fault:
-                log.info("a host lists a letter that it does not give: %s", fault.text)
+            except (HostRefused, WrongEnvelope) as fault:
+                log.info("a host lists a letter that it does not give: %s", fault)
                 self.put_off = True
                 continue
             except NodeError as fault:

@@ -261,6 +261,8 @@ class Keeper:
         if not visit.opened:
             await self._forget()
             return
+        if self.host.cleared and not self.host.removed:
+            return
         if self.drained is None or self._m.clock.now() - self.drained > FRESH_MS:
             self._staying.cancel()  # it begins anew, and wakes us when it is through
             self._come.set()

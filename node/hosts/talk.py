@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
-from node.hosts.errors import HostRefused
+from node.hosts.errors import HostRefused, WrongEnvelope
 from protocol.account import ID_BYTES, NONCE_BYTES, Item, Space, account_message
 from protocol.errors import RemoteProtocolError
 from protocol.host import (
@@ -85,11 +85,11 @@ class Talk:
         return None
 
     async def fetch(self, wanted: bytes) -> bytes:
-        """The envelope of this id. Raises HostRefused where it is gone."""
+        """The envelope of this id. Raises HostRefused where it is gone, WrongEnvelope for another one."""
         await self.ask(Fetch(wanted))
         blob = await self._channel.receive(MAX_ENVELOPE)
         if envelope_id(blob) != wanted:
-            raise RemoteProtocolError("a host gave another envelope than was asked for")
+            raise WrongEnvelope
         return blob
 
     async def offer(

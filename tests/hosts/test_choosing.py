@@ -168,9 +168,9 @@ async def test_one_that_is_away_for_three_days_is_replaced_and_still_drained_whe
     lost, (spare,) = hosts[0], await open_hosts(1, first=4)
     await lost.close()
     await meet(alice, spare)
-    await street.pass_time(2.5 * 86_400, step=600.0)
+    await street.pass_time(2.9 * 86_400)
     assert uses.state(spare) is None
-    await street.pass_time(1.0 * 86_400, step=600.0)
+    await street.pass_time(0.2 * 86_400, step=300.0)
     assert "current" == uses.state(spare)
     assert lost.peer_id not in [one.peer_id for one in uses.hosts.listed()]
     assert 3 == len(uses.hosts.listed())
@@ -183,7 +183,7 @@ async def test_one_that_is_away_for_three_days_is_replaced_and_still_drained_whe
     assert [bytes(MIN_ENVELOPE)] == uses.came
     assert {} == uses.kept(lost, Space.HELD)
     assert {} == uses.kept(lost, Space.KEY)
-    await street.pass_time(31 * 86_400.0)
+    await street.pass_time(31 * 86_400.0, step=86_400.0)
     assert uses.state(lost) is None
 
 

@@ -158,24 +158,28 @@ async def test_a_host_that_answers_at_once_is_not_asked_all_the_time(
 # ---- whether all was got
 
 
+def drained(uses: Uses) -> bool:
+    return uses.hosts.drained
+
+
 async def test_after_sleep_nothing_counts_as_drained_until_every_host_was(
     uses: Uses, alice: House, bob: House
 ) -> None:
-    assert uses.hosts.drained
+    assert drained(uses)
     away = uses.at[0]
     await away.close()
     await uses.street.pass_time(3_600.0)  # one jump: the machine has slept
-    assert not uses.hosts.drained
+    assert not drained(uses)
     await away.open()
     await leave(uses, away, alice, bob, 1)
     await uses.street.pass_time(120.0, step=10.0)
     assert [blob(1)] == uses.came
-    assert uses.hosts.drained
+    assert drained(uses)
 
 
 async def test_a_host_that_is_gone_for_ten_days_holds_nothing_up(uses: Uses) -> None:
     await uses.at[0].close()
     await uses.street.pass_time(9.9 * DAY_S)
-    assert not uses.hosts.drained
+    assert not drained(uses)
     await uses.street.pass_time(0.2 * DAY_S)
-    assert uses.hosts.drained
+    assert drained(uses)

@@ -54,6 +54,7 @@ class Frame:
 
 
 Judge = Callable[[Frame], Awaitable[Act]]
+Most = int | Callable[[], int]
 
 
 async def let_pass(frame: Frame) -> Act:
@@ -105,6 +106,8 @@ class WireChannel:
 
     def __init__(self, wires: Wires, stream: _Stream, peer_id: bytes, protocol: str, *, asks: bool) -> None:
         self.peer_id, self.remote_block = peer_id, "127.0.0.0/24"
+        if not asks and peer_id in wires.nodes:
+            self.remote_block = wires.nodes[peer_id].block
         self.stream = stream
         self.max_frame, self.deadline = 0, 0.0
         self._wires, self._protocol, self._asks = wires, protocol, asks
@@ -133,7 +136,7 @@ class WireChannel:
         if act is Act.CUT_AFTER:
             self.stream.cut()
 
-    async def receive(self, most: int | Callable[[], int] | None = None) -> bytes:
+    async def receive(self, most: Most | None = None) -> bytes:
         try:
             with trio.fail_after(self.deadline if self._asks else RESTS_S):
                 data = await self._in.receive()
@@ -238,7 +241,8 @@ class Masks:
 
 class Wire:
     """One node's network. `blamed` is every fault that was counted, with the peer who made it; `addrs` are
-    its public addresses, without `/p2p/`. `suspended`: it is connected to for ever.
+    its public addresses, without `/p2p/`; `block` is where others see it, `put` the addresses whose records
+    it has put into the DHT, `guests` who came. `suspended`: it is connected to for ever.
     """
 
     def __init__(self, wires: Wires, peer_id: bytes, nursery: trio.Nursery) -> None:
@@ -246,6 +250,8 @@ class Wire:
         self.blamed: list[tuple[bytes, str]] = []
         self.counters: Counter[str] = Counter()
         self.addrs: list[str] = []
+        self.block = "127.0.0.0/24"
+        self.put: list[str] = []
         self.awake, self.suspended = True, False
         self.met: set[bytes] = set()
         self.guests: set[bytes] = set()
@@ -293,11 +299,6 @@ class Wire:
         await trio.lowlevel.checkpoint()
         return PeerAddress(peer_id) if peer_id in self._wires.nodes else None
 
-    async def put_record(self, address: str, record: bytes) -> int:
-        await trio.lowlevel.checkpoint()
-        self._wires.records[address] = [record]
-        return 3
-
     def blame(self, peer_id: bytes, fault: str) -> None:
         self.blamed.append((peer_id, fault))
 
@@ -307,6 +308,12 @@ class Wire:
     async def find_records(self, address: str) -> list[bytes]:
         await trio.lowlevel.checkpoint()
         return list(self._wires.records.get(address, []))
+
+    async def put_record(self, address: str, value: bytes) -> int:
+        await trio.lowlevel.checkpoint()
+        self.put.append(address)
+        self._wires.records[address] = [value]
+        return 1
 
     @asynccontextmanager
     async def channel(
