@@ -1,4 +1,4 @@
-"""What an owner keeps in an account: the newest wins, room has a bound, digests tell (protocol.md §3, §11)."""
+"""What an owner keeps in an account: the newest wins, room has a bound, digests tell (protocol.md §3)."""
 
 import hashlib
 from collections.abc import Sequence
