@@ -266,14 +266,13 @@ async def test_accounts_get_dearer_as_they_fill_the_host(lane: Lane) -> None:
 
 
 async def test_one_network_opens_so_many_a_day(lane: Lane) -> None:
-    inn, found = await lane.open(policy="friends"), []
+    inn = await lane.open(policy="friends")
 
     async def try_one(name: str, block: str) -> Status | str:
         guest = Guest(owner(name), [lane.wire(block)])
         return await opens(guest, inn, voucher=await inn.hosting.voucher())
 
-    for number in range(BLOCK_DAILY + 1):
-        found.append(await try_one(f"many {number}", "192.0.2.0/24"))
+    found = [await try_one(f"many {number}", "192.0.2.0/24") for number in range(BLOCK_DAILY + 1)]
     assert [OK] * BLOCK_DAILY + [FULL] == found
     assert OK == await try_one("elsewhere", "198.51.100.0/24")
     assert OK == await opens(Guest(owner("many 0"), [lane.wire("192.0.2.0/24")]), inn)
@@ -327,4 +326,3 @@ async def test_a_stream_that_proves_another_account_is_that_ones(lane: Lane, inn
         assert 1 == len((await talk.ask(List())).letters)
         await talk.prove(bob.account(inn), inn.peer_id, wire.peer_id)
         assert 0 == len((await talk.ask(List())).letters)
-

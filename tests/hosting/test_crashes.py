@@ -168,4 +168,3 @@ async def test_nothing_is_promised_on_a_full_disk(lane: Lane) -> None:
     assert isinstance(answer, Result)
     assert (OK, [1, 1, 1, 1]) == (answer.status, counted(inn.store))
     assert all(trouble.synced[-1:])
-

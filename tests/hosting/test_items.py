@@ -1,4 +1,4 @@
-"""What an owner keeps in an account: newest wins, nothing beyond its room, digests that tell (protocol.md §3)."""
+"""What an owner keeps in an account: the newest wins, room has a bound, digests tell (protocol.md §3)."""
 
 import hashlib
 from collections.abc import Sequence
@@ -17,7 +17,17 @@ from protocol.host import MAX_IDS, MAX_ITEMS_BYTES, Answer, Digest, Find, Get, P
 from protocol.kdf import blake2b
 from protocol.keys import SigningKey
 from protocol.record import MAX_AHEAD_MS
-from protocol.status import BUSY, FAILED, FULL, MALFORMED, NO_ANSWER, NOT_OFFERED, TIME, WRONG_RECIPIENT, Status
+from protocol.status import (
+    BUSY,
+    FAILED,
+    FULL,
+    MALFORMED,
+    NO_ANSWER,
+    NOT_OFFERED,
+    TIME,
+    WRONG_RECIPIENT,
+    Status,
+)
 from tests.kit.hosting import Guest, Inn, Lane, an_item, refusal, talking
 from tests.kit.owners import GRANT, NOW, owner
 from tests.kit.wires import Wire
@@ -272,4 +282,3 @@ async def test_two_streams_do_not_charge_twice(lane: Lane, inn: Inn, alice: Gues
     last = [an_item(n, NOW + 7, bytes(7)) for n in range(120)]
     assert (of(last), 120 * (OVERHEAD + 7)) == (answer.digests[Space.VAULT], answer.used)
     assert answer.used == inn.hosting.status()["used"]
-

@@ -1,6 +1,16 @@
 """Writes the test vectors: `python -m tests.vectors.make`. Run it for a change of the protocol only."""
 
-from tests.vectors import base, files, handshakes, identities, letters, names, transport, vaults
+from tests.vectors import (
+    base,
+    files,
+    handshakes,
+    hosts,
+    identities,
+    letters,
+    names,
+    transport,
+    vaults,
+)
 from tests.vectors.shape import Topic, write
 
 TOPICS: tuple[Topic, ...] = (
@@ -12,6 +22,7 @@ TOPICS: tuple[Topic, ...] = (
     *transport.TOPICS,
     *files.TOPICS,
     *vaults.TOPICS,
+    *hosts.TOPICS,
 )
 
 if __name__ == "__main__":
