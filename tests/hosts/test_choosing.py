@@ -157,6 +157,25 @@ async def test_a_voucher_opens_where_nothing_else_does(
     assert [host.peer_id] == [one.peer_id for one in uses.hosts.listed()]
 
 
+async def test_a_friends_node_opens_for_its_owners_delivery_key(
+    street: Street, alice: House, open_hosts: Opener
+) -> None:
+    key = SigningKey.from_seed(bytes(32))
+    (host,) = await open_hosts(1, policy="friends", friends={key.public})
+    friend = {host.peer_id: key}.get
+    uses = await start(fit(street, alice, [host.address], friend=friend))
+    assert "current" == uses.state(host)
+
+
+async def test_one_that_is_a_friends_no_longer_may_still_be_had_for_work(
+    street: Street, alice: House, open_hosts: Opener
+) -> None:
+    (host,) = await open_hosts(1, policy="all")
+    friend = {host.peer_id: SigningKey.from_seed(bytes(32))}.get
+    uses = await start(fit(street, alice, [host.address], friend=friend))
+    assert "current" == uses.state(host)
+
+
 async def test_one_that_is_away_for_three_days_is_replaced_and_still_drained_when_it_is_back(
     street: Street, alice: House, bob: House, open_hosts: Opener
 ) -> None:
