@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
-from node.app.ground import Ground, first_peers
+from node.app.ground import Ground
 from node.consent import Consent
 from node.files import FOR_EVER, Files
 from node.hosts import Hosts, Taken
@@ -112,7 +112,6 @@ def fit_hosts(
         former=fit_restorer(ground, identity, consent, vault).former,
         files=SentFiles(ground, files),
         friend=friend,
-        first_peers=first_peers(ground.config),
     )
     files.on_outgoing(lambda batch, name: hosts.poke())
     return hosts
