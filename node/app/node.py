@@ -15,7 +15,8 @@ from node.app.ground import Ground, open_ground
 from node.app.hosting import fit_hosting, friends_of, record_at
 from node.app.mail import Mail, open_mail
 from node.app.owner import Owner, open_owner
-from node.app.running import open_peers, work_until
+from node.app.recovery import fit_recovery, once_settled, serve_settled, status_of_recovery
+from node.app.running import Task, open_peers, work_until
 from node.app.selfdelivery import SelfDelivery
 from node.app.status import owner_warnings, status_of, with_files
 from node.app.tidying import Tidier
@@ -31,6 +32,7 @@ from node.exchange import (
     SealedCarrier,
 )
 from node.hosting import Hosting
+from node.hosts.recovering import Recovery
 from node.identity import Identity, PeerClocks, Publisher, serve_identity
 from node.network import Network, peer_id_text
 from node.runtime.config import Config
@@ -95,17 +97,17 @@ async def _work(
             owner.outbox.wake(address)
         ground.events.publish("peers", {"connected": peer_id_text(peer_id)})
 
+    recovery = fit_recovery(ground, network, owner)
     network.on_connected(connected)
     friend = friends_of(owner.consent, ground.clock.now)
     hosting = fit_hosting(ground, network, friend=friend, files=owner.files.hosted)
-    serve_identity(network, partial(_record_of, owner.identity, ground, network, hosting), ground.clock)
-    receiver.serve()
+    record_of = partial(_record_of, owner.identity, recovery, ground, network, hosting)
+    serve_identity(network, record_of, ground.clock)
     if hosting is not None:
         hosting.serve()
     network.bitswap.serve(owner.files.blocks)
-    desk = _desk(ground, network, owner, mail, people, receiver, publisher, stop, fetcher, tidier)
-    tasks = (
-        clocks.run,
+    desk = _desk(ground, network, owner, mail, people, receiver, publisher, stop, fetcher, tidier, recovery)
+    held_back: tuple[Task, ...] = (
         publisher.run,
         owner.outbox.run,
         receipts.run,
@@ -116,6 +118,12 @@ async def _work(
         owner.handshakes.run,
         tidier.run,
         partial(watch_addresses, publisher),
+    )
+    tasks: tuple[Task, ...] = (
+        clocks.run,
+        recovery.run,
+        partial(serve_settled, recovery, receiver.serve),
+        *(once_settled(recovery, task) for task in held_back),
         hosting.run if hosting is not None else trio.sleep_forever,
     )
     await work_until(stop, ground, make_api(desk), tasks, partial(ready, desk) if ready else None)
@@ -186,11 +194,17 @@ def fit_exchange(
 
 
 def _record_of(
-    identity: Identity, ground: Ground, network: Network, hosting: Hosting | None, address: str
+    identity: Identity,
+    recovery: Recovery,
+    ground: Ground,
+    network: Network,
+    hosting: Hosting | None,
+    address: str,
 ) -> bytes | None:
     """What we answer about an address: our own record, or what we know of others."""
     if address == identity.address:
-        return None if ground.doubtful() else identity.record(ground.clock.now()).record
+        silent = ground.doubtful() or not recovery.settled.is_set()
+        return None if silent else identity.record(ground.clock.now()).record
     return record_at(hosting, network, address)
 
 
@@ -205,6 +219,7 @@ def _desk(
     stop: trio.Event,
     fetcher: Fetcher,
     tidier: Tidier,
+    recovery: Recovery,
 ) -> Desk:
     def forget(letter: bytes) -> None:
         fetcher.drop(letter)
@@ -213,7 +228,7 @@ def _desk(
     def status() -> dict[str, object]:
         found = status_of(ground, network)
         warnings = [*found["warnings"], *owner_warnings(owner), *mail.warnings(), *publisher.warnings()]
-        warnings += owner.hosts.warnings()
+        warnings += [*owner.hosts.warnings(), *recovery.warnings()]
         return found | {
             "listen": mail.listening(),
             "smtp": mail.status(),
@@ -223,6 +238,7 @@ def _desk(
             "files": {name: owner.files.status()[name] for name in ("used", "quota")},
             "unread": owner.mailbox.status()["unread"],
             "hosts": owner.hosts.status(),
+            "recovery": status_of_recovery(recovery, owner),
             "warnings": warnings,
         }
 

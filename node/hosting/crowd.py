@@ -107,7 +107,7 @@ class Finds:
     def require(self, channel: Channel) -> None:
         """Count one. Raises Busy where that is one too many."""
         now = trio.current_time()
-        if not self._blocks.take(channel.remote_block, now) or not self._peers.take(channel.peer_id, now):
+        if not self._peers.take(channel.peer_id, now) or not self._blocks.take(channel.remote_block, now):
             raise Busy("too many look-ups")
 
 

@@ -78,6 +78,8 @@ class Gatherer:
 
     async def _fetch(self, files: Keeper, account: bytes, peer_id: bytes, file: KeptFile) -> None:
         async with self._network.bitswap.session(PeerAddress(peer_id)) as session:
+            if self._items.file(account, file.id) != file:
+                return  # its owner wants it no more, and what is not wanted must not be pinned
             try:
                 await files.keep(account, file, session)
             except PeerUnreachable:

@@ -149,7 +149,9 @@ class Recovery:
         self.restored: Counter[str] = Counter()
         self.settled = trio.Event()
         self.ended = trio.Event()
-        if not is_recovering(store):
+        self.begun = is_recovering(store)
+        """Whether there was anything to recover when the node was started."""
+        if not self.begun:
             self.settled.set()
             self.ended.set()
 

@@ -13,7 +13,7 @@ from node.hosting import Hosting, Limits
 from node.hosting.rows import NUMBER, Kept
 from node.hosts import Hosts, Taken
 from node.hosts.talk import HOST, Talk
-from node.identity import Profile
+from node.identity import Profile, serve_identity
 from node.network import PeerAddress
 from node.storage import Store, open_store
 from node.storage.schema import HOST_ENTRY, HOST_ITEM
@@ -103,6 +103,7 @@ class HostNode:
             friend=self.friends.__contains__,
         )
         self.hosting.serve()
+        serve_identity(network, self.hosting.record_of, self.street.wires.clock)
         nursery.start_soon(self.hosting.run)
 
     # What a test looks at and does, by the account's key alone
