@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
-from node.app.ground import Ground, first_peers
+from node.app.ground import Ground
 from node.consent import Consent
 from node.files import FOR_EVER, Files
 from node.hosts import Hosts, Taken
@@ -51,14 +52,15 @@ class SentFiles:
 
     async def __call__(self) -> AsyncGenerator[tuple[int, KeptFile], None]:
         now, told = self._clock.now(), {}
-        async for file in self._files.outgoing():
-            until = file.until
-            if until == FOR_EVER:
-                until = (now // DAY_MS + ON_ITS_WAY_DAYS) * DAY_MS
-            kept = KeptFile(file.cid, file.size, until)
-            seq, before = self._told.get(file.cid, (0, None))
-            told[file.cid] = (seq, kept) if before == kept else (max(seq + 1, now), kept)
-            yield told[file.cid]
+        async with aclosing(self._files.outgoing()) as files:
+            async for file in files:
+                until = file.until
+                if until == FOR_EVER:
+                    until = (now // DAY_MS + ON_ITS_WAY_DAYS) * DAY_MS
+                kept = KeptFile(file.cid, file.size, until)
+                seq, before = self._told.get(file.cid, (0, None))
+                told[file.cid] = (seq, kept) if before == kept else (max(seq + 1, now), kept)
+                yield told[file.cid]
         self._told = told
 
 
@@ -110,7 +112,6 @@ def fit_hosts(
         former=fit_restorer(ground, identity, consent, vault).former,
         files=SentFiles(ground, files),
         friend=friend,
-        first_peers=first_peers(ground.config),
     )
     files.on_outgoing(lambda batch, name: hosts.poke())
     return hosts

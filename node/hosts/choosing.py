@@ -26,7 +26,9 @@ REMEMBERED_MS: Final = 30 * DAY_MS
 
 
 def is_lost(host: HostRow, failures: int, now: int) -> bool:
-    """Whether a host of ours has been away for so long that it does not count."""
+    """Whether a host of ours has been away for too long to count; where no account is open yet, at once."""
+    if failures >= FAILURES and host.stand is Stand.OPENING:
+        return True
     return failures >= FAILURES and now - max(host.reached, host.since) > REPLACED_MS
 
 

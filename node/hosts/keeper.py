@@ -88,13 +88,16 @@ class Keeper:
         self._m = means
         self._syncer = Syncer(means.store, means.planner, self.shelf, means.newer)
         self._drainer = Drainer(means.visits, means.take, self._all_taken)
-        self._loaded = self._planned = self._looked = float("-inf")
+        self._loaded = False
+        self._planned = self._looked = float("-inf")
         self._told: Open | None = None
+        self._files = False
         self._wake, self._come = trio.Event(), trio.Event()
         self._staying = trio.CancelScope()
 
-    def poke(self) -> None:
-        """Something is to be done."""
+    def poke(self, *, files: bool = False) -> None:
+        """Something is to be done; `files`: which files are to be there may be others."""
+        self._files |= files
         self._wake.set()
 
     def connected(self) -> None:
@@ -127,10 +130,10 @@ class Keeper:
 
     @property
     def state(self) -> str:
-        """One of opening, refused, unreachable, behind, current."""
+        """One of opening, refused, left, unreachable, behind, current."""
         stand = self.host.stand
-        if stand is Stand.REFUSED:
-            return "refused"
+        if stand in (Stand.REFUSED, Stand.LEFT):
+            return stand.value
         if self.away:
             return "unreachable"
         if stand is Stand.OPENING:
@@ -148,17 +151,16 @@ class Keeper:
     # ---- keeping
 
     async def _keep(self) -> None:
-        while True:
+        while not self._is_finished():
             self._wake = trio.Event()
             done = await self._guard(self._round)
             self._note()
-            if self._finished:
+            if self._is_finished():
                 return
             with trio.move_on_after(self._rest(done)):
                 await self._wake.wait()
 
-    @property
-    def _finished(self) -> bool:
+    def _is_finished(self) -> bool:
         chosen = self.host.origin is Origin.SELF
         return self.host.stand is Stand.SHUNNED or (self.host.stand is Stand.REFUSED and chosen)
 
@@ -177,7 +179,8 @@ class Keeper:
         if self.host.stand is Stand.LEFT and self._m.clock.now() >= self.host.until:
             await self._forget()
             return
-        async with self._m.visits.to(self.host) as visit:
+        # Every second try that fails is where it was known to be, the others where the network finds it.
+        async with self._m.visits.to(self.host, anew=self.failures % 2 == 1) as visit:
             await self._reached()
             if self.host.stand is Stand.LEFT:
                 await self._leave(visit)
@@ -197,7 +200,7 @@ class Keeper:
         if answer is not None and answer.quota != self.host.account_bytes:
             self._planned = float("-inf")  # what one sender may take is a share of it
             await self._save(replace(self.host, account_bytes=answer.quota))
-        await self._plan()
+        await self._plan(whole=look)
         await self._syncer.push(visit.talk, self._m.planner.place(self.host))
         if answer is not None:
             await self._compare(visit)
@@ -221,16 +224,18 @@ class Keeper:
             await self._save(replace(self.host, synced=True))
             self._m.changed()
 
-    async def _plan(self) -> None:
-        if self._loaded < 0:
+    async def _plan(self, *, whole: bool) -> None:
+        """Work out what is to be there, as far as no note tells of it."""
+        if not self._loaded:
             await self.shelf.load()
-            self._loaded = trio.current_time()
-        if trio.current_time() < self._planned + PLAN_S:
-            await self._m.planner.files([self.shelf])
-        else:
+            self._loaded = True
+        if trio.current_time() >= self._planned + PLAN_S:
             await self._m.planner.everything(self.shelf, self._m.planner.place(self.host))
             self._planned = trio.current_time()
-        if not self._m.doubtful():
+        elif whole or self._files:
+            self._files = False
+            await self._m.planner.files([self.shelf])
+        if whole and not self._m.doubtful():
             await self._m.planner.expire(self.shelf, self._m.clock.now())
 
     async def _tell(self, visit: Visit) -> None:
@@ -291,9 +296,9 @@ class Keeper:
     async def _drain_always(self) -> None:
         while True:
             self._come = trio.Event()
-            if self.host.stand in (Stand.OPEN, Stand.LEFT):
-                await self._guard(self._stay)
-            with trio.move_on_after(RETRY_S):
+            if self.host.stand in (Stand.OPEN, Stand.LEFT) and not await self._guard(self._stay):
+                self.poke()  # it may be away, which the other task finds out
+            with trio.move_on_after(RARELY_S if self.away else RETRY_S):
                 await self._come.wait()
 
     async def _stay(self) -> None:
@@ -321,12 +326,14 @@ class Keeper:
             log.warning("a host does not do what it should: %s", fault)
         except NodeError as fault:
             log.warning("the work for a host rests: %s", fault)
-            self._loaded = float("-inf")
+            self._loaded = False
         else:
             return True
         return False
 
     async def _reached(self) -> None:
+        if self.away:
+            self._come.set()
         self.away, self.failures, now = False, 0, self._m.clock.now()
         if now - self.host.reached >= REACHED_EVERY_MS or now < self.host.reached:
             await self._save(replace(self.host, reached=now), sync=False)

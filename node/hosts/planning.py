@@ -142,7 +142,7 @@ class Planner:
                         await self._store.write(batch, sync=False)
                     await trio.lowlevel.checkpoint()
 
-    def items(self, rows: Iterable[Row], place: Place) -> list[Item]:
+    async def items(self, rows: Iterable[Row], place: Place) -> list[Item]:
         """What these rows of handshakes and keys stand for; one that has changed since is left out."""
         made: dict[tuple[Kind, str], dict[tuple[Space, bytes], bytes]] = {}
         found = []
@@ -151,6 +151,7 @@ class Planner:
                 continue
             source = row.kind, row.source
             if source not in made:
+                await trio.lowlevel.checkpoint()
                 made[source] = _data_of(self._kept(*source, place))
             data = made[source].get((row.space, row.id))
             if data is not None and blake2b(data) == row.hash:

@@ -20,7 +20,7 @@ from node.hosts.talk import HOST
 from node.hosts.visits import Identity, Jobs, Network, Visits
 from node.runtime.clock import Clock
 from node.runtime.errors import NodeError
-from node.runtime.events import Events
+from node.runtime.events import LOST, Events
 from node.runtime.rooms import Warning_
 from node.storage import Batch, Store
 from protocol.identity import MAX_HOSTS, Host
@@ -73,12 +73,11 @@ class Hosts:
         newer: Newer = _nobody,
         former: Former = _nobody,
         friend: Callable[[bytes], SigningKey | None] = lambda peer_id: None,
-        first_peers: Sequence[str] = (),
     ) -> None:
         """`use`: multiaddrs with `/p2p/` of the hosts to use, None: by itself. `take` hands in a letter that
         waited; `newer` is told of a handshake of ours that we do not know; `former` reads what a host keeps
         that had an account of ours before we knew of it; `friend` gives our delivery key at a peer whose
-        owner accepts us; `first_peers` are asked too where no host is connected.
+        owner accepts us.
         """
         self._store = store
         self._network = network
@@ -87,7 +86,6 @@ class Hosts:
         self._doubtful = doubtful
         self._events = events
         self._use = use
-        self._first_peers = first_peers
         self._book = HostBook(store)
         self._planner = Planner(store, identity.secrets, consent, pages, files)
         self._keepers: dict[bytes, Keeper] = {}
@@ -122,7 +120,7 @@ class Hosts:
     def poke(self) -> None:
         """Something that hosts keep may have changed."""
         self._noted.set()
-        self._poke_all()
+        self._poke_all(files=True)
 
     # ---- what others ask
 
@@ -283,18 +281,12 @@ class Hosts:
         if self._use is not None:
             return
         lost = [host for host in hosts if host.used and self._is_lost(host, now)]
-        found = pick(self._candidates(serving), hosts, [host.peer_id for host in lost], blocks_of, now)
+        found = pick(serving, hosts, [host.peer_id for host in lost], blocks_of, now)
         for peer in found:
             await self._begin(peer.peer_id, peer.addrs, Origin.SELF, None)
         for host, _ in zip((h for h in lost if h.origin is Origin.SELF), found, strict=False):
-            await self._keepers[host.peer_id].leave(now + REMEMBERED_MS)
-
-    def _candidates(self, serving: Sequence["PeerAddress"]) -> list["PeerAddress"]:
-        from node.network import parse_peer
-
-        first = list(map(parse_peer, self._first_peers)) if not serving else []
-        ours = self._network.peer_id if self._network is not None else b""
-        return [peer for peer in (*serving, *first) if peer.peer_id != ours]
+            never = host.stand is Stand.OPENING
+            await self._keepers[host.peer_id].leave(now + (DAY_MS if never else REMEMBERED_MS))
 
     async def _note_moved(self, serving: Sequence["PeerAddress"]) -> None:
         for peer in serving:
@@ -330,7 +322,7 @@ class Hosts:
     async def _listen(self) -> None:
         async with self._events.subscribe() as subscription:
             async for event in subscription:
-                if event.name == TOLD_OF:
+                if event.name in (TOLD_OF, LOST):
                     self._noted.set()
 
     def _connected(self, peer_id: bytes) -> None:
@@ -340,9 +332,9 @@ class Hosts:
         else:
             self._choose_now.set()
 
-    def _poke_all(self) -> None:
+    def _poke_all(self, *, files: bool = False) -> None:
         for keeper in self._keepers.values():
-            keeper.poke()
+            keeper.poke(files=files)
 
     def _changed(self) -> None:
         """Which hosts we have is another: what our record says may be too."""

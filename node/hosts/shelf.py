@@ -2,7 +2,7 @@
 how it gets there syncing.py's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -78,9 +78,13 @@ class Shelf:
                 self._note(row)
                 await trio.lowlevel.checkpoint()
 
-    def unsettled(self) -> list[Row]:
-        """The rows of what is not there, or still there."""
-        found = (self.get(space, item) for space, item in list(self._open))
+    def unsettled(self) -> list[tuple[Space, bytes]]:
+        """What is not there, or still there; revocations first."""
+        return sorted(self._open, key=lambda key: (not self._open[key], _NUMBERS[key[0]]))
+
+    def rows_of(self, keys: Iterable[tuple[Space, bytes]]) -> list[Row]:
+        """The rows of those that are not settled yet."""
+        found = (self.get(space, item) for space, item in keys)
         return [row for row in found if row is not None and not (row.placed and not row.gone)]
 
     def get(self, space: Space, item: bytes) -> Row | None:

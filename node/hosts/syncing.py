@@ -32,9 +32,6 @@ AT_ONCE: Final = 500
 
 NOTHING: Final = digest(())
 
-ORDER: Final = (Space.HELD, Space.KEY, Space.VAULT, Space.FILE)
-"""What is sent first, after revocations."""
-
 Newer = Callable[[Handshake], Awaitable[None]]
 """Told of a handshake that we have signed and do not know: another node of ours, or a disk restored."""
 
@@ -53,14 +50,14 @@ class Syncer:
 
     async def push(self, talk: Talk, place: Place) -> None:
         """Put what is not there and drop what is still there, revocations first, each once."""
-        rows = sorted(self._shelf.unsettled(), key=lambda row: (not row.revoked, ORDER.index(row.space)))
-        for some in _groups(rows, AT_ONCE):
-            for space in ORDER:
+        for keys in _groups(self._shelf.unsettled(), AT_ONCE):
+            some = self._shelf.rows_of(keys)
+            for space in Space:
                 gone = [row for row in some if row.space is space and row.gone]
                 await self._drop_rows(talk, space, gone)
                 here = [row for row in some if row.space is space and not row.gone]
                 if space in (Space.HELD, Space.KEY):
-                    await self._put(talk, space, self._planner.items(here, place))
+                    await self._put(talk, space, await self._planner.items(here, place))
                 elif here and not (space is Space.FILE and self._no_files):
                     await self._put_loose(talk, space, here)
 

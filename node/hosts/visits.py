@@ -93,12 +93,14 @@ class Visits:
         self._friend = friend
 
     @asynccontextmanager
-    async def to(self, host: HostRow, deadline: float = DEADLINE) -> AsyncIterator[Visit]:
-        """`deadline`: seconds for each frame."""
+    async def to(
+        self, host: HostRow, deadline: float = DEADLINE, *, anew: bool = False
+    ) -> AsyncIterator[Visit]:
+        """`deadline`: seconds for each frame; with `anew` the network looks up where the host is now."""
         from node.network import PeerAddress
 
         account = SigningKey.from_seed(self._identity.secrets.account_seed(host.peer_id))
-        addrs = () if self._network.is_connected(host.peer_id) else host.addrs
+        addrs = () if anew or self._network.is_connected(host.peer_id) else host.addrs
         peer = PeerAddress(host.peer_id, addrs)
         async with self._network.channel(peer, HOST, max_frame=MAX_FRAME, deadline=deadline) as channel:
             talk = Talk(channel)

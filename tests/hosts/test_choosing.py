@@ -4,12 +4,14 @@ import pytest
 
 from node.hosts import HostError
 from node.hosts.talk import HOST
+from node.network import PeerAddress
 from protocol.account import Item, KeyRule, Space
 from protocol.keys import SigningKey
 from protocol.letter import MIN_ENVELOPE
 from tests.hosts.conftest import Opener
 from tests.kit.hostnodes import HostNode, deposit, fit, start
 from tests.kit.houses import House, Street
+from tests.kit.wires import Act, Frame, let_pass
 
 
 async def test_three_are_chosen_opened_filled_and_only_then_listed(
@@ -157,6 +159,25 @@ async def test_a_voucher_opens_where_nothing_else_does(
     assert [host.peer_id] == [one.peer_id for one in uses.hosts.listed()]
 
 
+async def test_a_friends_node_opens_for_its_owners_delivery_key(
+    street: Street, alice: House, open_hosts: Opener
+) -> None:
+    key = SigningKey.from_seed(bytes(32))
+    (host,) = await open_hosts(1, policy="friends", friends={key.public})
+    friend = {host.peer_id: key}.get
+    uses = await start(fit(street, alice, [host.address], friend=friend))
+    assert "current" == uses.state(host)
+
+
+async def test_one_that_is_a_friends_no_longer_may_still_be_had_for_work(
+    street: Street, alice: House, open_hosts: Opener
+) -> None:
+    (host,) = await open_hosts(1, policy="all")
+    friend = {host.peer_id: SigningKey.from_seed(bytes(32))}.get
+    uses = await start(fit(street, alice, [host.address], friend=friend))
+    assert "current" == uses.state(host)
+
+
 async def test_one_that_is_away_for_three_days_is_replaced_and_still_drained_when_it_is_back(
     street: Street, alice: House, bob: House, open_hosts: Opener
 ) -> None:
@@ -185,6 +206,58 @@ async def test_one_that_is_away_for_three_days_is_replaced_and_still_drained_whe
     assert {} == uses.kept(lost, Space.KEY)
     await street.pass_time(31 * 86_400.0, step=86_400.0)
     assert uses.state(lost) is None
+
+
+async def test_one_that_is_gone_before_it_was_opened_leaves_its_place_at_once(
+    street: Street, alice: House, open_hosts: Opener
+) -> None:
+    hosts = await open_hosts(4)
+
+    async def cut(frame: Frame) -> Act:
+        return Act.CUT_BEFORE if frame.protocol == HOST and b"firstWeek" in frame.data else Act.PASS
+
+    street.wires.judge = cut
+    uses = await start(fit(street, alice))
+    await meet(alice, hosts[0])
+    await street.quiet()
+    assert "unreachable" == uses.state(hosts[0])
+    await hosts[0].close()
+    street.wires.judge = let_pass
+    await meet(alice, *hosts[1:])
+    await street.pass_time(300.0, step=10.0)
+    assert [None] + ["current"] * 3 == [uses.state(host) for host in hosts]
+
+
+async def test_one_that_is_removed_while_it_is_opened_is_not_opened(
+    street: Street, alice: House, open_hosts: Opener
+) -> None:
+    (host,) = await open_hosts(1)
+    await host.close()
+    uses = await start(fit(street, alice, ()))
+    await uses.hosts.add(host.address)
+    await street.quiet()
+    assert host.wire is not None
+    await uses.hosts.remove(host.wire.peer_id_text)
+    await host.open()
+    await street.pass_time(3_600.0, step=60.0)
+    assert {} == uses.states()
+    assert [] == opens(street)
+
+
+async def test_a_host_that_has_moved_is_looked_up(street: Street, alice: House, open_hosts: Opener) -> None:
+    (host,) = await open_hosts(1)
+    await start(fit(street, alice, [host.address]))
+    asked: list[tuple[str, ...]] = []
+    channel = alice.wire.channel
+
+    def watched(peer: PeerAddress, *arguments: object, **more: object) -> object:
+        asked.append(peer.addrs)
+        return channel(peer, *arguments, **more)  # type: ignore[arg-type]
+
+    alice.wire.channel = watched  # type: ignore[method-assign,assignment]
+    await host.close()
+    await street.pass_time(120.0, step=10.0)
+    assert {(host.addr,), ()} == set(asked)
 
 
 async def test_a_host_is_not_given_up_because_we_were_off_ourselves(

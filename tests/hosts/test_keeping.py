@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from node.storage import Batch
+from node.storage import Batch, Kind, note_change
 from node.storage.schema import CHANGED
 from protocol.account import Item, KeptFile, KeyRule, Space
 from protocol.cbor import Value
@@ -315,10 +315,14 @@ async def test_pages_are_the_same_at_every_host_and_follow_what_changes(
     assert ["current"] * 2 == [uses.state(host) for host in hosts]
     expected = {one.id: (one.seq, one.data) for one in vault.pages}
     assert [expected] * 2 == [uses.kept(host, Space.VAULT) for host in hosts]
-    vault.pages = [page(1, 6, b"three")]
     await street.befriend(bob, alice)
     await street.pass_time(30.0, step=10.0)
     assert vault.poked > 0
+    vault.pages = [page(1, 6, b"three")]
+    batch = Batch()
+    note_change(batch, Kind.PAGE, b"1", "1")
+    await alice.ground.store.write(batch)
+    await street.pass_time(30.0, step=10.0)
     assert [{bytes([1]) * 32: (6, b"three")}] * 2 == [uses.kept(host, Space.VAULT) for host in hosts]
 
 

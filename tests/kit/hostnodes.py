@@ -22,7 +22,7 @@ from protocol.host import MAX_FRAME, Waiting
 from protocol.keys import SigningKey
 from protocol.letter import envelope_id
 from protocol.offer import Offer, Result, prove_offer
-from tests.kit.houses import House, Inline, Street
+from tests.kit.houses import House, Inline, PowerCut, Street
 from tests.kit.stores import KEY
 from tests.kit.wires import Wire
 
@@ -40,6 +40,7 @@ class HostNode:
     hosting: Hosting | None = None
     price: int = 1
     disk: str = "db"
+    friends: set[bytes] = field(default_factory=set)
     _stop: trio.CancelScope = field(default_factory=trio.CancelScope)
     _ended: trio.Event = field(default_factory=trio.Event)
 
@@ -99,6 +100,7 @@ class HostNode:
             policy=self.policy,
             limits=self.limits,
             price=self.price,
+            friend=self.friends.__contains__,
         )
         self.hosting.serve()
         serve_identity(network, self.hosting.record_of, self.street.wires.clock)
@@ -215,7 +217,10 @@ async def start(uses: Uses) -> Uses:
 
     async def run() -> None:
         with uses.scope:
-            await uses.hosts.run()
+            try:
+                await uses.hosts.run()
+            except* PowerCut:
+                pass
 
     uses.street.run(run)
     await uses.street.quiet()
