@@ -112,5 +112,6 @@ def fit_hosts(
         friend=friend,
         first_peers=first_peers(ground.config),
     )
+    vault.on_written(hosts.poke)
     files.on_outgoing(lambda batch, name: hosts.poke())
     return hosts
