@@ -113,5 +113,6 @@ def fit_hosts(
         files=SentFiles(ground, files),
         friend=friend,
     )
+    vault.on_written(hosts.poke)
     files.on_outgoing(lambda batch, name: hosts.poke())
     return hosts

@@ -238,6 +238,7 @@ def _desk(
             "files": {name: owner.files.status()[name] for name in ("used", "quota")},
             "unread": owner.mailbox.status()["unread"],
             "hosts": owner.hosts.status(),
+            "vault": {"pending": owner.vault.pending},
             "recovery": status_of_recovery(recovery, owner),
             "warnings": warnings,
         }

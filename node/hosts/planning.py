@@ -105,7 +105,7 @@ class Planner:
             kinds = {key[0] for key, _ in notes}
             if self._pages is not None and kinds - {Kind.PAGE}:
                 self._pages.changed()
-            if Kind.PAGE in kinds:
+            if notes:
                 await self._plan_pages(list(shelves))
             batch = Batch()
             for key, value in notes:

@@ -16,7 +16,7 @@ from node.consent.keeping import Keeping as Handshakes
 from node.names.keeping import Keeping as People
 from node.runtime.clock import Clock
 from node.storage import Batch, Kind, Store, StoreUnavailable, note_change
-from node.storage.schema import VAULT_PAGE
+from node.storage.schema import CHANGED, VAULT_PAGE
 from protocol.account import MAX_VAULT_BYTES, Item
 from protocol.cbor import Value
 from protocol.errors import LocalProtocolError, RemoteProtocolError
@@ -101,9 +101,21 @@ class Vault:
         self._doubtful = doubtful
         self._known: dict[int, Known] | None = None
         self._changed = trio.Event()
+        self._current = False
+        self._written: list[Callable[[], None]] = []
+
+    def on_written(self, listener: Callable[[], None]) -> None:
+        """Have `listener` called when pages have become others. It must not block."""
+        self._written.append(listener)
+
+    @property
+    def pending(self) -> bool:
+        """Whether something is kept that is not in the pages yet, or of which hosts have not been told."""
+        return not self._current or bool(self._store.scan(CHANGED, limit=1))
 
     def changed(self) -> None:
         """Something that is kept may be another."""
+        self._current = False
         self._changed.set()
 
     async def run(self) -> None:
@@ -112,6 +124,7 @@ class Vault:
             self._changed = trio.Event()
             begun = trio.current_time()
             done = await self._try()
+            self._current = done and not self._changed.is_set()
             took = trio.current_time() - begun
             with trio.move_on_after(float("inf") if done else AGAIN_S):
                 await self._changed.wait()
@@ -167,6 +180,8 @@ class Vault:
         stale = [n for n in reversed(range(count)) if n not in known or known[n].content != contents[n]]
         for start in range(0, len(stale), GATHER):
             await self._write(stale[start : start + GATHER], count)
+        for listener in self._written if stale else ():
+            listener()
         return len(stale)
 
     async def _try(self) -> bool:
