@@ -13,7 +13,7 @@ from node.hosting.rows import Account, Known, Letter
 from node.runtime.clock import Clock
 from node.storage.schema import HOST_BODY, HOST_DUE, HOST_ENVELOPE, HOST_LETTER
 from protocol.errors import RemoteProtocolError
-from protocol.host import MAX_IDS, Waiting
+from protocol.host import Waiting
 from protocol.kdf import blake2b
 from protocol.letter import LETTER_LIFE_MS
 from protocol.offer import KeyProof, Offer
@@ -25,6 +25,9 @@ FETCHED_LIFE_MS: Final = 7 * 86_400_000
 REMEMBER_MS: Final = 2 * 86_400_000
 """Milliseconds for which an envelope that is gone is known: its sender, who may not have heard our answer,
 tries again within hours, and must not make a second letter of it."""
+
+PAGE: Final = 500
+"""Letters of one list, some 15 ms of work."""
 
 STEP: Final = 100
 """Letters acknowledged in one batch, about 10 ms of work."""
@@ -85,8 +88,8 @@ class Letters:
 
     def list(self, account: bytes, after: int) -> tuple[list[Waiting], bool]:
         """Letters that wait, and whether there are more."""
-        found = self._book.letters(account, after, MAX_IDS + 1)
-        return [letter.waiting for letter in found[:MAX_IDS]], len(found) > MAX_IDS
+        found = self._book.letters(account, after, PAGE + 1)
+        return [letter.waiting for letter in found[:PAGE]], len(found) > PAGE
 
     async def wait(self, account: bytes, after: int, seconds: int) -> int:
         """The number of the newest letter, as soon as that is above `after` or the time is over."""

@@ -9,11 +9,11 @@ import trio
 
 from node.hosting import Limits
 from node.hosting.crowd import FINDS, FINDS_OF_BLOCK
-from node.hosting.items import OVERHEAD
+from node.hosting.items import OVERHEAD, PAGE
 from protocol.account import MAX_VAULT_BYTES, Item, KeptFile, KeyRule, Space
 from protocol.handshake import Sender, Terms, accept
 from protocol.held import digest, parse_held, seal_held
-from protocol.host import MAX_IDS, MAX_ITEMS_BYTES, Answer, Digest, Find, Get, Page, Put
+from protocol.host import MAX_ITEMS_BYTES, Answer, Digest, Find, Get, Page, Put
 from protocol.kdf import blake2b
 from protocol.keys import SigningKey
 from protocol.record import MAX_AHEAD_MS
@@ -143,14 +143,14 @@ async def test_digests_are_those_of_the_protocol(lane: Lane, inn: Inn, alice: Gu
 
 
 async def test_pages_follow_each_other(inn: Inn, alice: Guest) -> None:
-    items = [Item(hashlib.sha256(n.to_bytes(2, "big")).digest(), NOW, b"") for n in range(MAX_IDS + 5)]
+    items = [Item(hashlib.sha256(n.to_bytes(2, "big")).digest(), NOW, b"") for n in range(PAGE + 5)]
     for first in range(0, len(items), 500):
         await put(alice, inn, Space.VAULT, *items[first : first + 500])
     expected = sorted((item.entry for item in items), key=lambda entry: entry.id)
     async with alice.talk(inn) as talk:
         one = await talk.ask(Page(Space.VAULT))
         two = await talk.ask(Page(Space.VAULT, after=one.entries[-1].id))
-    assert (MAX_IDS, True, 5, False) == (len(one.entries), one.more, len(two.entries), two.more)
+    assert (PAGE, True, 5, False) == (len(one.entries), one.more, len(two.entries), two.more)
     assert expected == [*one.entries, *two.entries]
 
 

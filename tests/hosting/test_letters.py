@@ -5,11 +5,11 @@ clock (protocol.md §3, §6).
 import pytest
 import trio
 
-from node.hosting.letters import FETCHED_LIFE_MS, REMEMBER_MS, STEP
+from node.hosting.letters import FETCHED_LIFE_MS, PAGE, REMEMBER_MS, STEP
 from node.hosting.purging import EVERY_S
 from node.storage import Batch
 from node.storage.schema import HOST_BODY, HOST_DUE, HOST_ENVELOPE, HOST_LETTER, HOST_USE
-from protocol.host import MAX_IDS, Acknowledge, List
+from protocol.host import Acknowledge, List
 from protocol.keys import SigningKey
 from protocol.letter import LETTER_LIFE_MS, envelope_id
 from protocol.offer import Result
@@ -154,23 +154,23 @@ async def test_many_letters_are_listed_in_pages_and_go_in_steps(lane: Lane, inn:
     for node in (0, 1):
         await acknowledge(alice, inn, node, *ids, *ids[:10])
     assert ([], 0) == (await waiting(alice, inn), inn.hosting.status()["letters"])
-    assert count < MAX_IDS
+    assert count < PAGE
 
 
 async def test_more_than_a_page_waits(lane: Lane, inn: Inn, alice: Guest) -> None:
-    """Written into the store: a page is a thousand."""
+    """Written into the store: a page has hundreds."""
     await alice.allow(inn, KEY)
     (letter,) = await bring(lane, inn, alice, 1)
     account = alice.account(inn).public
     row = inn.store.get(HOST_LETTER, (account, 1))
     batch = Batch()
-    for n in range(2, MAX_IDS + 3):
+    for n in range(2, PAGE + 3):
         batch.put(HOST_LETTER, (account, n), row)
     await inn.store.write(batch)
     async with alice.talk(inn) as talk:
         one = await talk.ask(List())
         two = await talk.ask(List(after=one.letters[-1].n))
-    assert (MAX_IDS, True, 2, False) == (len(one.letters), one.more, len(two.letters), two.more)
+    assert (PAGE, True, 2, False) == (len(one.letters), one.more, len(two.letters), two.more)
     assert letter == one.letters[0].envelope_id
 
 
