@@ -13,6 +13,7 @@ import trio
 
 from node.consent import Consent
 from node.exchange.parcel import AtHost
+from node.exchange.patience import Patience
 from node.exchange.sealing import Sealer
 from node.exchange.stamping import Stamper
 from node.exchange.trip import Trip
@@ -115,7 +116,7 @@ class Depositor:
         with trio.move_on_after(HOST_S) as scope:
             try:
                 async with self._channel(host) as channel:
-                    visit = _Visit(self, Talk(channel), trip, host, envelope, scope, left)
+                    visit = _Visit(self, Talk(channel), trip, host, envelope, Patience(scope), left)
                     answer = await visit.make()
                     if answer is None:
                         return
@@ -153,7 +154,7 @@ class _Visit:
     trip: Trip
     host: Host
     envelope: bytes
-    scope: trio.CancelScope
+    patience: Patience
     left: Left
 
     async def make(self) -> Result | None:
@@ -182,7 +183,9 @@ class _Visit:
             return Result("held", UNKNOWN_SENDER, HELD_TEXT, cause="handshake")
         answer = await self._offer(None)
         if isinstance(answer, Challenge):
+            self.patience.working()
             stamp = await depositor._stamper.work(answer, approved=trip.approved)
+            self.patience.heard()
             if isinstance(stamp, Result):
                 return stamp
             answer = await self._offer(stamp)
@@ -192,13 +195,9 @@ class _Visit:
 
     async def _offer(self, proof: SigningKey | Stamp | None) -> object:
         offer = self.trip.offer(self.envelope, proof, self.host.account)
-        answer = await self.talk.offer(offer, self.envelope, self._alive)
-        await self._alive()
+        answer = await self.talk.offer(offer, self.envelope, lambda: self.patience.heard(offer.size))
+        self.patience.heard()
         return answer
-
-    async def _alive(self) -> None:
-        """The host has answered: from here on each frame has its own deadline."""
-        self.scope.deadline = float("inf")
 
     def _judge(self, answer: object) -> Result | None:
         if not isinstance(answer, Answered):

@@ -16,6 +16,7 @@ import trio
 from node.consent import Consent
 from node.exchange.acquaintances import Acquaintances
 from node.exchange.depositing import HELD_TEXT, Depositor
+from node.exchange.patience import Patience
 from node.exchange.sealing import Sealer
 from node.exchange.stamping import Stamper
 from node.exchange.trip import Trip
@@ -184,7 +185,8 @@ class SealedCarrier:
         with trio.move_on_after(DIRECT_S if trip.record.hosts else float("inf")) as scope:
             for peer in nodes[:MAX_NODES_TRIED]:
                 self._people.meet(peer.peer_id, trip.address)
-                result = await self._try_node(trip, peer, consignment, scope)
+                patience = Patience(scope, bounded=bool(trip.record.hosts))
+                result = await self._try_node(trip, peer, consignment, patience)
                 if not (result.way and result.status == NO_ANSWER):
                     self._asleep.pop(trip.address, None)
                     return result
@@ -203,10 +205,10 @@ class SealedCarrier:
         return bool(trip.record.hosts) and trio.current_time() < self._asleep.get(trip.address, 0.0)
 
     async def _try_node(
-        self, trip: Trip, peer: PeerAddress, consignment: Consignment, scope: trio.CancelScope
+        self, trip: Trip, peer: PeerAddress, consignment: Consignment, patience: Patience
     ) -> Result:
         try:
-            return await self._deliver(trip, peer, consignment, scope)
+            return await self._deliver(trip, peer, consignment, patience)
         except PeerUnreachable as fault:
             return Result("later", NO_ANSWER, fault.text, way=True)
         except KeyChanged as fault:
@@ -246,7 +248,7 @@ class SealedCarrier:
         return replace(trip, record=record, parcel=parcel)
 
     async def _deliver(
-        self, trip: Trip, peer: PeerAddress, consignment: Consignment, scope: trio.CancelScope
+        self, trip: Trip, peer: PeerAddress, consignment: Consignment, patience: Patience
     ) -> Result:
         key = self._consent.delivery_key(trip.address, peer.peer_id)
         if key is None and not await self._sealer.fits_first_contact(trip.parcel, trip.body):
@@ -254,7 +256,7 @@ class SealedCarrier:
                 return await self._hold(trip)
             key = self._consent.delivery_key(trip.address, peer.peer_id)
         async with self._network.channel(peer, LETTER, max_frame=MAX_FRAME, deadline=DEADLINE) as channel:
-            talk = _Talk(self, channel, scope)
+            talk = _Talk(self, channel, patience)
             answer = await talk.say(trip, key)
             if isinstance(answer, Answered) and answer.status == PREKEY_GONE and answer.identity:
                 trip = await self._sealed_anew(trip, consignment, answer.identity)
@@ -315,11 +317,11 @@ def _too_large(trip: Trip) -> Result | None:
 
 @dataclass(frozen=True, slots=True)
 class _Talk:
-    """Offers to one node. From its first answer on the whole attempt may take its time."""
+    """Offers to one node."""
 
     carrier: SealedCarrier
     channel: Channel
-    scope: trio.CancelScope
+    patience: Patience
 
     async def say(self, trip: Trip, key: SigningKey | None) -> Answer | Result:
         """Offer under the delivery key; without one, or where it opens nothing, as a first contact, unless
@@ -338,22 +340,24 @@ class _Talk:
         answer = await self._offer(trip, None)
         if not isinstance(answer, Challenge):
             return answer
+        self.patience.working()
         stamp = await carrier._stamper.work(answer, approved=trip.approved)
+        self.patience.heard()
         return stamp if isinstance(stamp, Result) else await self._offer(trip, stamp)
 
     async def _offer(self, trip: Trip, proof: SigningKey | Stamp | None) -> Answer:
         """Offer and, on a go-ahead, the envelope; returns the last answer."""
         envelope = trip.parcel.envelope()
         await self.channel.send(trip.offer(envelope, proof).encode())
-        answer = await self._receive()
+        answer = await self._receive(len(envelope))
         if isinstance(answer, GoAhead):
             await self.channel.send(envelope)
             answer = await self._receive()
         return answer
 
-    async def _receive(self) -> Answer:
+    async def _receive(self, size: int = 0) -> Answer:
         answer = parse_answer(await self.channel.receive(MAX_ANSWER_BYTES))
-        self.scope.deadline = float("inf")
+        self.patience.heard(size)
         return answer
 
 

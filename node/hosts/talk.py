@@ -3,7 +3,7 @@ known elsewhere.
 """
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from node.hosts.errors import HostRefused, WrongEnvelope
@@ -93,14 +93,13 @@ class Talk:
         return blob
 
     async def offer(
-        self, offer: Offer, envelope: bytes, go: Callable[[], Awaitable[None]] | None = None
+        self, offer: Offer, envelope: bytes, go: Callable[[], None] = lambda: None
     ) -> OfferAnswer:
         """Offer a deposit and, on a go-ahead, send the envelope; the last answer. `go` is called between."""
         await self._channel.send(Deposit(offer.encode()).encode())
         answer = parse_answer(await self._channel.receive(MAX_ANSWER_BYTES))
         if isinstance(answer, GoAhead):
-            if go is not None:
-                await go()
+            go()
             await self._channel.send(envelope)
             answer = parse_answer(await self._channel.receive(MAX_ANSWER_BYTES))
         if isinstance(answer, GoAhead):
