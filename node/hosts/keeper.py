@@ -171,7 +171,11 @@ class Keeper:
             return max(RETRY_S, min((self.host.until - now) / 1_000, DIGEST_S))
         if not done and self.host.reached and now - self.host.reached > DAY_MS:
             return RARELY_S
-        return DIGEST_S if done and not self.shelf.missing else RETRY_S
+        if not done or (self.shelf.missing and self.host.stand is not Stand.LEFT):
+            return RETRY_S
+        if self.host.stand is Stand.LEFT:
+            return DIGEST_S
+        return max(RETRY_S, self._looked + DIGEST_S - trio.current_time())
 
     async def _round(self) -> None:
         if self.host.stand is Stand.REFUSED and self._m.clock.now() < self.host.until:
@@ -252,6 +256,7 @@ class Keeper:
             return False
         try:
             self._told = await self._m.visits.open(visit.talk, self.host)
+            self._looked = float("-inf")  # whatever it had before, it has no longer
         except HostRefused as fault:
             if fault.status in PASSING:
                 raise
