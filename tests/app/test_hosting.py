@@ -147,13 +147,13 @@ async def test_friends_are_those_whom_the_owner_has_accepted(running: Run, alice
     bob = owner("bob")
     async with running(alices) as desk:
         consent, network = desk.handshakes._consent, desk.network
+        assert isinstance(network, Network)
         friend = friends_of(consent, now_ms)
         batch = Batch()
         record = consent.accept(batch, Counterpart.of(bob.identity), Rules(), now_ms())
         await desk.store.write(batch)
         grant = parse_handshake(record).grant
         assert grant is not None
-        assert network is not None
         key = bob.may_use(ALICE).delivery_key(grant, network.peer_id).public
         assert (True, False) == (friend(key), friend(bytes(32)))
         batch = Batch()
