@@ -10,6 +10,7 @@ from node.hosting import Hosting, Keeper, Limits
 from node.identity import load_peer_key
 from node.network import Network
 from protocol.handshake import State
+from protocol.identity import IdentityRecord
 from protocol.keys import SigningKey
 
 
@@ -53,6 +54,12 @@ def friends_of(consent: Consent, now: Callable[[], int]) -> Callable[[bytes], bo
 
 
 def record_at(hosting: Hosting | None, network: Network, address: str) -> bytes | None:
-    """What we answer about another owner: the record that it keeps here, else our part of the DHT's."""
+    """What we answer about another owner: the newer of the record that lies here with an account and the one
+    that our part of the DHT holds.
+    """
+    held = network.held_record(address)
     kept = hosting.record_of(address) if hosting is not None else None
-    return kept or network.held_record(address)
+    if held is None or kept is None:
+        return held or kept
+    newer = IdentityRecord.parse(kept, None).replaces(IdentityRecord.parse(held, None))
+    return kept if newer else held

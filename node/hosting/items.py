@@ -34,7 +34,7 @@ STEP: Final = 100
 """Items or drops of one batch: some ms of work between two pauses."""
 
 PAUSE: Final = 128
-"""Entries hashed between two pauses, some 3 ms of work."""
+"""Entries hashed, or items read, between two pauses: some ms of work."""
 
 TRIES: Final = 3
 """Digests begun anew because items changed meanwhile; only the account itself can do that."""
@@ -163,13 +163,15 @@ class Items:
 
     # ---- telling
 
-    def get(self, account: bytes, space: Space, ids: Sequence[bytes]) -> tuple[list[Item], bool]:
+    async def get(self, account: bytes, space: Space, ids: Sequence[bytes]) -> tuple[list[Item], bool]:
         """Items in the order of their ids as asked, as many as fit a frame, and whether some did not. What is
         not here is passed over.
         """
         found: list[Item] = []
         room = MAX_ITEMS_BYTES
-        for item in ids:
+        for number, item in enumerate(ids):
+            if number % PAUSE == PAUSE - 1:
+                await trio.lowlevel.checkpoint()
             kept, data = self._book.kept(account, space, item), self._book.data(account, space, item)
             if kept is None or data is None:
                 continue

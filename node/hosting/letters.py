@@ -95,8 +95,17 @@ class Letters:
         """The number of the newest letter, as soon as that is above `after` or the time is over."""
         with trio.move_on_after(seconds):
             while self._book.newest(account) <= after:
-                await self._news.setdefault(account, trio.Event()).wait()
+                await self._next(account)
         return self._book.newest(account)
+
+    async def _next(self, account: bytes) -> None:
+        """Until a letter comes."""
+        news = self._news.setdefault(account, trio.Event())
+        try:
+            await news.wait()
+        finally:
+            if self._news.get(account) is news and not news.statistics().tasks_waiting:
+                del self._news[account]
 
     def fetch(self, account: bytes, envelope_id: bytes) -> bytes | None:
         """The envelope, None where it is gone."""

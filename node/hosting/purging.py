@@ -57,7 +57,8 @@ class Purger:
         assert isinstance(n, int)
         assert isinstance(name, bytes)
         account = self._book.account(account_key)
-        if account is None or store.get(HOST_DUE, key) is None:  # an act of its owner's came between
+        assert account is not None  # an account once opened stays
+        if store.get(HOST_DUE, key) is None:  # an act of its owner's came between
             return
         change = Change(self._book, account)
         change.batch.delete(HOST_DUE, key)

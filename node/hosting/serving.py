@@ -171,7 +171,7 @@ class Serving:
                     self._network.blame(visit.channel.peer_id, "host item")
                 return Answer(refused=refused)
             case host.Get(space, ids):
-                found, more = self._items.get(account.key, space, ids)
+                found, more = await self._items.get(account.key, space, ids)
                 return Answer(items=tuple(found), more=more)
             case host.Digest():
                 return await self._digest(visit, account)

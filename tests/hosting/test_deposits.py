@@ -460,6 +460,7 @@ async def test_a_node_waits_for_letters(lane: Lane, inn: Inn, alice: Guest) -> N
         assert [(10, 1)] == found
         await lane.pass_time(15)
     assert [(10, 1), (25, 1)] == found
+    assert {} == inn.hosting._serving._letters._news  # nothing stays of who has waited
     await wait(0, 25)
     assert (25, 1) == found[-1]  # at once
 
