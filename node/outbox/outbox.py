@@ -26,6 +26,7 @@ from node.runtime.clock import Clock
 from node.runtime.events import Events
 from node.storage import Batch, Store, StoreUnavailable
 from protocol.receipt import Receipt
+from protocol.status import TIME
 
 log = logging.getLogger(__name__)
 
@@ -189,8 +190,9 @@ class Outbox:
         """The delivery's next state; its notice, if one is due, goes into the same batch."""
         delivery = letter.delivery(recipient)
         told = judged(delivery, result, lane, now, self._chance(), patient=self._doubtful())
-        if told.state == "held" and delivery.state in WAITING:
-            self._ledger.drop_parcel(batch, letter, recipient)  # signed anew when it goes
+        if (told.state == "held" or result.status == TIME) and delivery.state in WAITING:
+            # Signed anew when it goes: what a wrong clock dated, the other side may never take.
+            self._ledger.drop_parcel(batch, letter, recipient)
         if told.state in FAILED and delivery.state in WAITING and letter.kind in ("letter", "request"):
             body = self._ledger.body(letter, recipient.route)
             self._notices(batch, letter, told, body.message if body else None, now)
