@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -23,6 +23,9 @@ from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.status import TOO_LARGE
 
 BITSWAP = "/ipfs/bitswap/1.2.0"
+
+ANSWERS_S = 10.0
+"""Seconds until who does not answer at all is given up."""
 
 RESTS_S = 300.0
 """Seconds that a served stream may rest between two requests."""
@@ -39,15 +42,50 @@ class Act(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """The frame arrives when `wait` is over, even if its sender has given up by then."""
+
+    wait: Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame on its way; `asks` if it goes from who opened the stream to who serves it."""
+    """One frame on its way; `asks` if it goes from who opened the stream to who serves it. Its ends are peer
+    ids, those of the nodes themselves where one shows another.
+    """
 
     protocol: str
     asks: bool
     data: bytes
+    source: bytes = b""
+    target: bytes = b""
 
 
-Judge = Callable[[Frame], Awaitable[Act]]
+Judge = Callable[[Frame], Awaitable[Act | Late]]
+
+
+class Lid:
+    """A laptop's. While it is closed nothing goes out and nothing comes in."""
+
+    def __init__(self) -> None:
+        self._opened = trio.Event()
+        self._opened.set()
+
+    @property
+    def closed(self) -> bool:
+        return not self._opened.is_set()
+
+    def close(self) -> None:
+        if not self.closed:
+            self._opened = trio.Event()
+
+    def open(self) -> None:
+        self._opened.set()
+
+    async def passed(self) -> None:
+        """Wait until it is open."""
+        while self.closed:
+            await self._opened.wait()
 
 
 async def let_pass(frame: Frame) -> Act:
@@ -57,7 +95,7 @@ async def let_pass(frame: Frame) -> Act:
 @dataclass
 class Wires:
     """All nodes and everything that was said. `records` is what the DHT holds; `judge` sees every frame
-    before it goes and may wait; `bugs` are exceptions that no handler may let out.
+    before it goes and may wait, `passed` when it has gone; `bugs` are exceptions that no handler may let out.
     """
 
     clock: Clock
@@ -65,6 +103,7 @@ class Wires:
     records: dict[str, list[bytes]] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
     judge: Judge = let_pass
+    passed: Callable[[Frame], None] = lambda frame: None
     bugs: list[Exception] = field(default_factory=list)
 
     def said(self, protocol: str, *, asks: bool) -> list[bytes]:
@@ -73,9 +112,10 @@ class Wires:
 
 
 class _Stream:
-    """Two directions that end together."""
+    """Two directions that end together, between who opened it and who serves."""
 
-    def __init__(self) -> None:
+    def __init__(self, asker: Wire, server: Wire) -> None:
+        self.asker, self.server = asker, server
         self.there = trio.open_memory_channel[bytes](math.inf)
         self.back = trio.open_memory_channel[bytes](math.inf)
 
@@ -92,6 +132,8 @@ class WireChannel:
         self.stream = stream
         self.max_frame, self.deadline = 0, 0.0
         self._wires, self._protocol, self._asks = wires, protocol, asks
+        ends = stream.asker, stream.server
+        self._own, self._other = ends if asks else ends[::-1]
         self._out = (stream.there if asks else stream.back)[0]
         self._in = (stream.back if asks else stream.there)[1]
 
@@ -102,25 +144,36 @@ class WireChannel:
     async def send(self, data: bytes) -> None:
         if len(data) > self.max_frame:
             raise LocalProtocolError("a frame over this protocol's limit")
-        frame = Frame(self._protocol, self._asks, data)
+        await self._own.lid.passed()
+        frame = Frame(self._protocol, self._asks, data, self._own.peer_id, self._other.peer_id)
         self._wires.frames.append(frame)
         act = await self._wires.judge(frame)
+        await self._own.lid.passed()
+        if self._own.gone:
+            raise ChannelClosed("the machine is dead")
         if act is Act.CUT_BEFORE:
             self.stream.cut()
-        if act is Act.LOSE:
-            return
+        if act is not Act.LOSE:
+            await self._pass(data, act)
+        self._wires.passed(frame)
+        await self._own.lid.passed()
+        if act is Act.CUT_AFTER:
+            self.stream.cut()
+
+    async def _pass(self, data: bytes, act: Act | Late) -> None:
         try:
+            if isinstance(act, Late):
+                self._other.later(act, self._out.clone(), data)
+                return
             for _ in range(2 if act is Act.TWICE else 1):
                 await self._out.send(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise ChannelClosed("the node ended the connection") from None
-        if act is Act.CUT_AFTER:
-            self.stream.cut()
 
     async def receive(self, most: int | None = None) -> bytes:
         try:
             with trio.fail_after(self.deadline if self._asks else RESTS_S):
-                data = await self._in.receive()
+                data = await self._arrived()
         except trio.TooSlowError:
             late = "the node did not answer in time" if self._asks else "the stream rested for too long"
             raise (PeerUnreachable if self._asks else ChannelClosed)(late) from None
@@ -129,6 +182,12 @@ class WireChannel:
         if len(data) > (self.max_frame if most is None else most):
             raise PeerFault("a frame over this protocol's limit", TOO_LARGE)
         return data
+
+    async def _arrived(self) -> bytes:
+        try:
+            return await self._in.receive()
+        finally:
+            await self._own.lid.passed()
 
 
 Handler = Callable[[WireChannel], Awaitable[None]]
@@ -139,8 +198,8 @@ class Swap:
     the judge may lose or cut.
     """
 
-    def __init__(self, wires: Wires) -> None:
-        self._wires = wires
+    def __init__(self, wires: Wires, own: Wire) -> None:
+        self._wires, self._own = wires, own
         self.blocks: Blocks | None = None
         self.asked: list[bytes] = []
 
@@ -149,37 +208,44 @@ class Swap:
 
     @asynccontextmanager
     async def session(self, peer: PeerAddress) -> AsyncIterator[SwapSession]:
-        await trio.lowlevel.checkpoint()
-        there = self._wires.nodes.get(peer.peer_id)
-        if there is None or not there.awake or there.bitswap.blocks is None:
+        there = await self._own.reach(peer.peer_id)
+        if there.bitswap.blocks is None:
             raise PeerUnreachable("nobody is there")
-        yield SwapSession(self._wires, there, self.asked)
+        yield SwapSession(self._wires, self._own, there)
 
 
 class SwapSession:
     """Asks one node for blocks."""
 
-    def __init__(self, wires: Wires, there: Wire, asked: list[bytes]) -> None:
-        self._wires, self._there, self._asked = wires, there, asked
+    def __init__(self, wires: Wires, own: Wire, there: Wire) -> None:
+        self._wires, self._own, self._there = wires, own, there
         self._wants: deque[bytes] = deque()
 
     async def want(self, cids: Sequence[bytes]) -> None:
         await trio.lowlevel.checkpoint()
+        await self._own.lid.passed()
         self._wants.extend(cids)
-        self._asked.extend(cids)
+        self._own.bitswap.asked.extend(cids)
 
     async def receive(self) -> tuple[bytes, bytes | None]:
         cid, blocks, block = self._wants.popleft(), self._there.bitswap.blocks, None
         with trio.move_on_after(STALLED) as scope:
+            await self._there.lid.passed()
             block = await blocks.read(cid) if blocks is not None and self._there.awake else None
+        await self._own.lid.passed()
         if scope.cancelled_caught:
             raise PeerUnreachable("the node sends nothing")
         if not self._there.awake:
             raise PeerUnreachable("the node ended the connection")
-        frame = Frame(BITSWAP, False, block or b"")
+        frame = Frame(BITSWAP, False, block or b"", self._there.peer_id, self._own.peer_id)
         self._wires.frames.append(frame)
-        if await self._wires.judge(frame) in (Act.LOSE, Act.CUT_BEFORE):
+        act = await self._wires.judge(frame)
+        if isinstance(act, Late):
+            await act.wait()
+        await self._own.lid.passed()
+        if act in (Act.LOSE, Act.CUT_BEFORE) or self._own.gone or not self._there.awake:
             raise PeerUnreachable("the node ended the connection")
+        self._wires.passed(frame)
         return cid, block
 
 
@@ -188,24 +254,59 @@ class Wire:
     its public addresses, without `/p2p/`.
     """
 
-    def __init__(self, wires: Wires, peer_id: bytes, nursery: trio.Nursery) -> None:
+    def __init__(self, wires: Wires, peer_id: bytes, nursery: trio.Nursery, lid: Lid | None = None) -> None:
         self.peer_id, self.peer_id_text = peer_id, peer_id_text(peer_id)
+        self.lid = lid or Lid()
         self.blamed: list[tuple[bytes, str]] = []
         self.counters: Counter[str] = Counter()
         self.addrs: list[str] = []
-        self.awake = True
+        self.awake, self.gone, self._silent = True, False, False
         self._wires, self._nursery = wires, nursery
         self.bodies = Bodies()
         self._handlers: dict[str, tuple[Handler, int, float]] = {}
         self._streams: set[_Stream] = set()
-        self.bitswap = Swap(wires)
+        self.bitswap = Swap(wires, self)
+        if (before := wires.nodes.get(peer_id)) is not None:
+            before.hang_up()
         wires.nodes[peer_id] = self
 
-    def leave(self) -> None:
-        """As when the process ends: nobody is reached here, and open streams end."""
-        self.awake = False
+    def leave(self, *, silent: bool = False) -> None:
+        """As when the process ends: nobody is reached here, and open streams end; those of a machine that
+        lost its power only when it is there again.
+        """
+        self.awake, self.gone, self._silent = False, True, silent or self._silent
+        if not self._silent:
+            self.hang_up()
+
+    def hang_up(self) -> None:
         for stream in self._streams:
             stream.cut()
+
+    def later(self, late: Late, way: trio.MemorySendChannel[bytes], data: bytes) -> None:
+        """Let a frame arrive here after a while."""
+
+        async def arrive() -> None:
+            with way, suppress(trio.BrokenResourceError):
+                await late.wait()
+                await way.send(data)
+
+        self._nursery.start_soon(arrive)
+
+    async def reach(self, peer_id: bytes) -> Wire:
+        """The node with this peer id, if it answers. Raises PeerUnreachable."""
+        await trio.lowlevel.checkpoint()
+        await self.lid.passed()
+        there = self._wires.nodes.get(peer_id)
+        if there is None or self.gone or (not there.awake and not there._silent):
+            raise PeerUnreachable("nobody is there")
+        with trio.move_on_after(ANSWERS_S):
+            while not there.awake:
+                await trio.sleep_forever()
+            await there.lid.passed()
+            await self.lid.passed()
+            if there.awake:
+                return there
+        raise PeerUnreachable("nobody answers there")
 
     # What rooms use of node.network.Network
 
@@ -226,17 +327,17 @@ class Wire:
 
     async def find_records(self, address: str) -> list[bytes]:
         await trio.lowlevel.checkpoint()
+        await self.lid.passed()
         return list(self._wires.records.get(address, []))
 
     @asynccontextmanager
     async def channel(
         self, peer: PeerAddress, protocol_id: str, *, max_frame: int, deadline: float
     ) -> AsyncIterator[WireChannel]:
-        await trio.lowlevel.checkpoint()
-        there = self._wires.nodes.get(peer.peer_id)
-        if there is None or not there.awake or protocol_id not in there._handlers:
+        there = await self.reach(peer.peer_id)
+        if protocol_id not in there._handlers:
             raise PeerUnreachable("nobody is there")
-        stream = _Stream()
+        stream = _Stream(self, there)
         self._streams.add(stream)
         there.answer(stream, self.peer_id, protocol_id)
         channel = WireChannel(self._wires, stream, peer.peer_id, protocol_id, asks=True)
@@ -246,8 +347,7 @@ class Wire:
             self._count(peer.peer_id, fault)
             raise
         finally:
-            stream.cut()
-            self._streams.discard(stream)
+            self._end(stream)
 
     # Serving
 
@@ -265,8 +365,13 @@ class Wire:
         except RemoteProtocolError as fault:
             self._count(peer_id, fault)
         except Exception as bug:  # noqa: BLE001 - kept, and the test that made it fails
-            self._wires.bugs.append(bug)
+            if not self.gone:
+                self._wires.bugs.append(bug)
         finally:
+            self._end(stream)
+
+    def _end(self, stream: _Stream) -> None:
+        if not self._silent:
             stream.cut()
             self._streams.discard(stream)
 
