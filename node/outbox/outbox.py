@@ -19,7 +19,7 @@ from node.outbox.errors import ended_letter, full_outbox, nothing_to_approve, un
 from node.outbox.forgetting import Forgetting
 from node.outbox.judging import judged
 from node.outbox.ledger import Ledger
-from node.outbox.letter import FAILED, Carrier, Delivery, Letter, Outgoing, Recipient, Result
+from node.outbox.letter import FAILED, WAITING, Carrier, Delivery, Letter, Outgoing, Recipient, Result
 from node.outbox.recalls import Recalls
 from node.outbox.schedule import Schedule
 from node.outbox.timetable import Lane
@@ -27,6 +27,7 @@ from node.runtime.clock import Clock
 from node.runtime.events import Events
 from node.storage import Batch, Store, StoreUnavailable
 from protocol.receipt import Receipt
+from protocol.status import TIME
 
 log = logging.getLogger(__name__)
 
@@ -194,8 +195,9 @@ class Outbox:
         delivery = letter.delivery(recipient)
         patient = self._doubtful()
         told = judged(delivery, result, lane, now, self._chance(), kind=letter.kind, patient=patient)
-        if told.state == "held" and delivery.open:
-            self._ledger.drop_parcel(batch, letter, recipient)  # signed anew when it goes
+        if (told.state == "held" or result.status == TIME) and delivery.state in WAITING:
+            # Signed anew when it goes: what a wrong clock dated, the other side may never take.
+            self._ledger.drop_parcel(batch, letter, recipient)
         if told.state in FAILED and delivery.open and letter.kind in ("letter", "request"):
             body = self._ledger.body(letter, recipient.route)
             self._notices(batch, letter, told, body.message if body else None, now)

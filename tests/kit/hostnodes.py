@@ -22,8 +22,9 @@ from protocol.host import MAX_FRAME, Waiting
 from protocol.keys import SigningKey
 from protocol.letter import envelope_id
 from protocol.offer import Offer, Result, prove_offer
-from tests.kit.houses import House, Inline, PowerCut, Street
-from tests.kit.stores import KEY
+from tests.kit.houses import House, Inline, Street
+from tests.kit.machines import PowerCut
+from tests.kit.stores import KEY, Quick
 from tests.kit.wires import Wire
 
 
@@ -74,7 +75,7 @@ class HostNode:
     async def _live(self, task_status: trio.TaskStatus[None]) -> None:
         path = self.street.path / f"host-{self.name}"
         path.mkdir(exist_ok=True)
-        async with open_store(path / self.disk, KEY, reserve=0, inline=True) as store:
+        async with open_store(path / self.disk, KEY, reserve=0, inline=True, opener=Quick) as store:
             with self._stop:
                 async with trio.open_nursery() as nursery:
                     self._serve(store, nursery)
