@@ -153,7 +153,7 @@ async def _measure(directory: Path) -> dict[str, Any]:
 
 
 def _memory() -> dict[str, float]:
-    """Megabytes of this process (Linux): at most, and its own now, without the tables that LevelDB maps, which
+    """Megabytes of this process (Linux): at most, and its own now, without tables that LevelDB maps, which
     the system takes back as it likes.
     """
     lines = (line.split() for line in Path("/proc/self/status").read_text().splitlines())
