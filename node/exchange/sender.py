@@ -232,7 +232,10 @@ class SealedCarrier:
             return Result("at-host", OK, until=parcel.until, cause=delivery.cause)
         left = await self._depositor.leave(trip)
         if left.identity is not None:
-            trip = await self._sealed_anew(trip, consignment, left.identity)
+            try:
+                trip = await self._sealed_anew(trip, consignment, left.identity)
+            except KeyChanged as fault:
+                return _held_for_keys(fault)
             left = await self._depositor.leave(trip)
         if not left.deposits:
             asks = left.result.outcome == "held" and left.result.cause == "handshake"

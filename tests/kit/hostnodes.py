@@ -117,8 +117,8 @@ class HostNode:
     def kept(self, account: bytes, space: Space) -> dict[bytes, tuple[int, bytes]]:
         """What an account has there: id → seq and bytes."""
         entries, _ = self.items.page(account, space, None)
-        found, _ = self.items.get(account, space, [entry.id for entry in entries])
-        return {item.id: (item.seq, item.data) for item in found}
+        book = self.items._book
+        return {entry.id: (entry.seq, book.data(account, space, entry.id)) for entry in entries}
 
     async def change(
         self, account: bytes, space: Space, items: Sequence[Item] = (), drop: Sequence[bytes] = ()
