@@ -1,13 +1,21 @@
-"""The public-node role: first peer to dial and DHT server. Its rooms stand here; opening them is app's."""
+"""The public-node role: first peer to dial, DHT server, host. Its rooms stand here; opening them is app's."""
 
 from __future__ import annotations
 
+import logging
+from functools import partial
+
 import trio
 
+from node.app.hosting import fit_hosting, record_at
 from node.app.public import PublicNode, Ready, make_home, run_public
+from node.app.tidying import EVERY_S
 from node.identity import PeerClocks, serve_identity
 from node.runtime.config import Config
 from node.runtime.home import Home
+from node.storage import StoreUnavailable
+
+log = logging.getLogger(__name__)
 
 
 async def run_bootstrap(
@@ -18,9 +26,16 @@ async def run_bootstrap(
     await run_public(home, config, passphrase, rooms=ROOMS, stop=stop, ready=ready)
 
 
-async def answer_identities(public: PublicNode) -> None:
-    """Tell the records that our part of the DHT holds, and the time (protocol.md §8)."""
-    serve_identity(public.network, public.network.held_record, public.ground.clock)
+async def serve_owners(public: PublicNode) -> None:
+    """Keep handshakes and letters for owners who sleep, unless the operator wants none of that; tell the
+    records that we know, and the time (protocol.md §6, §8).
+    """
+    network = public.network
+    hosting = fit_hosting(public.ground, network, public=True, files=public.files.hosted)
+    serve_identity(network, partial(record_at, hosting, network), public.ground.clock)
+    if hosting is not None:
+        hosting.serve()
+        await hosting.run()
     await trio.sleep_forever()
 
 
@@ -31,4 +46,16 @@ async def watch_clock(public: PublicNode) -> None:
     await clocks.run()
 
 
-ROOMS = (answer_identities, watch_clock)
+async def serve_files(public: PublicNode) -> None:
+    """Serve what accounts have us keep, and remove what nobody needs any more."""
+    public.network.bitswap.serve(public.files.blocks)
+    while True:
+        try:
+            await public.files.collect()
+            await public.files.sweep()
+        except StoreUnavailable as fault:
+            log.warning("what nobody needs stays for now: %s", fault)
+        await trio.sleep(EVERY_S)
+
+
+ROOMS = (serve_owners, watch_clock, serve_files)

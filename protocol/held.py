@@ -15,7 +15,7 @@ from protocol.errors import RemoteProtocolError
 from protocol.fields import Fields
 from protocol.handshake import MAX_RECORD_BYTES as MAX_HANDSHAKE_BYTES
 from protocol.handshake import Handshake, parse_handshake
-from protocol.kdf import blake2b
+from protocol.kdf import blake2b, kdf
 from protocol.keys import SigningKey
 from protocol.padding import LEAST_HELD, LENGTH_BYTES, pad, padme, unpad
 from protocol.pair import Pair
@@ -41,7 +41,9 @@ class Held:
 
 
 def seal_held(handshake: Handshake, pair: Pair, account_key: SigningKey, nonce: bytes | None = None) -> bytes:
-    """The record's bytes for one host. `nonce` (24 random bytes) is given by test vectors only."""
+    """The record's bytes for one host. `nonce` is `held_nonce`'s where the same bytes are wanted again, else
+    24 random bytes.
+    """
     nonce = nonce or bindings.randombytes(NONCE_BYTES)
     tag = pair.tag
     sealed = bindings.crypto_aead_xchacha20poly1305_ietf_encrypt(
@@ -49,6 +51,13 @@ def seal_held(handshake: Handshake, pair: Pair, account_key: SigningKey, nonce: 
     )
     payload: dict[str, Value] = {"tag": tag, "seq": handshake.seq, "ciphertext": nonce + sealed}
     return sign_record(KIND, payload, account_key).encode()
+
+
+def held_nonce(handshake: Handshake, pair: Pair) -> bytes:
+    """The nonce that follows from what is sealed: the same record is the same bytes whenever it is made, so
+    that an owner need not keep it; another record has another nonce.
+    """
+    return kdf(pair.box_key, "held-nonce", blake2b(handshake.record))[:NONCE_BYTES]
 
 
 def parse_held(data: bytes) -> Held:

@@ -16,6 +16,7 @@ from tests.kit import (
     attachment_bench,
     files_bench,
     flood_bench,
+    hosting_bench,
     mail_bench,
     network_bench,
     node_bench,
@@ -60,6 +61,12 @@ def letters() -> Iterator[Figures]:
             yield {"name": f"{figure['name']}_to_bare", "value": value, "unit": "ratio", "bare": best}
 
 
+def hosting() -> Iterator[Figures]:
+    """A host full of letters; its parts run on their own."""
+    with tempfile.TemporaryDirectory(prefix="mailio-bench-") as directory:
+        yield from hosting_bench.hosting(Path(directory))
+
+
 def _at_home(measure: Callable[[Path], Any]) -> list[Figures]:
     """What an asynchronous measurement finds in a directory of its own."""
     with tempfile.TemporaryDirectory(prefix="mailio-bench-") as directory:
@@ -75,6 +82,7 @@ GROUPS: Final[Mapping[str, Callable[[], Iterator[Figures]]]] = {
     "files-memory": lambda: iter(_at_home(attachment_bench.memory)),
     "smtp": lambda: iter(_at_home(lambda home: mail_bench.smtp_in(home, MAILS))),
     "floods": lambda: iter(_at_home(flood_bench.floods)),
+    "hosting": hosting,
     "mailbox": lambda: iter(_at_home(lambda home: node_bench.mailbox(home, MAILBOX))),
     "start": lambda: iter(_at_home(node_bench.start)),
     "delay": lambda: iter(_at_home(lambda home: traffic_bench.delay(home, DELAYED))),

@@ -10,7 +10,19 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 import node
-from node.api import attachments, contacts, folders, handshakes, letters, local, outbox, secret, status, users
+from node.api import (
+    attachments,
+    contacts,
+    folders,
+    handshakes,
+    hosts,
+    letters,
+    local,
+    outbox,
+    secret,
+    status,
+    users,
+)
 from node.api.desk import Base, Desk
 from node.api.problem import (
     Guard,
@@ -31,7 +43,7 @@ def make_api(desk: Desk) -> ASGIApp:
     app = _application(desk)
     for room in (folders, letters, attachments, handshakes, contacts, outbox, users):
         app.include_router(room.routes(desk), prefix=PREFIX)
-    for local_room in (local.owner_routes, secret.routes):
+    for local_room in (local.owner_routes, secret.routes, hosts.routes):
         app.include_router(local_room(desk), prefix="/local")
     return Guard(app)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from node.files import Files
     from node.handshakes import Handshakes
+    from node.hosts import Hosts
     from node.identity import Identity
     from node.letters import Mailbox, UploadBook
     from node.names import Names
@@ -68,5 +69,6 @@ class Desk(Base):
     passwords: Passwords
     files: Files
     uploads: UploadBook
+    hosts: Hosts
     fetch: Callable[[bytes], Awaitable[None]] | None = None
     forget: Callable[[bytes], None] = field(default=lambda _: None)

@@ -72,6 +72,7 @@ def letter_json(letter: Letter, book: Book) -> dict[str, Any]:
                 "detail": d.detail,
                 "next": d.next,
                 "cause": d.cause,
+                "until": d.until,
             }
             for d in letter.deliveries
         ],

@@ -13,7 +13,7 @@ import base58
 from node.api import Desk
 from node.app.ground import open_ground
 from node.app.owner import Owner, open_owner
-from node.app.status import owner_warnings, warnings_of, with_files
+from node.app.status import closed_warnings, owner_warnings, warnings_of, with_files
 from node.runtime.config import Config
 from node.runtime.home import Home
 from node.runtime.settings_mail import parse_smarthost
@@ -56,6 +56,7 @@ def desk_of(
         passwords=owner.passwords,
         files=owner.files,
         uploads=owner.uploads,
+        hosts=owner.hosts,
         fetch=fetch,
         forget=forget,
     )
@@ -93,7 +94,7 @@ async def open_desk(home: Home, config: Config, passphrase: str | None) -> Async
 
         def status() -> dict[str, object]:
             disk = ground.store.disk()
-            warnings = [*warnings_of(ground), *owner_warnings(owner)]
+            warnings = [*warnings_of(ground), *owner_warnings(owner), *closed_warnings(owner)]
             found = with_files({"used": disk.used, "free": disk.free}, owner)
             return {"disk": found, "warnings": warnings}
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Final
 
-from node.files import Threads
+from node.files import Files, Threads
 from node.runtime.clock import Clock, ClockWatch, SystemClock
 from node.runtime.config import Config
 from node.runtime.events import Events
@@ -60,6 +60,18 @@ async def open_ground(
         searcher = await stack.enter_async_context(open_worker())
         watch = ClockWatch(clock, BUILD_DATE_MS)
         yield Ground(home, config, key, store, reader, porter, searcher, clock, watch, Events(), Threads())
+
+
+def files_of(ground: Ground) -> Files:
+    """The room of attachments; `start` it."""
+    return Files(
+        ground.store,
+        ground.home.files,
+        quota=ground.config.files.quota,
+        clock=ground.clock,
+        doubtful=ground.doubtful,
+        threads=ground.threads,
+    )
 
 
 def first_peers(config: Config) -> tuple[str, ...]:

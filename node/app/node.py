@@ -12,14 +12,27 @@ import trio
 from node.api import Desk, make_api
 from node.app.desk import desk_of
 from node.app.ground import Ground, open_ground
+from node.app.hosting import fit_hosting, friends_of, record_at
 from node.app.mail import Mail, open_mail
 from node.app.owner import Owner, open_owner
-from node.app.running import open_peers, work_until
+from node.app.recovery import fit_recovery, once_settled, serve_settled, status_of_recovery
+from node.app.running import Task, open_peers, work_until
 from node.app.selfdelivery import SelfDelivery
 from node.app.status import owner_warnings, status_of, with_files
 from node.app.tidying import Tidier
 from node.app.wakes import Wakes
-from node.exchange import Acquaintances, Fetched, Fetcher, Intake, Receiver, SealedCarrier
+from node.exchange import (
+    Acquaintances,
+    Fetched,
+    Fetcher,
+    Intake,
+    Recaller,
+    Receipts,
+    Receiver,
+    SealedCarrier,
+)
+from node.hosting import Hosting
+from node.hosts.recovering import Recovery
 from node.identity import Identity, PeerClocks, Publisher, serve_identity
 from node.network import Network, peer_id_text
 from node.runtime.config import Config
@@ -59,11 +72,22 @@ async def _work(
     ready: Ready | None,
 ) -> None:
     """Start everything that runs, in order, until `stop`; then let it end in the reverse one."""
-    fetcher = fit_fetcher(ground, network, owner)
-    receiver = fit_exchange(ground, network, owner, people, fetcher)
+    receipts = Receipts(ground.store, owner.outbox, ground.clock)
+    fetcher = fit_fetcher(ground, network, owner, receipts)
+    receiver, intake = fit_exchange(ground, network, owner, people, fetcher, receipts)
+    owner.doorstep.intake = intake
+    recaller = Recaller(ground.store, owner.outbox, network, ground.clock)
     tidier = Tidier(ground, owner, fetcher.retry)
     clocks = PeerClocks(network, ground.watch)
-    publisher = Publisher(owner.identity, network, ground.store, ground.clock, ground.watch, ground.searcher)
+    publisher = Publisher(
+        owner.identity,
+        network,
+        ground.store,
+        ground.clock,
+        ground.watch,
+        ground.searcher,
+        lambda: owner.hosts.drained,
+    )
 
     def connected(peer_id: bytes) -> None:
         publisher.peer_connected()
@@ -73,25 +97,40 @@ async def _work(
             owner.outbox.wake(address)
         ground.events.publish("peers", {"connected": peer_id_text(peer_id)})
 
+    recovery = fit_recovery(ground, network, owner)
     network.on_connected(connected)
-    serve_identity(network, partial(_record_of, owner.identity, ground, network), ground.clock)
-    receiver.serve()
+    friend = friends_of(owner.consent, ground.clock.now)
+    hosting = fit_hosting(ground, network, friend=friend, files=owner.files.hosted)
+    record_of = partial(_record_of, owner.identity, recovery, ground, network, hosting)
+    serve_identity(network, record_of, ground.clock)
+    if hosting is not None:
+        hosting.serve()
     network.bitswap.serve(owner.files.blocks)
-    desk = _desk(ground, network, owner, mail, people, receiver, publisher, stop, fetcher, tidier)
-    tasks = (
-        clocks.run,
+    desk = _desk(ground, network, owner, mail, people, receiver, publisher, stop, fetcher, tidier, recovery)
+    held_back: tuple[Task, ...] = (
         publisher.run,
         owner.outbox.run,
+        receipts.run,
+        recaller.run,
+        owner.vault.run,
+        owner.hosts.run,
         fetcher.run,
         owner.handshakes.run,
         tidier.run,
         partial(watch_addresses, publisher),
     )
+    tasks: tuple[Task, ...] = (
+        clocks.run,
+        recovery.run,
+        partial(serve_settled, recovery, receiver.serve),
+        *(once_settled(recovery, task) for task in held_back),
+        hosting.run if hosting is not None else trio.sleep_forever,
+    )
     await work_until(stop, ground, make_api(desk), tasks, partial(ready, desk) if ready else None)
 
 
-def fit_fetcher(ground: Ground, network: Network, owner: Owner) -> Fetcher:
-    fetched = Fetched(ground.store, owner.mailbox, owner.outbox, owner.identity, ground.events, ground.clock)
+def fit_fetcher(ground: Ground, network: Network, owner: Owner, receipts: Receipts) -> Fetcher:
+    fetched = Fetched(ground.store, owner.mailbox, receipts, owner.identity, ground.events, ground.clock)
     return Fetcher(
         store=ground.store,
         mailbox=owner.mailbox,
@@ -105,8 +144,13 @@ def fit_fetcher(ground: Ground, network: Network, owner: Owner) -> Fetcher:
 
 
 def fit_exchange(
-    ground: Ground, network: Network, owner: Owner, people: Acquaintances, fetcher: Fetcher
-) -> Receiver:
+    ground: Ground,
+    network: Network,
+    owner: Owner,
+    people: Acquaintances,
+    fetcher: Fetcher,
+    receipts: Receipts,
+) -> tuple[Receiver, Intake]:
     to_self = SelfDelivery(ground.store, owner.identity, owner.mailbox, ground.clock)
     owner.carriers["mailio"] = SealedCarrier(
         store=ground.store,
@@ -133,8 +177,9 @@ def fit_exchange(
         owner.files,
         fetcher.add,
         ground.config.limits.attachment_size,
+        receipts,
     )
-    return Receiver(
+    receiver = Receiver(
         intake=intake,
         store=ground.store,
         identity=owner.identity,
@@ -145,13 +190,22 @@ def fit_exchange(
         clock=ground.clock,
         doubtful=ground.doubtful,
     )
+    return receiver, intake
 
 
-def _record_of(identity: Identity, ground: Ground, network: Network, address: str) -> bytes | None:
-    """What we answer about an address: our own record, or what our part of the DHT holds."""
+def _record_of(
+    identity: Identity,
+    recovery: Recovery,
+    ground: Ground,
+    network: Network,
+    hosting: Hosting | None,
+    address: str,
+) -> bytes | None:
+    """What we answer about an address: our own record, or what we know of others."""
     if address == identity.address:
-        return None if ground.doubtful() else identity.record(ground.clock.now()).record
-    return network.held_record(address)
+        silent = ground.doubtful() or not recovery.settled.is_set()
+        return None if silent else identity.record(ground.clock.now()).record
+    return record_at(hosting, network, address)
 
 
 def _desk(
@@ -165,6 +219,7 @@ def _desk(
     stop: trio.Event,
     fetcher: Fetcher,
     tidier: Tidier,
+    recovery: Recovery,
 ) -> Desk:
     def forget(letter: bytes) -> None:
         fetcher.drop(letter)
@@ -173,6 +228,7 @@ def _desk(
     def status() -> dict[str, object]:
         found = status_of(ground, network)
         warnings = [*found["warnings"], *owner_warnings(owner), *mail.warnings(), *publisher.warnings()]
+        warnings += [*owner.hosts.warnings(), *recovery.warnings()]
         return found | {
             "listen": mail.listening(),
             "smtp": mail.status(),
@@ -181,6 +237,9 @@ def _desk(
             "disk": with_files(found["disk"], owner),
             "files": {name: owner.files.status()[name] for name in ("used", "quota")},
             "unread": owner.mailbox.status()["unread"],
+            "hosts": owner.hosts.status(),
+            "vault": {"pending": owner.vault.pending},
+            "recovery": status_of_recovery(recovery, owner),
             "warnings": warnings,
         }
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from node.app.errors import NoIdentity
-from node.app.ground import Ground
+from node.app.ground import Ground, files_of
+from node.app.hosts import Doorstep, fit_hosts, fit_vault
 from node.app.offline import Offline, Parked
 from node.consent import Consent, Limits
 from node.files import Files
 from node.handshakes import Handshakes
+from node.hosts import Hosts
+from node.hosts.vault import Vault
 from node.identity import Identity, Profile, ask_identity, exists, load, load_peer_key, node_of
 from node.letters import Failure, Mailbox, UploadBook, failure_notice, new_message_id
 from node.names import Names
@@ -24,7 +27,7 @@ from node.storage import Batch
 from node.users import Passwords, Users
 from protocol.addresses import Addresses
 from protocol.exchange_identity import PROTOCOL_ID as IDENTITY
-from protocol.identity import Capabilities
+from protocol.identity import Capabilities, Host
 from protocol.keys import SigningKey, mailbox_of
 from protocol.letter import SEALING
 from protocol.offer import PROTOCOL_ID as LETTER
@@ -56,6 +59,9 @@ class Owner:
     passwords: Passwords
     files: Files
     uploads: UploadBook
+    vault: Vault
+    hosts: Hosts
+    doorstep: Doorstep
 
 
 @asynccontextmanager
@@ -64,13 +70,18 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
     if not exists(ground.home):
         raise NoIdentity(ground.home.path)
     identity, peer_id = load(ground.home, ground.key), own_peer_id(ground)
-    identity.attach(ground.store, _profile(ground, network))
-    files, scope = _files(ground), identity.address.encode()
+    kept_by: list[Hosts] = []  # they need the identity, whose record names them
+    hosts_of = partial(_listed, kept_by)
+    identity.attach(ground.store, _profile(ground, network, hosts_of))
+    files, scope = files_of(ground), identity.address.encode()
     await files.start()
     uploads = UploadBook(ground.store, files, scope, ground.clock, ground.config.limits.attachment_size)
     names, mailbox = _names(ground, network), _mailbox(ground, files, scope)
     consent = _consent(ground, identity, peer_id, names, mailbox)
     await consent.start()
+    vault, doorstep = fit_vault(ground, identity, consent, names), Doorstep()
+    hosts = fit_hosts(ground, network, identity, consent, names, files, vault, doorstep)
+    kept_by.append(hosts)
     carriers: dict[str, Carrier] = {MAILIO: Parked(), SMTP: Parked()}
     notices = Notices(mailbox, identity)
     outbox = Outbox(ground.store, ground.clock, ground.events, carriers, notices, files, ground.doubtful)
@@ -119,18 +130,14 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         Passwords(ground.store),
         files,
         uploads,
+        vault,
+        hosts,
+        doorstep,
     )
 
 
-def _files(ground: Ground) -> Files:
-    return Files(
-        ground.store,
-        ground.home.files,
-        quota=ground.config.files.quota,
-        clock=ground.clock,
-        doubtful=ground.doubtful,
-        threads=ground.threads,
-    )
+def _listed(kept_by: Sequence[Hosts]) -> Sequence[Host]:
+    return [host for hosts in kept_by for host in hosts.listed()]
 
 
 def _names(ground: Ground, network: Network | None) -> Names:
@@ -176,7 +183,7 @@ def own_peer_id(ground: Ground) -> bytes:
     return b"\x00\x24\x08\x01\x12\x20" + public
 
 
-def _profile(ground: Ground, network: Network | None) -> Profile:
+def _profile(ground: Ground, network: Network | None, hosts: Callable[[], Sequence[Host]]) -> Profile:
     limits = ground.config.limits
 
     def ours() -> list[Peer]:
@@ -186,8 +193,8 @@ def _profile(ground: Ground, network: Network | None) -> Profile:
         max_letter=limits.letter_size, max_attachment=limits.attachment_size, protocols=PROTOCOLS
     )
     if ground.config.network.announce == "all":
-        return Profile(nodes=ours, capabilities=capabilities, price=limits.price)
-    return Profile(told_nodes=ours, capabilities=capabilities, price=limits.price)
+        return Profile(nodes=ours, hosts=hosts, capabilities=capabilities, price=limits.price)
+    return Profile(told_nodes=ours, hosts=hosts, capabilities=capabilities, price=limits.price)
 
 
 class Notices:

@@ -9,9 +9,10 @@ from functools import partial
 import trio
 
 from node.api import Base, make_public_api
-from node.app.ground import Ground, open_ground
+from node.app.ground import Ground, files_of, open_ground
 from node.app.running import open_peers, work_until
 from node.app.status import status_of
+from node.files import Files
 from node.identity import create_peer_key
 from node.network import Network
 from node.runtime.config import Config
@@ -21,10 +22,11 @@ from node.storage import create_key, unlock
 
 @dataclass(frozen=True, slots=True)
 class PublicNode:
-    """What the rooms of a public node are given."""
+    """What the rooms of a public node are given. `files` holds what accounts have it keep."""
 
     ground: Ground
     network: Network
+    files: Files
 
 
 Room = Callable[[PublicNode], Awaitable[None]]
@@ -55,8 +57,10 @@ async def run_public(
 ) -> None:
     """Run until `stop` is set. Raises NodeError when it can't start."""
     async with open_ground(home, config, passphrase) as ground:
+        files = files_of(ground)
+        await files.start()
         async with open_peers(ground, "mailio-bootstrap") as (network, _):
-            await _work(PublicNode(ground, network), rooms, stop, ready)
+            await _work(PublicNode(ground, network, files), rooms, stop, ready)
 
 
 async def _work(public: PublicNode, rooms: Sequence[Room], stop: trio.Event, ready: Ready | None) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from node.app.ground import Ground
+from node.hosts.recovering import is_recovering
 from node.runtime.rooms import Warning_
 
 if TYPE_CHECKING:
@@ -52,3 +53,10 @@ def owner_warnings(owner: Owner) -> Iterable[Warning_]:
     files = owner.files.status()["warnings"]
     assert isinstance(files, list)
     return [*owner.identity.warnings(), *owner.names.warnings(), *warnings, *files]
+
+
+def closed_warnings(owner: Owner) -> Iterable[Warning_]:
+    """What only a running node can do something about."""
+    if is_recovering(owner.ground.store):
+        text = "what your hosts keep of you is not back yet: handshakes, contacts and waiting letters"
+        yield Warning_("recovering", text, "start the node: mailio run")

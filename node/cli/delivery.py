@@ -66,7 +66,7 @@ def in_words(one: dict[str, Any], now: int) -> str:
         case "cancelled":
             return "cancelled"
         case "at-host":
-            return "waits at one of their hosts"
+            return "their node sleeps; the letter waits at their hosts and is theirs when it wakes"
         case state:
             return f"{state.replace('-', ' ')}{why}{code}"
 

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import typer
 
 import node
-from node.cli import contacts, files, handshakes, mailbox, nodes, send, settings, state, users, words
+from node.cli import contacts, files, handshakes, hosts, mailbox, nodes, send, settings, state, users, words
 from node.cli.output import note, write_json, write_line
 from node.cli.session import INTERRUPTED, HomeOption, JsonOption, Session, settle
 from node.runtime.errors import NodeError, UsageError
@@ -36,7 +36,7 @@ def build() -> typer.Typer:
     )
 
     app.callback(invoke_without_command=True)(_start)
-    for room in (words, nodes, state, handshakes, send, mailbox, files, contacts, users, settings):
+    for room in (words, nodes, state, handshakes, hosts, send, mailbox, files, contacts, users, settings):
         room.register(app)
     return app
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from typing import Annotated, Any
 
 import typer
@@ -59,6 +60,7 @@ def status(session: Session) -> None:
         ("Address", found["address"] or "none: a public node"),
         *(_connected(found) if found.get("running", True) else ()),
         *(_mail(found) if found["address"] else ()),
+        *((("Hosts", _hosts(found["hosts"])),) if found["address"] and found.get("running", True) else ()),
         ("Outbox", waiting),
         ("Disk", f"{size(disk['used'])} used, {size(disk['free'])} free"),
     ]
@@ -81,6 +83,15 @@ def _mail(found: dict[str, Any]) -> list[tuple[str, object]]:
     if found.get("running", True):
         rows.append(("Programs", list(handing_in(found))))
     return rows
+
+
+def _hosts(hosts: list[dict[str, Any]]) -> str:
+    """How many keep what is to be kept; what is wrong with the others is for the warnings and `host list`."""
+    if not hosts:
+        return "none"
+    current = sum(one["state"] == "current" for one in hosts)
+    others = Counter(str(one["state"]) for one in hosts if one["state"] != "current")
+    return ", ".join([f"{current} up to date", *(f"{count} {state}" for state, count in others.items())])
 
 
 def peers(session: Session) -> None:

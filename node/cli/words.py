@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -25,6 +25,9 @@ from node.cli.session import (
 )
 from node.runtime.errors import NodeError, UsageError
 from node.runtime.home import Home
+
+if TYPE_CHECKING:
+    from node.storage import DatabaseKey
 
 WORDS: Final = 24
 COLUMNS: Final = 4
@@ -43,6 +46,10 @@ _ED25519_PEER: Final = b"\x00\x24\x08\x01\x12\x20"
 itself takes most of a second."""
 
 Recover = Annotated[bool, typer.Option("--recover", help="Make it from the 24 words that you have.")]
+HostHints = Annotated[
+    list[str] | None,
+    typer.Option("--host", metavar="ADDRESS", help="With --recover: a host that you had. May be repeated."),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +68,19 @@ def register(app: typer.Typer) -> None:
     command(inner, "confirm")(confirm)
 
 
-def init(session: Session, recover: Recover = False, passphrase_file: PassphraseOption = None) -> None:
-    """Make your identity. Shows 24 words once: the only way back to it."""
+def init(
+    session: Session,
+    recover: Recover = False,
+    host: HostHints = None,
+    passphrase_file: PassphraseOption = None,
+) -> None:
+    """Make your identity. Shows 24 words once: the only way back to it.
+
+    With --recover your hosts give back what they keep: handshakes, contacts, letters that wait.
+    """
     home = session.home
     require_none(home)
+    hints = read_hints(host or [], recover)
     if not session.json and not sys.stdout.isatty():
         raise NodeError(
             "no-terminal",
@@ -73,13 +89,19 @@ def init(session: Session, recover: Recover = False, passphrase_file: Passphrase
         )
     passphrase = passphrase_from_file(passphrase_file)
     given = read_words() if recover else None
-    made = make_identity(home, passphrase, given)
+    made = make_identity(home, passphrase, given, hints)
+    told = {"address": made.address, "did": made.did, "peerId": made.peer_id, "words": list(made.words)}
     if given is not None:  # who has just typed the words need not be asked whether they have them
         session.passphrase = passphrase
         session.post("/local/words", words=given)
+        if not session.json:
+            show_made(made)
+        from node.cli.recovering import bring_back
+
+        bring_back(session, passphrase, hints, told)
+        return
     if session.json:
-        found = {"address": made.address, "did": made.did, "peerId": made.peer_id, "words": list(made.words)}
-        write_json(found)
+        write_json(told)
         return
     show_made(made)
     note("start your node with: mailio run")
@@ -102,14 +124,42 @@ def require_none(home: Home) -> None:
         )
 
 
-def make_identity(home: Home, passphrase: str | None, given: Sequence[str] | None) -> Made:
-    """Make an identity, new or from its words, and the key of its database. Raises NodeError."""
+def read_hints(hosts: Sequence[str], recover: bool) -> tuple[str, ...]:
+    """The addresses of former hosts. Raises UsageError."""
+    from node.hosts.recovering import MAX_HINTS
+    from protocol.errors import RemoteProtocolError
+    from protocol.peers import check_multiaddr
+
+    if hosts and not recover:
+        raise UsageError("host", "--host goes with --recover", "later: mailio host add ADDRESS")
+    if len(hosts) > MAX_HINTS:
+        raise UsageError("host", f"an owner has at most {MAX_HINTS} hosts", "name fewer")
+    for one in hosts:
+        try:
+            check_multiaddr(one)
+            if "/p2p/" not in one:
+                raise RemoteProtocolError("without its peer id")
+        except RemoteProtocolError as fault:
+            raise UsageError(
+                "host", f"{one[:100]}: {fault}", "as in /ip4/192.0.2.1/tcp/4101/p2p/…"
+            ) from fault
+    return tuple(hosts)
+
+
+def make_identity(
+    home: Home, passphrase: str | None, given: Sequence[str] | None, hints: Sequence[str] = ()
+) -> Made:
+    """Make an identity, new or from its words, and the key of its database. One from its words looks for its
+    hosts when its node is started, at `hints` too. Raises NodeError.
+    """
     import trio
 
-    return trio.run(_make, home, passphrase, given)
+    return trio.run(_make, home, passphrase, given, hints)
 
 
-async def _make(home: Home, passphrase: str | None, given: Sequence[str] | None) -> Made:
+async def _make(
+    home: Home, passphrase: str | None, given: Sequence[str] | None, hints: Sequence[str]
+) -> Made:
     import secrets
 
     import base58
@@ -126,11 +176,27 @@ async def _make(home: Home, passphrase: str | None, given: Sequence[str] | None)
     home.create()
     # A database key may be there from an attempt that was interrupted.
     key = await (unlock(home, passphrase) if home.key_file.exists() else create_key(home, passphrase))
-    create(home, key, root, time.time_ns() // 1_000_000)
+    now = time.time_ns() // 1_000_000
+    if given is not None:
+        await _begin_recovery(home, key, hints, now)
+    create(home, key, root, now)
     address = Secrets.derive(root).address
     peer_id = _ED25519_PEER + SigningKey.from_seed(load_peer_key(home, key)).public
     words = words_of(root) if given is None else ()
     return Made(address, did_of(address), base58.b58encode(peer_id).decode(), tuple(words))
+
+
+async def _begin_recovery(home: Home, key: DatabaseKey, hints: Sequence[str], now: int) -> None:
+    """Before there is an identity: a node that knew nothing of a recovery would tell its hosts that it has
+    nothing.
+    """
+    from node.hosts.recovering import begin
+    from node.storage import Batch, open_store
+
+    async with open_store(home.database, key, inline=True) as store:
+        batch = Batch()
+        begin(batch, hints, now)
+        await store.write(batch)
 
 
 def read_words() -> list[str]:
@@ -157,9 +223,6 @@ def show_made(made: Made) -> None:
     write_line("Your identity is made." if made.words else "Your identity is back.")
     pairs([("Address", made.address), ("DID", made.did)])
     if not made.words:
-        write_line(
-            folded("Words bring back who you are; letters and contacts are in the old home.", sys.stdout)
-        )
         return
     write_line()
     said = (

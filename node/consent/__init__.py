@@ -5,6 +5,23 @@ Knows neither the network nor the letters; acts that touch more than this room a
 
 from node.consent.entries import Counterpart, Limits, Ours, Rules, Theirs, Verdict
 from node.consent.hashing import hash_emails
+from node.consent.hosted import Kept, KeptKey, Place
 from node.consent.room import Consent
+from node.consent.stamps import Challenges
+from node.consent.threads import Threads
 
-__all__ = ["Consent", "Counterpart", "Limits", "Ours", "Rules", "Theirs", "Verdict", "hash_emails"]
+__all__ = [
+    "Challenges",
+    "Consent",
+    "Counterpart",
+    "Kept",
+    "KeptKey",
+    "Limits",
+    "Ours",
+    "Place",
+    "Rules",
+    "Theirs",
+    "Threads",
+    "Verdict",
+    "hash_emails",
+]

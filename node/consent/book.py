@@ -17,7 +17,7 @@ from node.consent.rows import (
     row_of_theirs,
     theirs_of,
 )
-from node.storage import Batch, Space, Store
+from node.storage import Batch, Kind, Space, Store, note_change
 from node.storage.codec import Key
 from node.storage.schema import CONSENT_DUE, DELIVERY, INVITATION, OURS, REQUEST, THEIRS
 from protocol.email import email_index
@@ -100,6 +100,10 @@ class Book:
         for _, row in self._store.walk(THEIRS):
             yield theirs_of(row)
 
+    def all_invitations(self) -> Iterator[Invitation]:
+        for _, row in self._store.walk(INVITATION):
+            yield invitation_of(row)
+
     def put_ours(self, batch: Batch, before: Ours | None, after: Ours | None) -> None:
         """Replace an entry (None: there is none) together with its delivery keys and its end."""
         entry = after or before
@@ -107,6 +111,8 @@ class Book:
             return
         place = self.place(entry.address)
         self._ours.setdefault(batch, {})[entry.address] = after
+        if any(one is not None and one.record for one in (before, after)):  # of a request nobody is told
+            note_change(batch, Kind.OURS, place, entry.address)
         old, new = self._delivery_keys(before), self._delivery_keys(after)
         for key in old.keys() - new.keys():
             batch.delete(DELIVERY, (key,))
@@ -123,18 +129,29 @@ class Book:
 
     def put_theirs(self, batch: Batch, entry: Theirs) -> None:
         self._theirs.setdefault(batch, {})[entry.address] = entry
-        batch.put(THEIRS, (self.place(entry.address),), row_of_theirs(entry))
+        place = self.place(entry.address)
+        batch.put(THEIRS, (place,), row_of_theirs(entry))
+        note_change(batch, Kind.THEIRS, place, entry.address)
 
     def drop_theirs(self, batch: Batch, address: str) -> None:
-        batch.delete(THEIRS, (self.place(address),))
+        place = self.place(address)
+        if self._store.get(THEIRS, (place,)) is not None:
+            note_change(batch, Kind.THEIRS, place, address)
+        batch.delete(THEIRS, (place,))
 
     def put_invitation(self, batch: Batch, entry: Invitation) -> None:
         """Write it under the index that its delivery key has."""
-        index = index_of(invitation_delivery_key(entry.secret, self.address).public)
+        key = invitation_delivery_key(entry.secret, self.address).public
+        index = index_of(key)
         batch.put(INVITATION, (index,), row_of_invitation(entry))
         batch.put(CONSENT_DUE, (entry.until, _INVITATION, index), {})
+        note_change(batch, Kind.INVITATION, index, key.hex())
 
     def drop_invitation(self, batch: Batch, index: bytes, until: int) -> None:
+        entry = self.invitation(index)
+        if entry is not None:
+            key = invitation_delivery_key(entry.secret, self.address).public
+            note_change(batch, Kind.INVITATION, index, key.hex())
         batch.delete(INVITATION, (index,))
         batch.delete(CONSENT_DUE, (until, _INVITATION, index))
 

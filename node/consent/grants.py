@@ -11,6 +11,7 @@ from node.runtime.clock import Clock
 from node.storage import Batch
 from protocol.errors import RemoteProtocolError
 from protocol.handshake import Handshake, State, parse_handshake
+from protocol.held import open_held, parse_held
 from protocol.identity import IdentityRecord
 from protocol.keys import SigningKey
 from protocol.pair import invitation_delivery_key
@@ -54,6 +55,16 @@ class Permits:
         )
         self._book.put_theirs(batch, after)
         return True
+
+    def held_tag(self, owner: IdentityRecord) -> bytes:
+        return self._book.pair(owner.pair_key, owner.address, owner_is_us=False).tag
+
+    def learn_held(self, batch: Batch, data: bytes, account: bytes, owner: IdentityRecord, now: int) -> bool:
+        held = parse_held(data)
+        if held.account != account:
+            raise RemoteProtocolError("a held handshake of another account")
+        pair = self._book.pair(owner.pair_key, owner.address, owner_is_us=False)
+        return self.learn(batch, [open_held(held, pair).record], owner, now)
 
     def learn_invitation(self, batch: Batch, address: str, secret: bytes, life_ms: int) -> None:
         entry = self._book.theirs(address, batch) or Theirs(address)

@@ -8,12 +8,14 @@ import secrets as chance
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from node.consent.book import Book
+from node.consent.book import Book, index_of
 from node.consent.ends import Ends
 from node.consent.entries import Counterpart, Invitation, Limits, Ours, Rules, Theirs, Verdict
 from node.consent.gate import Gate
 from node.consent.grants import Permits
 from node.consent.hashing import hash_emails
+from node.consent.hosted import Kept, Place, kept_of, kept_of_invitation
+from node.consent.keeping import Keeping
 from node.consent.rules import (
     OWNERS_LEVEL,
     accepted,
@@ -30,12 +32,13 @@ from node.runtime.clock import Clock
 from node.runtime.errors import NodeError
 from node.storage import Batch, Store
 from protocol.errors import RemoteProtocolError
-from protocol.handshake import State, Terms
+from protocol.handshake import Handshake, State, Terms
+from protocol.held import Held, open_held
 from protocol.identity import IdentityRecord
 from protocol.keys import Secrets, SigningKey
 from protocol.link import INVITATION_LIFE_MS
 from protocol.offer import Challenge, Stamp
-from protocol.pair import GRANT_BYTES, INVITATION_SECRET_BYTES
+from protocol.pair import GRANT_BYTES, INVITATION_SECRET_BYTES, invitation_delivery_key
 from protocol.status import TIME
 
 
@@ -68,6 +71,7 @@ class Consent:
         self._challenges = Challenges(threads, fullness, limits.price)
         self._ends = Ends(self._book, self._permits, forgotten, limits.requests)
         self._threads = threads
+        self.keeping = Keeping(self._book)
 
     @property
     def address(self) -> str:
@@ -87,10 +91,18 @@ class Consent:
         return self._gate.judge_key(key, size, service, now)
 
     def judge_author(
-        self, address: str, now: int, *, service: bool = False, batch: Batch | None = None
+        self,
+        address: str,
+        now: int,
+        *,
+        service: bool = False,
+        batch: Batch | None = None,
+        paced: bool = True,
     ) -> Verdict:
-        """What to say once the author is proven. OK for a stranger too: a first contact."""
-        return self._gate.judge_author(address, service, now, batch)
+        """What to say once the author is proven. OK for a stranger too: a first contact. What was not `paced`
+        here (it waited at a host, which counts for itself) may come at any time.
+        """
+        return self._gate.judge_author(address, service, now, batch, paced=paced)
 
     def judge_mail(
         self, proven: Sequence[str], claimed: Sequence[str], now: int, batch: Batch | None = None
@@ -250,6 +262,16 @@ class Consent:
         """
         return self._permits.learn(batch, records, author, now)
 
+    def held_tag(self, owner: IdentityRecord) -> bytes:
+        """Under which a host keeps that owner's handshake about us (§5)."""
+        return self._permits.held_tag(owner)
+
+    def learn_held(self, batch: Batch, data: bytes, account: bytes, owner: IdentityRecord, now: int) -> bool:
+        """`learn` what a host keeps for the owner whose account there this is. Raises RemoteProtocolError
+        for a record that is not the account's, can't be opened, or is not the owner's own.
+        """
+        return self._permits.learn_held(batch, data, account, owner, now)
+
     def learn_invitation(self, batch: Batch, address: str, secret: bytes) -> None:
         """Use this invitation of theirs, until a handshake comes or 72 hours are over."""
         self._permits.learn_invitation(batch, address, secret, INVITATION_LIFE_MS)
@@ -265,6 +287,43 @@ class Consent:
     def accepted_by(self, address: str) -> bool:
         """Whether, as far as we know, that owner accepts letters of ours."""
         return self._permits.accepted(address)
+
+    # ---- what hosts keep for us
+
+    def kept(self, address: str, place: Place) -> Kept:
+        """What this host is to keep of a sender; nothing of e-mail addresses, which have no keys."""
+        entry, now = self._book.ours(address), self._clock.now()
+        if entry is None or not entry.pair_key:
+            return Kept()
+        try:
+            pair = self._book.pair(entry.pair_key, entry.address, owner_is_us=True)
+        except RemoteProtocolError:  # a request's key that nothing can be shared with
+            return Kept()
+        return kept_of(entry, pair, place, self._gate.believed(now))
+
+    def kept_invitation(self, key: bytes, place: Place) -> Kept:
+        """What this host is to keep of the invitation with this delivery key."""
+        entry = self._book.invitation(index_of(key))
+        if entry is None:
+            return Kept(no_keys=(key,))
+        return kept_of_invitation(entry, self.address, place, self._gate.believed(self._clock.now()))
+
+    def invitations(self) -> Iterator[bytes]:
+        """The delivery keys of the invitations that are open."""
+        for entry in self._book.all_invitations():
+            yield invitation_delivery_key(entry.secret, self.address).public
+
+    def open_held(self, address: str, held: Held) -> Handshake | None:
+        """The handshake in a `held/1` record about this sender; None if we have not signed it."""
+        entry = self._book.ours(address)
+        if entry is None or not entry.pair_key:
+            return None
+        try:
+            pair = self._book.pair(entry.pair_key, entry.address, owner_is_us=True)
+            handshake = open_held(held, pair)
+        except RemoteProtocolError:
+            return None
+        return handshake if handshake.owner_public_key == self._book.key.public else None
 
     def _accept(self, batch: Batch, who: Counterpart, terms: Terms, now: int, *, automatic: bool) -> Ours:
         before = self._book.ours(who.address, batch)

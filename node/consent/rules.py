@@ -13,6 +13,7 @@ from protocol.handshake import (
     RENEW_BELOW_MS,
     SUPERSEDED_GRANT_MS,
     Event,
+    Handshake,
     Level,
     State,
     Terms,
@@ -95,6 +96,26 @@ def revoked(entry: Ours, key: SigningKey, now: int) -> Ours:
         record=handshake.record,
         grant=handshake.grant or entry.grant,
         earlier=tuple(Grant(e.grant, 0) for e in entry.earlier),
+    )
+
+
+def recovered(entry: Ours, handshake: Handshake) -> Ours:
+    """After a disk was lost: our handshake about this sender, as a host held it, is newer than the entry."""
+    grant, revoked = handshake.grant or entry.grant, handshake.status is State.REVOKED
+    earlier = entry.earlier
+    if entry.grant and grant != entry.grant:
+        until = 0 if entry.state is State.REVOKED else handshake.created + SUPERSEDED_GRANT_MS
+        earlier = (Grant(entry.grant, until), *earlier)[:MAX_EARLIER]
+    return replace(
+        entry,
+        state=handshake.status,
+        terms=handshake.terms,
+        until=handshake.terms.expires or 0,
+        created=handshake.created,
+        automatic=not revoked and handshake.terms.level is WAY_BACK_LEVEL,
+        record=handshake.record,
+        grant=grant,
+        earlier=tuple(Grant(e.grant, 0) for e in earlier) if revoked else earlier,
     )
 
 

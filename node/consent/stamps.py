@@ -49,33 +49,42 @@ class Open:
 
 class Challenges:
     """Challenges in memory: after a restart a stranger asks anew. `fullness`: 0 to 1, of the room where
-    first letters wait.
+    first letters wait. `daily`: stamps a day at which the price stays the highest.
     """
 
-    def __init__(self, threads: Threads, fullness: Callable[[], float], least: int = DEFAULT_PRICE) -> None:
+    def __init__(
+        self,
+        threads: Threads,
+        fullness: Callable[[], float],
+        least: int = DEFAULT_PRICE,
+        daily: int = DAILY,
+    ) -> None:
         self._threads = threads
         self._least = least
         self._fullness = fullness
+        self._daily = daily
         self._open: OrderedDict[bytes, Open] = OrderedDict()
         self._of_peer: dict[bytes, list[bytes]] = {}
         self._checks = 0
         self._level, self._since = 0.0, 0
 
-    def price(self, now: int) -> int:
-        """Leading zero bits asked of a stranger at `now` (Unix ms, §6)."""
-        fullness = max(self._fullness(), self._recent(now) / DAILY)
+    def price(self, now: int, fullness: float = 0.0) -> int:
+        """Leading zero bits asked of a stranger at `now` (Unix ms, §6); `fullness` of a smaller room, where
+        the letter is for one of several.
+        """
+        fullness = max(self._fullness(), fullness, self._recent(now) / self._daily)
         over = min(max(fullness - RAISE_FROM, 0.0) / (1 - RAISE_FROM), 1.0)
         return self._least + round(over * max(RAISED_PRICE - self._least, 0))
 
-    def give(self, peer_id: bytes, now: int, first_week: int, weeks: int) -> Challenge:
-        """A new challenge for this peer alone."""
+    def give(self, peer_id: bytes, now: int, first_week: int, weeks: int, fullness: float = 0.0) -> Challenge:
+        """A new challenge for this peer alone; `fullness` as in `price`."""
         mine = self._of_peer.get(peer_id, [])
         if len(mine) >= MAX_OPEN_OF_PEER:
             self._take(mine[0])
         elif len(self._open) >= MAX_OPEN:
             self._take(next(iter(self._open)))
         challenge = secrets.token_bytes(CHALLENGE_BYTES)
-        entry = Open(peer_id, self.price(now), now + CHALLENGE_LIFE_MS)
+        entry = Open(peer_id, self.price(now, fullness), now + CHALLENGE_LIFE_MS)
         self._open[challenge] = entry
         self._of_peer.setdefault(peer_id, []).append(challenge)
         return Challenge(challenge, entry.price, entry.until, first_week, weeks, MAX_FIRST_CONTACT_BYTES)
@@ -102,8 +111,8 @@ class Challenges:
         self._level, self._since = self._recent(now) + 1, now
 
     def _recent(self, now: int) -> float:
-        """Stamps taken lately, of which DAILY are forgotten in a day. A clock set back forgets none."""
-        return max(0.0, self._level - DAILY * max(0, now - self._since) / DAY_MS)
+        """Stamps taken lately, of which `daily` are forgotten in a day. A clock set back forgets none."""
+        return max(0.0, self._level - self._daily * max(0, now - self._since) / DAY_MS)
 
     def _take(self, challenge: bytes) -> None:
         entry = self._open.pop(challenge)

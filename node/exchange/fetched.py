@@ -8,11 +8,11 @@ import logging
 
 import trio
 
+from node.exchange.receipts import Receipts
 from node.files import ContentDamaged, ContentMissing
 from node.identity import Identity
 from node.letters import Mailbox, Missing
 from node.letters.errors import NoSuchLetter
-from node.outbox import MAILIO, Letter, Outbox, Outgoing, Recipient
 from node.runtime.clock import Clock
 from node.runtime.events import Events
 from node.storage import Batch, Store
@@ -27,11 +27,17 @@ class Fetched:
     """Notes what came."""
 
     def __init__(
-        self, store: Store, mailbox: Mailbox, outbox: Outbox, identity: Identity, events: Events, clock: Clock
+        self,
+        store: Store,
+        mailbox: Mailbox,
+        receipts: Receipts,
+        identity: Identity,
+        events: Events,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._mailbox = mailbox
-        self._outbox = outbox
+        self._receipts = receipts
         self._identity = identity
         self._events = events
         self._clock = clock
@@ -41,11 +47,11 @@ class Fetched:
         batch, told = Batch(), None
         whole = self._mailbox.outstanding.came(batch, missing)
         if whole and (receipt := self._receipt(missing)) is not None:
-            told = self._submit(batch, missing.author, receipt)
+            told = self._receipts.note(batch, missing.author, *receipt)
         with trio.CancelScope(shield=True):
             await self._store.write(batch)
             if told is not None:
-                self._outbox.started(told)
+                told()
         event = {"letter": missing.letter.hex(), "ref": missing.n, "state": "complete"}
         self._events.publish("attachment", event)
         if whole:
@@ -58,9 +64,9 @@ class Fetched:
             # It was deleted meanwhile, or the disk fails.
             log.warning("a letter could not be put together again: %s", fault.text)
 
-    def _receipt(self, missing: Missing) -> bytes | None:
-        """Our word that everything of the letter was fetched and checked; None where it was never
-        receipted.
+    def _receipt(self, missing: Missing) -> tuple[bytes, bytes] | None:
+        """The letter's id, and our word that everything of it was fetched and checked; None where it was
+        never receipted.
         """
         try:
             letter_id = self._mailbox.get(missing.letter).letter_id
@@ -73,11 +79,4 @@ class Fetched:
         before = parse_receipt(seen.receipt, self._identity.public_key)
         cids = tuple(dict.fromkeys(ref.reference.removeprefix(REFERENCE) for ref in refs))
         receipt = Receipt(letter_id, before.payload_hash, OK, cids, self._clock.now())
-        return sign_receipt(receipt, self._identity.signing_key)
-
-    def _submit(self, batch: Batch, author: str, receipt: bytes) -> Letter:
-        recipient = Recipient(author, MAILIO, author)
-        now = self._clock.now()
-        return self._outbox.submit(
-            batch, Outgoing("receipt", "Receipt", now, (recipient,), records=(receipt,))
-        )
+        return letter_id, sign_receipt(receipt, self._identity.signing_key)

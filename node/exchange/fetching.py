@@ -1,6 +1,5 @@
-"""Gets what letters refer to from the nodes of their authors, and from nobody else (protocol.md §7): by
-itself, with patience, one content of an author at a time. How a content is fetched and checked is
-node.files'.
+"""Gets what letters refer to (protocol.md §7): by itself, with patience, one content of an author at a time.
+Of whom it is asked is providers.py's; how a content is fetched and checked, node.files'.
 """
 
 from __future__ import annotations
@@ -14,27 +13,24 @@ from typing import Final
 import trio
 
 from node.exchange.fetched import Fetched
-from node.files import ContentDamaged, ContentMissing, Files, Wanted
+from node.exchange.providers import Heard, Providers
+from node.files import ContentDamaged, Files, Wanted
 from node.letters import Mailbox, Missing
 from node.letters.missing import State
-from node.names import KeyChanged, Names, NotFoundYet
-from node.network import Network, PeerAddress, PeerUnreachable
+from node.names import Names
+from node.network import Network, PeerUnreachable
 from node.runtime.clock import Clock
 from node.runtime.events import Events
 from node.storage import Batch, Store, StoreUnavailable
-from protocol.errors import RemoteProtocolError
 
 log = logging.getLogger(__name__)
 
 MAX_AUTHORS: Final = 4
 """Authors whose contents are fetched at once: each has 4 MiB on their way, and one that sleeps costs 15 s."""
 
-MAX_NODES: Final = 4
-"""Nodes of an author that one try asks."""
-
 FIRST_PAUSE_MS: Final = 2_000
 """Until an author who was not reached is tried again, as after a start, before anybody is connected; doubles
-up to LAST_PAUSE_MS. It is tried at once when its node connects."""
+up to LAST_PAUSE_MS. It is tried at once when its node connects, or a letter of its comes."""
 
 LAST_PAUSE_MS: Final = 4 * 3_600_000
 """Four hours, as for letters (§6)."""
@@ -55,12 +51,13 @@ Key = tuple[bytes, int]
 @dataclass
 class _Lane:
     """What is wanted of one author. `due` (Unix ms) is when it may be tried again, `scope` ends the try that
-    runs, which is for `current`.
+    runs, which is for `current`. `asleep`: none of its nodes was there the last time.
     """
 
     wanted: dict[Key, Missing] = field(default_factory=dict)
     failures: int = 0
     due: int = 0
+    asleep: bool = False
     current: Key | None = None
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
 
@@ -98,7 +95,7 @@ class Fetcher:
         self._outstanding = mailbox.outstanding
         self._files = files
         self._names = names
-        self._network = network
+        self._providers = Providers(files, names, network, clock)
         self._fetched = fetched
         self._events = events
         self._clock = clock
@@ -108,20 +105,22 @@ class Fetcher:
     # ---- what others tell
 
     def add(self, letter: bytes) -> None:
-        """A letter came, or is asked for: get what it wants."""
-        for missing in self._outstanding.book.of(letter).values():
+        """A letter came, or is asked for: get what it wants before anything else, and at once, for whoever
+        brought it is there.
+        """
+        for n, missing in reversed(self._outstanding.book.of(letter).items()):
             if missing.state == "wanted":
-                self._lanes.setdefault(missing.author, _Lane()).wanted[letter, missing.n] = missing
-        self._changed.set()
+                lane = self._lanes.pop(missing.author, _Lane())
+                self._lanes = {missing.author: lane} | self._lanes
+                lane.wanted = {(letter, n): missing} | lane.wanted
+                self.wake(missing.author)
 
     async def ask(self, letter: bytes) -> None:
         """Get everything of it that is not here, now. Raises StoreUnavailable."""
         batch = Batch()
-        asked = self._outstanding.ask_for(batch, letter)
+        self._outstanding.ask_for(batch, letter)
         await self._store.write(batch)
         self.add(letter)
-        for author in {missing.author for missing in asked}:
-            self.wake(author)
 
     def drop(self, letter: bytes) -> None:
         """A letter is gone: what it wanted is wanted no more."""
@@ -140,7 +139,9 @@ class Fetcher:
     def connected(self, peer_id: bytes) -> None:
         """A peer is there: if it is a node of somebody who was not reached, try at once."""
         for author, lane in self._lanes.items():
-            if lane.failures and any(peer.peer_id == peer_id for peer in self._names.nodes_of(author)):
+            missed = lane.failures or lane.asleep
+            if missed and any(peer.peer_id == peer_id for peer in self._names.nodes_of(author)):
+                lane.asleep = False
                 self.wake(author)
 
     def wake(self, author: str) -> None:
@@ -192,10 +193,11 @@ class Fetcher:
         """One content of one author, for TURN_S at most. A fault here ends this try and nothing else."""
         try:
             with lane.scope, trio.move_on_after(TURN_S) as turn:
-                if await self._try(key):
+                if await self._try(lane, key):
                     lane.wanted.pop(key, None)
                     lane.failures = lane.due = 0
                 else:
+                    self._last(lane, key)  # its hosts may have another one already
                     self._pause(lane)
             if turn.cancelled_caught:
                 self._last(lane, key)
@@ -221,63 +223,36 @@ class Fetcher:
         lane.due = self._clock.now() + pause
         lane.failures += 1
 
-    async def _try(self, key: Key) -> bool:
+    async def _try(self, lane: _Lane, key: Key) -> bool:
         """Whether there is nothing more to do for it."""
         current = self._outstanding.book.get(*key)
         wanted = None if current is None else self._outstanding.wanted(current)
         if current is None or wanted is None or current.state != "wanted":
             return True
         try:
-            detail = await self._fetch(current, wanted)
+            heard = await self._fetch(lane, current, wanted)
         except ContentDamaged as fault:
             await self._end(current, wanted, "damaged", fault.text)
             return True
         except StoreUnavailable as fault:
             await self._note(current, fault.text)
             raise
-        if not detail:
+        lane.asleep = not heard.awake
+        if heard.here:
             await self._fetched.came(current)
-        elif detail == NOT_KEPT or self._tired(current):
-            await self._end(current, wanted, "expired", detail)
+        elif heard.not_kept or self._tired(current):
+            await self._end(current, wanted, "expired", NOT_KEPT if heard.not_kept else heard.detail)
         else:
-            await self._note(current, detail)
+            await self._note(current, heard.detail)
             return False
         return True
 
-    async def _fetch(self, missing: Missing, wanted: Wanted) -> str:
-        """Ask one node after another; "" once it is here, else what kept it away."""
+    async def _fetch(self, lane: _Lane, missing: Missing, wanted: Wanted) -> Heard:
         if self._files.whole(wanted.name):  # it came with another letter of the same author
             with suppress(PeerUnreachable):
                 await self._files.fetch(wanted, _Nobody())
-                return ""
-        tried = self._names.nodes_of(missing.author)
-        detail = await self._ask_nodes(tried, wanted)
-        if not detail or detail == NOT_KEPT:
-            return detail
-        try:
-            await self._names.find(missing.author, self._clock.now(), fresh=True)
-        except (NotFoundYet, KeyChanged):
-            return detail
-        others = [peer for peer in self._names.nodes_of(missing.author) if peer not in tried]
-        others += [PeerAddress(peer.peer_id) for peer in tried if peer.addrs]
-        return await self._ask_nodes(others, wanted) if others else detail
-
-    async def _ask_nodes(self, nodes: list[PeerAddress], wanted: Wanted) -> str:
-        nodes = sorted(nodes, key=lambda peer: not self._network.is_connected(peer.peer_id))
-        detail, unsure = "no node of its sender is known yet", False
-        for peer in nodes[:MAX_NODES]:
-            try:
-                async with self._network.bitswap.session(peer) as session:
-                    await self._files.fetch(wanted, session)
-                    return ""
-            except PeerUnreachable as fault:
-                detail, unsure = f"its sender's node: {fault.text}", True
-            except RemoteProtocolError as fault:
-                self._network.blame(peer.peer_id, "blocks")
-                detail, unsure = f"its sender's node answered nonsense: {fault}", True
-            except ContentMissing:
-                detail = detail if unsure else NOT_KEPT
-        return detail
+                return Heard(here=True, awake=not lane.asleep)
+        return await self._providers.fetch(wanted, missing.author, asleep=lane.asleep)
 
     # ---- what it came to
 

@@ -12,6 +12,7 @@ from typing import Final
 import trio
 
 from node.consent import Consent, Verdict
+from node.exchange.receipts import Receipts
 from node.files import Files
 from node.handshakes import Handshakes
 from node.identity import Identity
@@ -24,9 +25,13 @@ from protocol.errors import RemoteProtocolError
 from protocol.folder import Arrival as Facts
 from protocol.folder import Relation, folder_for
 from protocol.handshake import State, Type
-from protocol.letter import Inner, check_from, open_envelope, read_inner
+from protocol.host import Waiting
+from protocol.letter import Inner, check_from, envelope_week, open_envelope, read_inner
+from protocol.nodes import NODES_KIND
 from protocol.offer import MAX_NOTE_BYTES, KeyProof, Offer, Result
-from protocol.receipt import Receipt, sign_receipt
+from protocol.receipt import KIND as RECEIPT_KIND
+from protocol.receipt import MAX_RECORD_BYTES, Receipt, sign_receipt
+from protocol.record import Record
 from protocol.unixfs import parse_reference
 
 REMEMBER_AFTER_EXPIRY_MS: Final = 30 * 86_400_000
@@ -66,8 +71,10 @@ class Intake:
         files: Files,
         fetch: Callable[[bytes], None],
         max_attachment: int,
+        receipts: Receipts,
     ) -> None:
         """`fetch` is told of each new letter with references, `max_attachment` is in bytes."""
+        self._receipts = receipts
         self._files = files
         self._fetch = fetch
         self._max_attachment = max_attachment
@@ -87,10 +94,33 @@ class Intake:
         await self._store.barrier()
         return Result(seen.status, receipt=seen.receipt)
 
-    async def take(self, offer: Offer, verdict: Verdict, blob: bytes) -> Outcome:
+    async def take_waiting(self, waiting: Waiting, blob: bytes) -> bool:
+        """Take in an envelope that waited at a host of ours; whether the host may drop it: it is on disk, or
+        is refused for good. Raises StoreUnavailable, WorkerError.
+        """
+        self._store.require_room(len(blob))
+        try:
+            proof = KeyProof(waiting.key, b"") if waiting.key else None
+            offer = Offer(
+                waiting.envelope_id, len(blob), envelope_week(blob), None, proof, None, waiting.service
+            )
+            outcome = await self.take(offer, self._invitation(waiting), blob, waited=True)
+        except RemoteProtocolError as fault:
+            # Who sealed for a prekey that is gone gets no receipt, and comes another way after a day.
+            return fault.status.category == 5 or fault.status == codes.PREKEY_GONE
+        return outcome.result.status.category != 4
+
+    def _invitation(self, waiting: Waiting) -> Verdict:
+        """What the host went by was the delivery key there; here only an invitation's says anything."""
+        if waiting.key is None:
+            return Verdict()
+        found = self._consent.judge_key(waiting.key, waiting.size, waiting.service, self._clock.now())
+        return found if found.invitation is not None and found.status == codes.OK else Verdict()
+
+    async def take(self, offer: Offer, verdict: Verdict, blob: bytes, *, waited: bool = False) -> Outcome:
         """Open, check, judge again, store; `verdict` let the body come. When this returns with class 2 the
-        letter is on disk. Raises RemoteProtocolError with the status to answer, StoreUnavailable,
-        WorkerError.
+        letter is on disk. One that has `waited` at a host was let in there, and its receipt goes in a letter.
+        Raises RemoteProtocolError with the status to answer, StoreUnavailable, WorkerError.
         """
         signed = open_envelope(blob, self._identity.prekey_private)
         inner = read_inner(
@@ -100,24 +130,45 @@ class Intake:
         if verdict.address not in (None, author):
             raise RemoteProtocolError("the delivery key is not the author's", codes.FAILED)
         if seen := self._mailbox.seen(author, inner.letter_id):
-            return Outcome(await self.again(seen))
-        summary = await self._check_content(offer, inner)
+            return await self._once_more(inner, seen, waited=waited)
+        summary = await self._check_content(
+            offer, inner, stranger=self._is_stranger(offer, verdict, author, waited)
+        )
         # From here to the write nothing waits: what is judged is what is written.
         if seen := self._mailbox.seen(author, inner.letter_id):
-            return Outcome(await self.again(seen))
-        refusal = self._judge_again(offer, author)
+            return await self._once_more(inner, seen, waited=waited)
+        refusal = self._judge_again(offer, author, waited=waited)
         if refusal is not None:
             return Outcome(refusal)
-        taken = self._prepare(offer, verdict, inner, summary)
+        taken = self._prepare(offer, verdict, inner, summary, waited=waited)
         with trio.CancelScope(shield=True):
             await self._store.write(taken.batch)
             for effect in taken.effects:
                 effect()
         return Outcome(Result(codes.OK, receipt=taken.receipt), author)
 
-    async def _check_content(self, offer: Offer, inner: Inner) -> Summary | None:
+    async def _once_more(self, inner: Inner, seen: Seen, *, waited: bool) -> Outcome:
+        """It was taken before. Who left it at a host too may not have got the answer: it is told again."""
+        if waited and seen.receipt is not None and not _only_receipts(inner):
+            batch = Batch()
+            wake = self._receipts.note(batch, inner.sender.address, inner.letter_id, seen.receipt)
+            await self._store.write(batch)
+            wake()
+        return Outcome(await self.again(seen))
+
+    def _is_stranger(self, offer: Offer, verdict: Verdict, author: str, waited: bool) -> bool:
+        """Whether the rules of a first contact bind. What waited is judged by who wrote it: nobody here can
+        tell how it came to its host.
+        """
+        if not waited:
+            return not isinstance(offer.proof, KeyProof)
+        return (
+            verdict.invitation is None
+            and self._consent.state(author, self._clock.now()) is not State.ACCEPTED
+        )
+
+    async def _check_content(self, offer: Offer, inner: Inner, *, stranger: bool) -> Summary | None:
         """The rules on what is inside (§6): service letters, first contacts, and the From line."""
-        stranger = not isinstance(offer.proof, KeyProof)
         if offer.service and inner.message is not None:
             raise RemoteProtocolError("a service letter with a message inside")
         if stranger and inner.refs:
@@ -134,15 +185,19 @@ class Intake:
             raise RemoteProtocolError("a first contact is plain text of at most 2 KB", codes.TOO_LARGE)
         return summary
 
-    def _judge_again(self, offer: Offer, author: str) -> Result | None:
-        """While the body came, a handshake may have changed or another letter been counted."""
+    def _judge_again(self, offer: Offer, author: str, *, waited: bool) -> Result | None:
+        """While the body came, a handshake may have changed or another letter been counted. Hosts count for
+        themselves.
+        """
         now = self._clock.now()
-        verdict = self._consent.judge_author(author, now, service=offer.service)
-        if verdict.status == codes.OK and isinstance(offer.proof, KeyProof):
+        verdict = self._consent.judge_author(author, now, service=offer.service, paced=not waited)
+        if verdict.status == codes.OK and isinstance(offer.proof, KeyProof) and not waited:
             verdict = self._consent.judge_key(offer.proof.key, offer.size, offer.service, now)
         return None if verdict.status == codes.OK else Result(verdict.status, until=verdict.until)
 
-    def _prepare(self, offer: Offer, verdict: Verdict, inner: Inner, summary: Summary | None) -> _Taken:
+    def _prepare(
+        self, offer: Offer, verdict: Verdict, inner: Inner, summary: Summary | None, *, waited: bool
+    ) -> _Taken:
         """Everything that this letter changes, in one batch."""
         now, batch, author = self._clock.now(), Batch(), inner.sender.address
         self._names.learn(batch, inner.sender)
@@ -152,13 +207,17 @@ class Intake:
         elif not isinstance(offer.proof, KeyProof) and self._consent.state(author, now) is State.ACCEPTED:
             effects += self._handshakes.remind(batch, author, now)
         effects += self._handshakes.take_records(batch, inner.sender, inner.records, now)
-        standing = self._consent.judge_author(author, now, service=offer.service, batch=batch)
+        standing = self._consent.judge_author(
+            author, now, service=offer.service, batch=batch, paced=not waited
+        )
         accepted = standing.state is State.ACCEPTED
-        if accepted:
-            self._consent.count(batch, author, offer.service, now)
-        else:
+        if not accepted:
             self._consent.request_arrived(batch, inner.sender, summary.subject if summary else "", now)
+        elif not waited:
+            self._consent.count(batch, author, offer.service, now)
         receipt = self._receipt(inner, now) if accepted else None
+        if waited and receipt is not None and not _only_receipts(inner):
+            effects.append(self._receipts.note(batch, author, inner.letter_id, receipt))
         keep = self._keep(batch, offer, inner, summary, standing, receipt, now)
         return _Taken(batch, receipt, [*effects, keep])
 
@@ -221,3 +280,9 @@ class Intake:
     def _receipt(self, inner: Inner, now: int) -> bytes:
         receipt = Receipt(inner.letter_id, inner.payload_hash, codes.OK, (), now)
         return sign_receipt(receipt, self._identity.signing_key)
+
+
+def _only_receipts(inner: Inner) -> bool:
+    """Whether it holds nothing that its author wants to know the fate of (§6)."""
+    kinds = {Record.decode(data, MAX_RECORD_BYTES).kind for data in inner.records}
+    return inner.message is None and kinds <= {RECEIPT_KIND, NODES_KIND}

@@ -6,7 +6,7 @@ left alone.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from itertools import islice
@@ -17,6 +17,7 @@ import trio
 from node.files.contents import INDEX_STEP, PINS_STEP, Content, Ledger
 from node.files.disk import Disk, OpenFile
 from node.files.errors import ContentDamaged
+from node.files.parts import blocks_of
 from node.files.room import Room
 from node.files.threads import Threads
 from node.files.work import Work
@@ -153,7 +154,7 @@ class Collector:
             cids = await self._threads.run(self._cids, content) if content.indexed else []
             for start in range(0, len(cids), INDEX_STEP):
                 step = Batch()
-                self._ledger.unindex(step, cids[start : start + INDEX_STEP])
+                self._ledger.unindex(step, content, cids[start : start + INDEX_STEP])
                 await self._store.write(step, sync=False)
             self._ledger.put(batch, replace(content, indexed=False))
         await self._store.write(batch)
@@ -169,21 +170,11 @@ class Collector:
         """Of all its blocks, as far as its nodes can be read: rows of blocks of nothing do no harm."""
         cids = [content.cid]
         try:
-            file = OpenFile(self._disk.path(content.name), content)
+            file = OpenFile(self._disk.found(content.name), content)
             try:
-                cids += _tree(file, content)
+                cids.extend(cid for _, cid in blocks_of(file, content))
             finally:
                 file.close()
         except (ContentDamaged, RemoteProtocolError):
             log.warning("the file of an attachment that is removed is damaged")
         return cids
-
-
-def _tree(file: OpenFile, content: Content) -> Iterator[bytes]:
-    shape = content.shape
-    waiting = [(shape.root, content.cid)]
-    while waiting:
-        number, cid = waiting.pop()
-        yield cid
-        if not shape.is_leaf(number):
-            waiting += zip(shape[number].children, shape.children(number, file.block(number)), strict=True)

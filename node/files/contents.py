@@ -5,7 +5,7 @@ Only reads, and additions to batches. The bytes are disk.py's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -32,18 +32,22 @@ INDEX_STEP: Final = 512
 
 class PinKind(IntEnum):
     """Why somebody needs a content: a letter in the mailbox, a recipient who may fetch it, a letter that is
-    still being written, one on its way by ordinary mail. Numbers stand in keys of the store.
+    still being written, one on its way by ordinary mail, an account at us whose owner sent it. Numbers stand
+    in keys of the store.
     """
 
     KEEP = 0
     OUT = 1
     DRAFT = 2
     SEND = 3
+    HOST = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """One who needs contents: `who` is a keyed hash of a recipient's address, `letter` a letter's id."""
+    """One who needs contents: `who` is a keyed hash of a recipient's address, `letter` a letter's id; of an
+    account at us, keyed hashes of its key and of the CID that it named.
+    """
 
     kind: PinKind
     letter: bytes
@@ -58,7 +62,7 @@ class Pin:
 class Content:
     """A file as it lies on IPFS; `size` are its bytes there, encrypted and padded. `whole`: all of it is
     here, and was what a letter says. `indexed`: its blocks are found by their CIDs, since others fetch them
-    from us.
+    from us. `hosted`: it is kept for accounts at us, and nobody here can open it.
     """
 
     name: bytes
@@ -66,6 +70,7 @@ class Content:
     size: int
     whole: bool
     indexed: bool
+    hosted: bool = False
 
     @cached_property
     def shape(self) -> Shape:
@@ -79,6 +84,8 @@ class Ledger:
         self._store = store
         self.watched: set[bytes] | None = None
         """What is pinned while somebody watches."""
+        self.outgoing: Callable[[Batch, bytes], None] = _nobody_asks
+        """Told of each content that others may fetch, or may no more, in the batch that says so."""
 
     def name(self, scope: bytes, cid: bytes) -> bytes:
         """What a content is called here. Contents of different scopes (whose letters they belong to) have
@@ -86,6 +93,17 @@ class Ledger:
         sent by referring to it.
         """
         return self._store.index("content", scope + cid)
+
+    def hosted_name(self, cid: bytes, size: int) -> bytes:
+        """What a content of accounts at us is called: one, however many name it. Whoever gives a wrong size
+        means another, which no blocks will fit.
+        """
+        return self._store.index("hosted", size.to_bytes(8) + cid)
+
+    def hosted_pin(self, account: bytes, cid: bytes) -> Pin:
+        """Why an account at us needs what has this CID."""
+        who, letter = self._store.index("account", account), self._store.index("hosted-cid", cid)
+        return Pin(PinKind.HOST, letter, who)
 
     def get(self, name: bytes) -> Content | None:
         row: Any = self._store.get(CONTENT, (name,))
@@ -99,7 +117,7 @@ class Ledger:
 
     def put(self, batch: Batch, content: Content) -> None:
         row: dict[str, Any] = {"cid": content.cid, "size": content.size}
-        flags = {"whole": content.whole, "indexed": content.indexed}
+        flags = {"whole": content.whole, "indexed": content.indexed, "hosted": content.hosted}
         batch.put(CONTENT, (content.name,), row | {name: True for name, said in flags.items() if said})
 
     def drop(self, batch: Batch, content: Content) -> None:
@@ -114,6 +132,13 @@ class Ledger:
             self.watched.add(name)
         batch.put(PIN_UNTIL, (name, *pin.key), until)
         batch.put(HOLD, (*pin.key, name), {})
+        if pin.kind is PinKind.OUT:
+            self.outgoing(batch, name)
+
+    def needed(self, kind: PinKind) -> Iterator[bytes]:
+        """The names of what anybody of that kind needs, once for each who does."""
+        rows: Any = self._store.walk(HOLD, (int(kind),))
+        return (key[3] for key, _ in rows)
 
     def held(self, pin: Pin) -> list[bytes]:
         """The names of what this holder needs. A pin without letter is everything of that kind and person."""
@@ -143,10 +168,21 @@ class Ledger:
         for (kind, who, letter, name), _ in rows:
             yield name, (kind, who, letter)
 
-    @staticmethod
-    def _let_go(batch: Batch, name: bytes, holder: tuple[int, bytes, bytes]) -> None:
+    def _let_go(self, batch: Batch, name: bytes, holder: tuple[int, bytes, bytes]) -> None:
         batch.delete(HOLD, (*holder, name))
         batch.delete(PIN_UNTIL, (name, *holder))
+        if holder[0] == PinKind.OUT:
+            self.outgoing(batch, name)
+
+    def pinned_until(self, name: bytes, pin: Pin) -> int:
+        """Until when (Unix ms) this holder needs it; 0 where it does not."""
+        row: Any = self._store.get(PIN_UNTIL, (name, *pin.key))
+        return row or 0
+
+    def until(self, name: bytes, kind: PinKind) -> int:
+        """Until when (Unix ms) the last of that kind needs it; 0 where nobody does."""
+        rows: Any = self._store.walk(PIN_UNTIL, (name, int(kind)))
+        return max((until for _, until in rows), default=0)
 
     def pinned(self, name: bytes, now: int | None, kind: PinKind | None = None) -> bool:
         """Whether anybody needs it at `now` (Unix ms; None where no clock is to be believed)."""
@@ -171,23 +207,30 @@ class Ledger:
 
     # ---- blocks
 
-    def index(self, batch: Batch, name: bytes, blocks: Iterable[tuple[int, bytes]]) -> None:
+    def index(self, batch: Batch, content: Content, blocks: Iterable[tuple[int, bytes]]) -> None:
         """These blocks (number, CID) lie in this content."""
         for number, cid in blocks:
-            batch.put(BLOCK, (self._place(cid),), [name, number])
+            batch.put(BLOCK, (self._place(cid, content.hosted),), [content.name, number])
 
-    def unindex(self, batch: Batch, cids: Iterable[bytes]) -> None:
+    def unindex(self, batch: Batch, content: Content, cids: Iterable[bytes]) -> None:
         for cid in cids:
-            batch.delete(BLOCK, (self._place(cid),))
+            batch.delete(BLOCK, (self._place(cid, content.hosted),))
 
-    def find(self, cid: bytes) -> tuple[bytes, int] | None:
-        """The content and the number of a block."""
-        row: Any = self._store.get(BLOCK, (self._place(cid),))
+    def find(self, cid: bytes, *, hosted: bool) -> tuple[bytes, int] | None:
+        """The content and the number of a block; what is ours and what is kept for others are found apart,
+        so that who has us keep or drop a CID changes nothing of what we send.
+        """
+        row: Any = self._store.get(BLOCK, (self._place(cid, hosted),))
         return None if row is None else (row[0], row[1])
 
-    def _place(self, cid: bytes) -> bytes:
-        return self._store.index("block", cid)
+    def _place(self, cid: bytes, hosted: bool) -> bytes:
+        return self._store.index("hosted-block" if hosted else "block", cid)
 
 
 def _content(name: bytes, row: Any) -> Content:
-    return Content(name, row["cid"], row["size"], row.get("whole", False), row.get("indexed", False))
+    whole, indexed, hosted = (row.get(flag, False) for flag in ("whole", "indexed", "hosted"))
+    return Content(name, row["cid"], row["size"], whole, indexed, hosted)
+
+
+def _nobody_asks(batch: Batch, name: bytes) -> None:
+    """Told, and told no further."""

@@ -53,6 +53,11 @@ class Disk:
         text = name.hex()
         return self._path / text[:2] / (text[2:] + (PART if part else ""))
 
+    def found(self, name: bytes) -> Path:
+        """Where the bytes of a content are, whole or not."""
+        whole = self.path(name)
+        return whole if whole.exists() else self.path(name, part=True)
+
     def publish(self, path: Path, name: bytes) -> None:
         """Give synced bytes their name."""
         target = self.path(name)

@@ -6,9 +6,10 @@ over a crash. Where blocks lie is parts.py's.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, Protocol
 
 from node.files.contents import Content, Ledger
@@ -79,7 +80,7 @@ class Fetching:
             content = await self._known(wanted)
             if content.whole and await self._holds(content, wanted):
                 return
-            await self._get(replace(content, whole=False), wanted, session)
+            await self.get(replace(content, whole=False), session, partial(self._finish, wanted))
 
     async def _known(self, wanted: Wanted) -> Content:
         """Its row; if it was removed since it was wanted, anew."""
@@ -90,8 +91,6 @@ class Fetching:
             self._ledger.put(batch, content)
             await self._store.write(batch, sync=False)
         if content.size != wanted.content.size:
-            raise ContentDamaged(_SIZE)
-        if not content.cid.startswith(content.shape.prefix(content.shape.root)):
             raise ContentDamaged(_SIZE)
         return content
 
@@ -125,8 +124,14 @@ class Fetching:
             return False
         return not part.missing
 
-    async def _get(self, content: Content, wanted: Wanted, session: Session) -> None:
-        """All that is missing. Room is taken for the whole, and kept for what has come."""
+    async def get(
+        self, content: Content, session: Session, finish: Callable[[Content], Awaitable[None]]
+    ) -> None:
+        """All that is missing, synced; then `finish` makes it whole. Room is taken for all of it, and kept
+        for what has come. Whoever calls has the turn. Raises as `Files.fetch` does.
+        """
+        if not content.cid.startswith(content.shape.prefix(content.shape.root)):
+            raise ContentDamaged(_SIZE)
         total, here = content.shape.total, self._room.part(content.name)
         self._room.require(total - here)
         self.progress[content.name] = here  # what is here, and not the room that is taken for it
@@ -139,8 +144,7 @@ class Fetching:
                 here = max(here, part.here)
                 self.progress.pop(content.name, None)
                 part.close()
-            await self._check(content, wanted)
-            await self._complete(content)
+            await finish(content)
         except BaseException:
             self._room.set_part(content.name, here)
             raise
@@ -199,7 +203,11 @@ class Fetching:
         if found.digest() != wanted.hash:
             raise ContentDamaged(_OTHER)
 
-    async def _complete(self, content: Content) -> None:
+    async def _finish(self, wanted: Wanted, content: Content) -> None:
+        await self._check(content, wanted)
+        await self.complete(content)
+
+    async def complete(self, content: Content) -> None:
         """Its name, then its row: `Disk.begin` takes back the name if there is no row."""
         await self._threads.run(self._disk.publish, self._disk.path(content.name, part=True), content.name)
         batch = Batch()

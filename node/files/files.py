@@ -12,10 +12,11 @@ from typing import Final
 import trio
 
 from node.files.collecting import Collector
-from node.files.contents import PINS_STEP, Content, Ledger, Pin
+from node.files.contents import PINS_STEP, Content, Ledger, Pin, PinKind
 from node.files.disk import Disk
 from node.files.errors import ContentMissing
 from node.files.fetching import Fetching, Session, Wanted
+from node.files.hosted import Hosted
 from node.files.putting import Putter, Workspace
 from node.files.reading import read_plain
 from node.files.room import Room
@@ -26,6 +27,7 @@ from node.runtime.clock import Clock
 from node.runtime.rooms import Check, Warning_
 from node.runtime.settings import in_words
 from node.storage import Batch, Store
+from protocol.account import KeptFile
 
 COUNT_STEP: Final = 256
 """Contents that are not whole looked at in one go of a thread."""
@@ -47,6 +49,8 @@ class Files:
         threads: Threads | None = None,
     ) -> None:
         self._store = store
+        self._clock = clock
+        self._doubtful = doubtful
         self._disk = Disk(path)
         self._ledger = Ledger(store)
         self.threads = threads or Threads()
@@ -57,6 +61,7 @@ class Files:
         self._fetching = Fetching(*parts)
         self._collector = Collector(*parts, clock, doubtful)
         self.blocks = Serving(self._ledger, self._disk, clock, doubtful, self.threads)
+        self.hosted = Hosted(store, self._ledger, self._disk, self._work, self.threads, self._fetching)
 
     async def start(self) -> None:
         """Clear what a crash left unfinished, and count what is there. Raises StoreUnavailable."""
@@ -153,6 +158,36 @@ class Files:
     def held(self, pin: Pin) -> Sequence[bytes]:
         """The names of what this holder needs."""
         return self._ledger.held(pin)
+
+    # ---- what hosts of ours keep beside us
+
+    async def outgoing(self) -> AsyncGenerator[KeptFile, None]:
+        """What others may fetch from here, each once, and until when the last of them may: FOR_EVER while a
+        letter is on its way. Raises StoreUnavailable.
+        """
+        seen: set[bytes] = set()
+        for name in self._ledger.needed(PinKind.OUT):
+            await trio.lowlevel.checkpoint()
+            if name not in seen:
+                seen.add(name)
+                if (kept := self._outgoing(name)) is not None:
+                    yield kept
+
+    def on_outgoing(self, callback: Callable[[Batch, bytes], None]) -> None:
+        """Tell of each change of what `outgoing` gives, but for what runs out: `callback` gets the batch
+        that makes it and the content's name, and may add to that batch.
+        """
+        self._ledger.outgoing = callback
+
+    def _outgoing(self, name: bytes) -> KeptFile | None:
+        content, until = self._ledger.get(name), self._ledger.until(name, PinKind.OUT)
+        if content is None or not (content.whole and content.indexed):
+            return None
+        if until <= self._clock.now() and not self._doubtful():
+            return None
+        return KeptFile(content.cid, content.size, until)
+
+    # ---- what nobody needs
 
     async def collect(self) -> int:
         """Remove what nobody needs any more; bytes that became free. Raises StoreUnavailable."""

@@ -119,7 +119,7 @@ class Putter:
             for start in range(0, len(cids), INDEX_STEP):
                 batch = Batch()
                 step = enumerate(cids[start : start + INDEX_STEP], start)
-                self._ledger.index(batch, content.name, step)
+                self._ledger.index(batch, content, step)
                 await self._store.write(batch, sync=False)
         except BaseException:
             self._work.give_back(content.name)

@@ -1,5 +1,5 @@
-"""What others may fetch of us: blocks of contents that are pinned for a recipient, and of nothing else. Who
-has the CID of what we were sent learns nothing by asking for it.
+"""What others may fetch of us: blocks of contents that are pinned for a recipient or for an account at us,
+and of nothing else. Who has the CID of what we were sent learns nothing by asking for it.
 """
 
 from __future__ import annotations
@@ -52,14 +52,18 @@ class Serving:
 
     def _find(self, cid: bytes) -> tuple[Content, int] | None:
         try:
-            place = self._ledger.find(cid)
-            content = None if place is None else self._ledger.get(place[0])
-            if place is None or content is None or not (content.whole and content.indexed):
-                return None
-            now = None if self._doubtful() else self._clock.now()
-            return (content, place[1]) if self._ledger.pinned(content.name, now, PinKind.OUT) else None
+            return self._of(cid, PinKind.OUT) or self._of(cid, PinKind.HOST)
         except StoreUnavailable:
             return None
+
+    def _of(self, cid: bytes, kind: PinKind) -> tuple[Content, int] | None:
+        """The content that is pinned so and has this block, and its number there."""
+        place = self._ledger.find(cid, hosted=kind is PinKind.HOST)
+        content = None if place is None else self._ledger.get(place[0])
+        if place is None or content is None or not (content.whole and content.indexed):
+            return None
+        now = None if self._doubtful() else self._clock.now()
+        return (content, place[1]) if self._ledger.pinned(content.name, now, kind) else None
 
     def _block(self, content: Content, number: int) -> bytes:
         file = OpenFile(self._disk.path(content.name), content)

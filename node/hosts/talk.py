@@ -3,10 +3,10 @@ known elsewhere.
 """
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final, Protocol
 
-from node.hosts.errors import HostRefused
+from node.hosts.errors import HostRefused, WrongEnvelope
 from protocol.account import ID_BYTES, NONCE_BYTES, Item, Space, account_message
 from protocol.errors import RemoteProtocolError
 from protocol.host import (
@@ -85,22 +85,21 @@ class Talk:
         return None
 
     async def fetch(self, wanted: bytes) -> bytes:
-        """The envelope of this id. Raises HostRefused where it is gone."""
+        """The envelope of this id. Raises HostRefused where it is gone, WrongEnvelope for another one."""
         await self.ask(Fetch(wanted))
         blob = await self._channel.receive(MAX_ENVELOPE)
         if envelope_id(blob) != wanted:
-            raise RemoteProtocolError("a host gave another envelope than was asked for")
+            raise WrongEnvelope
         return blob
 
     async def offer(
-        self, offer: Offer, envelope: bytes, go: Callable[[], Awaitable[None]] | None = None
+        self, offer: Offer, envelope: bytes, go: Callable[[], None] = lambda: None
     ) -> OfferAnswer:
         """Offer a deposit and, on a go-ahead, send the envelope; the last answer. `go` is called between."""
         await self._channel.send(Deposit(offer.encode()).encode())
         answer = parse_answer(await self._channel.receive(MAX_ANSWER_BYTES))
         if isinstance(answer, GoAhead):
-            if go is not None:
-                await go()
+            go()
             await self._channel.send(envelope)
             answer = parse_answer(await self._channel.receive(MAX_ANSWER_BYTES))
         if isinstance(answer, GoAhead):

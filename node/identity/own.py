@@ -174,6 +174,19 @@ class Identity:
             return
         batch.put(META, META_KEY, self._state.value())
 
+    def recover(self, batch: Batch, record: IdentityRecord) -> None:
+        """Go on from a record that we published before a disk was lost: ours replaces it whatever the clock
+        says, and its birth stamp need not be found again.
+        """
+        self._state = replace(
+            self._state,
+            changed=max(self._state.changed, record.seq),
+            content=b"" if record.seq > self._state.changed else self._state.content,
+            birth=self._state.birth or record.birth,
+        )
+        self._built = None
+        self.save(batch)
+
     def link(self, addrs: Sequence[str] = (), invitation: bytes | None = None) -> str:
         """Our contact link with these addresses (each with `/p2p/`); public ones first, as many as a
         link holds.

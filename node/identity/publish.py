@@ -73,8 +73,17 @@ class Publisher:
     """
 
     def __init__(
-        self, identity: Identity, directory: Directory, store: Store, clock: Clock, watch: Watch, jobs: Jobs
+        self,
+        identity: Identity,
+        directory: Directory,
+        store: Store,
+        clock: Clock,
+        watch: Watch,
+        jobs: Jobs,
+        drained: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`drained`: whether nothing waits at a host any more that only an old prekey opens (§2)."""
+        self._drained = drained
         self._identity = identity
         self._directory = directory
         self._store = store
@@ -131,7 +140,8 @@ class Publisher:
         now = self._clock.now()
         try:
             self._identity.mend_time(now)
-            await self._identity.destroy_links(now)
+            if self._drained():
+                await self._identity.destroy_links(now)
             record = self._identity.record(now)
             self._wake = trio.Event()  # what was a reason until here is in this record
             await self._save(self._identity.save)

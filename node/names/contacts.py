@@ -1,14 +1,14 @@
 """The address book: names for people, unique whatever their case. Keys and whereabouts are pins' business."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 import nacl.utils
 
 from node.names.errors import ContactError
-from node.storage import Batch, Store
+from node.storage import Batch, Kind, Store, note_change
 from node.storage.schema import CONTACT, CONTACT_INDEX
 from protocol.cbor import Value
 from protocol.email import MAX_EMAIL
@@ -48,8 +48,23 @@ class Contacts:
     def list(self) -> "list[Contact]":
         """All contacts by name."""
         rows = self._store.scan(CONTACT, limit=MAX_CONTACTS)
-        found = [_read(key, value) for (key,), value in rows if isinstance(key, bytes)]
+        found = [contact_of(key, value) for (key,), value in rows if isinstance(key, bytes)]
         return sorted(found, key=lambda one: same_name(one.name))
+
+    def all(self) -> Iterator[Contact]:
+        """All contacts in no order that means anything, read in pages as they are asked for."""
+        for (key,), value in self._store.walk(CONTACT):
+            assert isinstance(key, bytes)
+            yield contact_of(key, value)
+
+    def restore(self, batch: Batch, contact: Contact) -> bool:
+        """Put a contact back as it was before a disk was lost, unless it is here; whether it was. Raises
+        ContactError where another has its name or one of its addresses.
+        """
+        if self._store.get(CONTACT, (contact.id,)) is not None:
+            return False
+        self._put(batch, contact)
+        return True
 
     def named(self, name: str) -> Contact | None:
         """The contact of that name, in any case."""
@@ -100,13 +115,14 @@ class Contacts:
         """Take an entry out; what is pinned for its address stays."""
         self._take_out(batch, contact)
         batch.delete(CONTACT, (contact.id,))
+        note_change(batch, Kind.CONTACT, contact.id, contact.name)
 
     def _find(self, mark: _Mark) -> Contact | None:
         identifier = self._store.get(CONTACT_INDEX, self._place(mark))
         if not isinstance(identifier, bytes):
             return None
         value = self._store.get(CONTACT, (identifier,))
-        return None if value is None else _read(identifier, value)
+        return None if value is None else contact_of(identifier, value)
 
     def _put(self, batch: Batch, contact: Contact) -> None:
         marks = _marks(contact)
@@ -118,7 +134,8 @@ class Contacts:
                     f"{mark[1]} is the contact {other.name} already",
                     f"edit or remove that one, as in: mailio contact edit {other.name!r} …",
                 )
-        batch.put(CONTACT, (contact.id,), _value(contact))
+        batch.put(CONTACT, (contact.id,), value_of(contact))
+        note_change(batch, Kind.CONTACT, contact.id, contact.name)
         for mark in marks:
             batch.put(CONTACT_INDEX, self._place(mark), contact.id)
 
@@ -187,7 +204,8 @@ def _marks(contact: Contact) -> list[_Mark]:
     return marks if contact.address is None else [*marks, _by_address(contact.address)]
 
 
-def _value(contact: Contact) -> dict[str, Value]:
+def value_of(contact: Contact) -> dict[str, Value]:
+    """A contact as it lies in the store, and in the vault."""
     value: dict[str, Value] = {
         "name": contact.name,
         "emails": list(contact.emails),
@@ -198,7 +216,8 @@ def _value(contact: Contact) -> dict[str, Value]:
     return value
 
 
-def _read(identifier: bytes, value: Value) -> Contact:
+def contact_of(identifier: bytes, value: Value) -> Contact:
+    """What `value_of` made."""
     fields = Fields(value, "contact")
     return Contact(
         id=identifier,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from node.names.contacts import Contact, Contacts, same_name
 from node.names.errors import ContactError, UnknownRecipient
 from node.names.find import Ask, Directory, Finder
+from node.names.keeping import Keeping
 from node.names.nodes import SentNodes
 from node.names.pins import Pin, Pins
 from node.runtime.clock import Clock
@@ -59,6 +60,7 @@ class Names:
         self._contacts = Contacts(store)
         self._pins = Pins(store)
         self._nodes = SentNodes(store, doubtful)
+        self.keeping = Keeping(self._contacts, self._pins, self._nodes)
         self._finder = Finder(self._pins, self._nodes, store, directory, ask, clock, doubtful)
 
     # The address book

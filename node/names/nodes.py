@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final
 
-from node.storage import Batch, Store
+from node.storage import Batch, Kind, Store, note_change
 from node.storage.schema import NODES
 from protocol.errors import RemoteProtocolError
 from protocol.identity import IdentityRecord
@@ -49,11 +49,30 @@ class SentNodes:
         if newest is None or newest is before:
             return False
         batch.put(NODES, place, newest.record)
+        note_change(batch, Kind.NODES, place[0], author.address)
+        return True
+
+    def record(self, address: str) -> bytes | None:
+        """The `nodes/1` record that is kept of this owner."""
+        held = self._held(self._place(address))
+        return None if held is None else held.record
+
+    def restore(self, batch: Batch, record: NodesRecord) -> bool:
+        """Put back what an owner told us, unless it has told us anew; whether it was."""
+        place = self._place(record.address)
+        held = self._held(place)
+        if held is not None and not record.replaces(held):
+            return False
+        batch.put(NODES, place, record.record)
+        note_change(batch, Kind.NODES, place[0], record.address)
         return True
 
     def forget(self, batch: Batch, address: str) -> None:
         """Know no nodes of this owner's any longer."""
-        batch.delete(NODES, self._place(address))
+        place = self._place(address)
+        if self._store.get(NODES, place) is not None:
+            note_change(batch, Kind.NODES, place[0], address)
+        batch.delete(NODES, place)
 
     def _held(self, place: tuple[bytes]) -> NodesRecord | None:
         data = self._store.get(NODES, place)

@@ -3,19 +3,19 @@ Finding out more is find.py's.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from node.names.errors import KeyChanged
-from node.storage import Batch, Store
+from node.storage import Batch, Kind, Store, note_change
 from node.storage.schema import PIN
 from protocol.cbor import Value
 from protocol.errors import RemoteProtocolError
 from protocol.fields import Fields
 from protocol.identity import MAX_IDENTITY, IdentityRecord, check_pin
 from protocol.kdf import KEY_BYTES
-from protocol.keys import address_bytes
+from protocol.keys import address_bytes, address_of
 from protocol.link import ContactLink
 from protocol.peers import MAX_ADDR, MAX_PEER_ID
 
@@ -30,6 +30,10 @@ MAX_PARSED: Final = 512
 
 MAX_CONFLICTS: Final = 64
 """Changed keys remembered for `status`; the oldest goes first."""
+
+
+_LASTING: Final = ("publicKey", "next", "hints")
+"""What hosts are told of when it changes; records are made anew each day, and are found again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,29 @@ class Pins:
         """What is pinned for an address, if anything."""
         value = self._store.get(PIN, self._place(address))
         return None if value is None else self._read(address, value)
+
+    def all(self) -> Iterator[Pin]:
+        """Every pin without its record, read in pages as they are asked for."""
+        for _, value in self._store.walk(PIN):
+            yield _bare(Fields(value, "pin"))
+
+    def restore(self, batch: Batch, pin: Pin) -> bool:
+        """Put back what was pinned before a disk was lost; whether anything changed. What was seen first
+        counts, so the old `next` takes the place of one that was seen since.
+        """
+        known = self.get(pin.address)
+        if known is None:
+            self._put(batch, pin)
+            return True
+        hints = tuple(dict.fromkeys((*known.hints, *pin.hints)))[:MAX_HINTS]
+        following = known.next if pin.next is None else pin.next
+        after = replace(known, next=following, hints=hints)
+        if following != known.next and known.next is not None:
+            after = replace(after, record=None, checked=0)
+        if after == known:
+            return False
+        self._put(batch, after)
+        return True
 
     def learn(self, batch: Batch, record: IdentityRecord) -> bool:
         """Pin the keys of a verified record at first sight, and keep it if it is the newest; whether
@@ -91,7 +118,10 @@ class Pins:
 
     def forget(self, batch: Batch, address: str) -> None:
         """Pin nothing for this address any longer."""
-        batch.delete(PIN, self._place(address))
+        (place,) = self._place(address)
+        if self._store.get(PIN, (place,)) is not None:
+            note_change(batch, Kind.PIN, place, address)
+        batch.delete(PIN, (place,))
 
     def fitting(self, record: IdentityRecord) -> Pin | None:
         """The pin that this record fits, None where there is none yet.
@@ -124,10 +154,16 @@ class Pins:
             "checked": pin.checked,
             "hints": list(pin.hints),
         }
-        if pin.next is not None and pin.record is not None:
-            value |= {"next": pin.next, "record": pin.record.record}
+        if pin.next is not None:
+            value["next"] = pin.next
+        if pin.record is not None:
+            value["record"] = pin.record.record
             self._remember(pin.record)
-        batch.put(PIN, self._place(pin.address), value)
+        (place,) = self._place(pin.address)
+        before = self._store.get(PIN, (place,))
+        batch.put(PIN, (place,), value)
+        if not isinstance(before, dict) or any(before.get(n) != value.get(n) for n in _LASTING):
+            note_change(batch, Kind.PIN, place, pin.address)
 
     def _place(self, address: str) -> tuple[bytes]:
         return (self._store.index("pin", address_bytes(address)),)
@@ -135,13 +171,10 @@ class Pins:
     def _read(self, address: str, value: Value) -> Pin:
         fields = Fields(value, "pin")
         record = fields.optional_bytes("record", most=MAX_IDENTITY)
-        return Pin(
-            address=address,
-            public_key=fields.bytes("publicKey", length=KEY_BYTES),
-            next=fields.optional_bytes("next", length=KEY_BYTES),
+        return replace(
+            _bare(fields, address),
             record=None if record is None else self._parse(record),
             checked=fields.int("checked"),
-            hints=fields.texts("hints", MAX_HINTS, MAX_HINT),
         )
 
     def _parse(self, data: bytes) -> IdentityRecord:
@@ -157,3 +190,13 @@ class Pins:
         self._parsed.move_to_end(record.record)
         while len(self._parsed) > MAX_PARSED:
             self._parsed.popitem(last=False)
+
+
+def _bare(fields: Fields, address: str | None = None) -> Pin:
+    public_key = fields.bytes("publicKey", length=KEY_BYTES)
+    return Pin(
+        address=address or address_of(public_key),
+        public_key=public_key,
+        next=fields.optional_bytes("next", length=KEY_BYTES),
+        hints=fields.texts("hints", MAX_HINTS, MAX_HINT),
+    )

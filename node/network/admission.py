@@ -71,12 +71,13 @@ class Faults:
 class Admission:
     """What each peer and block uses of our connections and streams.
 
-    Loopback has no block limits: everyone there is on this machine. `max_connections` is for inbound ones.
+    Loopback has no block limits: everyone there is on this machine. `max_connections` is for inbound ones,
+    `counters` may be those of another.
     """
 
-    def __init__(self, max_connections: int = MAX_CONNECTIONS) -> None:
+    def __init__(self, max_connections: int = MAX_CONNECTIONS, counters: Counter[str] | None = None) -> None:
         self.max_connections = max_connections
-        self.counters: Counter[str] = Counter()
+        self.counters: Counter[str] = Counter() if counters is None else counters
         self._peer_faults = Faults(FAULTS_PER_PEER)
         self._block_faults = Faults(FAULTS_PER_BLOCK)
         self._connections: Counter[str] = Counter()

@@ -125,6 +125,12 @@ class Connections:
             if isinstance(connection.muxed_conn, Muxer):
                 connection.muxed_conn.kill()
 
+    def blame(self, peer_id: bytes, fault: str) -> None:
+        """Count a fault of a peer. Over the budget it is disconnected and refused for a while."""
+        remote = self.get(peer_id)
+        if self._admission.blame(peer_id, remote.host if remote else None, fault):
+            self.suspect(peer_id)
+
     def doubt(self, peer_id: bytes) -> None:
         """A peer did not answer in time: ping it before its connection is used again."""
         for connection in self._live(peer_id):

@@ -107,7 +107,10 @@ class Dialer(TCP):
 class NodeSwarm(Swarm):
     """Connections, each admitted by us and forgotten when it closes."""
 
-    def __init__(self, peer_id: ID, store: PeerStore, upgrader: Upgrader, admission: Admission) -> None:
+    def __init__(
+        self, peer_id: ID, store: PeerStore, upgrader: Upgrader, admission: Admission, buffers: Buffers
+    ) -> None:
+        self.buffers = buffers
         config = ConnectionConfig(
             max_connections=admission.max_connections,
             min_connections=0,
@@ -184,16 +187,16 @@ class Watcher(INotifee):
         """We know where we listen."""
 
 
-def build_host(key_seed: bytes, admission: Admission) -> tuple[BasicHost, NodeSwarm]:
-    """A host with this Ed25519 seed as its peer key. It serves ping only."""
+def build_host(key_seed: bytes, admission: Admission, buffers: Buffers) -> tuple[BasicHost, NodeSwarm]:
+    """A host with this Ed25519 seed as its peer key. It serves ping only. Several may share `buffers`."""
     _quiet_logs(admission)
     bound_lines()
     keys = create_new_key_pair(key_seed)
-    upgrader = Upgrader(NoiseTransport(keys, noise_privkey=X25519PrivateKey.new()), Buffers())
+    upgrader = Upgrader(NoiseTransport(keys, noise_privkey=X25519PrivateKey.new()), buffers)
     store = PeerStore()
     peer_id = ID.from_pubkey(keys.public_key)
     store.add_key_pair(peer_id, KeyPair(keys.private_key, keys.public_key))
-    swarm = NodeSwarm(peer_id, store, upgrader, admission)
+    swarm = NodeSwarm(peer_id, store, upgrader, admission, buffers)
     host = BasicHost(
         swarm, default_protocols=OrderedDict({PING: _no_host_yet}), disable_identify_address_discovery=True
     )

@@ -13,14 +13,11 @@ from node.network.channels import Channels
 from node.network.connections import Connections
 from node.network.errors import NetworkError
 from node.network.kad import PROTOCOL, Kademlia
-from node.network.limits import JOIN_DIALS, JOIN_FIRST, JOIN_LAST, MAX_BOOK, REFRESH
+from node.network.limits import JOIN_DIALS, JOIN_FIRST, JOIN_LAST, MAX_BOOK, REFRESH, SWEEP
 from node.network.settings import NetworkSettings, PeerBook
 from node.runtime.errors import NodeError
 
 log = logging.getLogger(__name__)
-
-SWEEP = 30.0
-"""Seconds between two looks for streams that rest for too long."""
 
 
 class Joined(Protocol):

@@ -62,6 +62,8 @@ READ_CHUNK: Final = 64 * KIB
 """Bytes asked of a stream at once: one Yamux frame."""
 FIRST_USE_BYTES: Final = 64 * KIB
 """What is remembered of a request on a pooled stream, to send it again when that stream was dead."""
+SWEEP: Final = 30.0
+"""Seconds between two looks for streams that rest for too long."""
 
 # A peer that does not answer
 
@@ -181,6 +183,15 @@ LINGER: Final = 60.0
 """Seconds after a session in which blocks that were on their way may still come in large messages."""
 CANCEL_TIMEOUT: Final = 2.0
 """Seconds for saying that what is outstanding is wanted no longer."""
+
+# Masks
+
+MAX_MASKS: Final = 64
+"""Hosts that we are connected to under throwaway keys at once: 32 letters are sent side by side."""
+MASK_IDLE: Final = 120.0
+"""Seconds after which a mask that is not used is closed, as the streams of the pool are."""
+MAX_FACES: Final = 1_024
+"""Hosts whose key of today is remembered, some 2 KB each; more get a new one when they are met again."""
 
 # Joining
 

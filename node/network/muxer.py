@@ -42,7 +42,7 @@ MAX_WRITE = 65_519
 
 
 class Buffers:
-    """Unread bytes over all connections of one host."""
+    """Unread bytes over all connections of this node."""
 
     def __init__(self) -> None:
         self._held: dict[int, int] = {}

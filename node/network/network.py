@@ -24,6 +24,7 @@ from node.network.join import Joiner
 from node.network.kad_channel import KadChannel
 from node.network.limits import IDENTIFY_WAIT, MAX_ADDRS, MAX_KAD_FRAME, SERVED_IDLE
 from node.network.listening import Listening
+from node.network.masked import Masks
 from node.network.records import Records, key_of
 from node.network.settings import NetworkSettings, PeerBook
 from node.runtime.clock import Clock
@@ -58,6 +59,7 @@ class Network:
         self._kad_channel = KadChannel(self._channels, self._connections)
         self.kad = kad.Kademlia(self.peer_id, records, self._kad_channel.ask, self._known, self.blame)
         self.bitswap = Bitswap(self._channels, self.reach, self.is_connected, self.counters)
+        self.masked = Masks(self.find_peer, swarm.buffers, self.counters, clock)
         self._connected: list[Connected] = []
         self._listening = Listening(swarm)
         self._identified: dict[bytes, trio.Event] = {}
@@ -116,15 +118,22 @@ class Network:
         """Everybody connected."""
         return self._connections.peers()
 
+    def serving(self, protocol_id: str) -> list[PeerAddress]:
+        """Those connected who say that they serve this protocol, with the addresses that they told."""
+        found = [remote for remote in self._connections.all() if remote.identity is not None]
+        return [
+            PeerAddress(remote.peer_id, remote.identity.addrs)
+            for remote in found
+            if remote.identity is not None and protocol_id in remote.identity.protocols
+        ]
+
     def on_connected(self, callback: Connected) -> None:
         """Call back with the id of each peer that connects. The callback must not block."""
         self._connected.append(callback)
 
     def blame(self, peer_id: bytes, fault: str) -> None:
         """Count a fault of a peer. Over the budget it is disconnected and refused for a while."""
-        remote = self._connections.get(peer_id)
-        if self._admission.blame(peer_id, remote.host if remote else None, fault):
-            self._connections.suspect(peer_id)
+        self._connections.blame(peer_id, fault)
 
     # Channels
 
@@ -214,6 +223,7 @@ class Network:
             answer = partial(self._kad_channel.answer, self.kad)
             self.serve(kad.PROTOCOL, answer, max_frame=MAX_KAD_FRAME, deadline=SERVED_IDLE)
         self.bitswap.start(nursery)
+        self.masked.start(nursery)
         await self._listening.start(self.settings.listen, nursery)
         await self.kad.records.load()
         nursery.start_soon(joiner.stay_joined)
@@ -222,7 +232,9 @@ class Network:
     async def stop(self) -> None:
         """Say goodbye to everyone."""
         self.bitswap.stop()
-        await self._swarm.close_all()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.masked.stop)
+            nursery.start_soon(self._swarm.close_all)
 
     async def _located(self, peer: PeerAddress) -> PeerAddress:
         if peer.addrs or self.is_connected(peer.peer_id):

@@ -7,6 +7,7 @@ import trio
 
 from node.network.admission import Admission, Bodies
 from node.network.host import build_host
+from node.network.muxer import Buffers
 from node.network.network import Network
 from node.network.records import Records, RecordStore, Validator
 from node.network.settings import NetworkSettings, PeerBook
@@ -28,7 +29,7 @@ async def open_network(
     our clock is not to be believed. Raises ListenFailed.
     """
     admission = Admission(settings.max_connections)
-    host, swarm = build_host(key_seed, admission)
+    host, swarm = build_host(key_seed, admission, Buffers())
     held = Records(host.get_id().to_bytes(), validator, records, clock, doubtful)
     network = Network(settings, host, swarm, admission, held, Bodies(), clock)
     try:

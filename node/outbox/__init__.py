@@ -3,11 +3,13 @@
 Knows carriers only by the small interface `Carrier`; how a letter travels is theirs.
 """
 
+from node.outbox.judging import ANOTHER_WAY_MS
 from node.outbox.letter import (
     MAILIO,
     SMARTHOST,
     SMTP,
     Carrier,
+    Cause,
     Consignment,
     Delivery,
     Letter,
@@ -19,10 +21,12 @@ from node.outbox.letter import (
 from node.outbox.outbox import Outbox
 
 __all__ = [
+    "ANOTHER_WAY_MS",
     "MAILIO",
     "SMARTHOST",
     "SMTP",
     "Carrier",
+    "Cause",
     "Consignment",
     "Delivery",
     "Letter",

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from node.files import FOR_EVER, Files, Pin, PinKind
 from node.letters import Rebuilder, Reduced
-from node.outbox.letter import ARRIVED, MAILIO, PIN_MS, ROUTES, WAITING, Delivery, Letter, Outgoing, Recipient
+from node.outbox.letter import MAILIO, PIN_MS, ROUTES, Delivery, Letter, Outgoing, Recipient
 from node.runtime.clock import Clock
 from node.storage import Batch, Store
 from node.storage import schema as spaces
@@ -158,6 +158,11 @@ class Ledger:
     def drop_parcel(self, batch: Batch, letter: Letter, recipient: Recipient) -> None:
         batch.delete(spaces.PARCEL, (letter.id, _number(letter, recipient)))
 
+    def recall(self, batch: Batch, letter: Letter, recipient: Recipient) -> None:
+        """Its author takes it back: what the carrier kept says where it may lie (recalls.py)."""
+        if parcel := self.parcel(letter, recipient):
+            batch.put(spaces.RECALL, (letter.id, _number(letter, recipient)), {"parcel": parcel})
+
     # ---- what lies outside
 
     def received(self, batch: Batch, letter: Letter, address: str, cids: Iterable[str]) -> None:
@@ -184,11 +189,11 @@ class Ledger:
         before = self.get(letter.id) if letter.files else None
         for delivery in letter.deliveries if before is not None else ():
             holder = self._holder(letter, delivery.recipient)
-            if delivery.state in WAITING or before is None:
+            if delivery.open or before is None:
                 continue
-            if holder.kind is PinKind.SEND or delivery.state not in ARRIVED:
+            if holder.kind is PinKind.SEND or delivery.state != "delivered":
                 self._files.unpin(batch, holder)
-            elif before.delivery(delivery.recipient).state in WAITING:
+            elif before.delivery(delivery.recipient).open:
                 for name in self._files.held(holder):
                     self._files.pin(batch, name, holder, self._clock.now() + letter.pin)
 
@@ -252,6 +257,7 @@ def _row_of(letter: Letter) -> dict[str, Any]:
                 "next": d.next,
                 "cause": d.cause,
                 "approved": d.approved,
+                "until": d.until,
             }
             for d in letter.deliveries
         ],
@@ -282,6 +288,7 @@ def _letter_of(letter_id: bytes, row: Mapping[str, Any]) -> Letter:
                 next=d["next"],
                 cause=d["cause"],
                 approved=d["approved"],
+                until=d.get("until", 0),  # rows of 0.1 and 0.2 know no hosts
             )
             for d in row["to"]
         ),

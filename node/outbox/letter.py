@@ -20,10 +20,10 @@ PIN_MS: Final = 30 * 86_400_000
 """How long attachments are kept for who has the letter, if nobody says otherwise (protocol.md §7)."""
 
 WAITING: frozenset[State] = frozenset({"queued", "held"})
-"""States in which this node still has something to do. All others but `at-host` are final."""
+"""States in which this node has not got rid of the letter. All others but `at-host` are final."""
 
-ARRIVED: frozenset[State] = frozenset({"delivered", "at-host"})
-"""States in which its recipient has the letter, or will."""
+Cause = Literal["", "handshake", "approval", "first-contact"]
+"""What a held delivery waits for; of one at a host, that nobody will say that it was fetched (§6)."""
 
 FAILED: frozenset[State] = frozenset({"refused", "failed", "not-collected"})
 """Final states in which the letter did not arrive, and not because its author said so."""
@@ -52,7 +52,7 @@ class Delivery:
     """How far the letter has come on its way to one recipient.
 
     `next` is when it is tried again (Unix ms, 0: not waiting for a time); `since` is when the five
-    days began to run; `cause` says what a held delivery waits for.
+    days began to run; `until` is how long a host keeps it (Unix ms, 0 where none has it).
     """
 
     recipient: Recipient
@@ -61,8 +61,16 @@ class Delivery:
     code: str = ""
     detail: str = ""
     next: int = 0
-    cause: Literal["", "handshake", "approval"] = ""
+    cause: Cause = ""
     approved: bool = False
+    until: int = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether this node still has something to do: what lies at a host is kept here too until its
+        recipient's receipt comes, and goes another way when none came in a day (§6).
+        """
+        return self.state in WAITING or (self.state == "at-host" and self.next != 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +122,7 @@ class Letter:
 
     @property
     def ended(self) -> bool:
-        return all(d.state not in WAITING for d in self.deliveries)
+        return not any(d.open for d in self.deliveries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +131,16 @@ class Result:
 
     `later` is tried again: at `until` where the other side named a time (the five days start there),
     else by the timetable. `way` tells that the path failed and not this letter, so that others for
-    the same lane need not be tried now. `held` waits for `cause`. `whole`: its recipient has everything that
-    lies outside of it too.
+    the same lane need not be tried now. `held` waits for `cause`. `at-host` is kept there until `until`.
+    `whole`: its recipient has everything that lies outside of it too.
     """
 
-    outcome: Literal["delivered", "refused", "held", "later"]
+    outcome: Literal["delivered", "at-host", "refused", "held", "later"]
     status: Status
     detail: str = ""
     until: int = 0
     way: bool = False
-    cause: Literal["", "handshake", "approval"] = ""
+    cause: Cause = ""
     whole: bool = False
 
 

@@ -20,6 +20,7 @@ from node.outbox.forgetting import Forgetting
 from node.outbox.judging import judged
 from node.outbox.ledger import Ledger
 from node.outbox.letter import FAILED, WAITING, Carrier, Delivery, Letter, Outgoing, Recipient, Result
+from node.outbox.recalls import Recalls
 from node.outbox.schedule import Schedule
 from node.outbox.timetable import Lane
 from node.runtime.clock import Clock
@@ -94,6 +95,7 @@ class Outbox:
         self._chance = chance
         self._schedule = Schedule(clock, self._attempt)
         self._forgetting = Forgetting(store, self._ledger, clock, doubtful)
+        self.recalls = Recalls(store)
 
     async def run(self) -> None:
         """Send what waits, for ever. What waited at the last stop is tried at once."""
@@ -125,6 +127,8 @@ class Outbox:
                 self._schedule.hold(self._lane_of(delivery.recipient), letter.id)
             elif delivery.state == "queued":
                 self._schedule.add(self._lane_of(delivery.recipient), letter.id)
+            elif delivery.open:
+                self._schedule.add(self._lane_of(delivery.recipient), letter.id, delivery.next)
 
     def _lane_of(self, recipient: Recipient) -> str:
         return f"{recipient.route}:{self._carriers[recipient.route].lane(recipient)}"
@@ -148,7 +152,7 @@ class Outbox:
 
     async def _send(self, name: str, lane: Lane, letter_id: bytes) -> None:
         letter = self._ledger.get(letter_id)
-        waiting = [d.recipient for d in letter.deliveries if d.state in WAITING] if letter else []
+        waiting = [d.recipient for d in letter.deliveries if d.open] if letter else []
         recipients = [r for r in waiting if self._lane_of(r) == name]
         if letter is None or not recipients:
             return
@@ -178,7 +182,7 @@ class Outbox:
             self._ledger.received(batch, letter, recipient.address, letter.files)
         await self._store.write(batch)
         for delivery in changes.values():
-            if delivery.state == "queued":
+            if delivery.open and delivery.state != "held":
                 self._schedule.add(name, letter_id, delivery.next)
             elif delivery.state == "held":
                 self._schedule.hold(name, letter_id)
@@ -189,11 +193,12 @@ class Outbox:
     ) -> Delivery:
         """The delivery's next state; its notice, if one is due, goes into the same batch."""
         delivery = letter.delivery(recipient)
-        told = judged(delivery, result, lane, now, self._chance(), patient=self._doubtful())
+        patient = self._doubtful()
+        told = judged(delivery, result, lane, now, self._chance(), kind=letter.kind, patient=patient)
         if (told.state == "held" or result.status == TIME) and delivery.state in WAITING:
             # Signed anew when it goes: what a wrong clock dated, the other side may never take.
             self._ledger.drop_parcel(batch, letter, recipient)
-        if told.state in FAILED and delivery.state in WAITING and letter.kind in ("letter", "request"):
+        if told.state in FAILED and delivery.open and letter.kind in ("letter", "request"):
             body = self._ledger.body(letter, recipient.route)
             self._notices(batch, letter, told, body.message if body else None, now)
         return told
@@ -208,7 +213,9 @@ class Outbox:
         if letter is None or receipt.status.category != 2:
             return lambda: None
         changes = {
-            d.recipient: replace(d, state="delivered", code=receipt.status.code, detail="", next=0, cause="")
+            d.recipient: replace(
+                d, state="delivered", code=receipt.status.code, detail="", next=0, cause="", until=0
+            )
             for d in letter.deliveries
             if d.recipient.address == author and d.state != "delivered"
         }
@@ -230,7 +237,7 @@ class Outbox:
         """Try what waits of this letter now. Raises OutboxError if nothing does."""
         letter = self._waiting(letter_id)
         for delivery in letter.deliveries:
-            if delivery.state in WAITING:
+            if delivery.open:
                 name = self._lane_of(delivery.recipient)
                 self._schedule.add(name, letter_id)
                 self._schedule.wake(name)
@@ -256,18 +263,24 @@ class Outbox:
         letter = self._waiting(letter_id)
         changes = {
             d.recipient: replace(
-                d, state="cancelled", code="", next=0, cause="", detail="cancelled by its author"
+                d, state="cancelled", code="", next=0, cause="", detail="cancelled by its author", until=0
             )
             for d in letter.deliveries
-            if d.state in WAITING
+            if d.open
         }
-        letter = await self._decide(letter, changes)
+        batch = Batch()
+        for recipient in changes:
+            self._ledger.recall(batch, letter, recipient)
+        letter = await self._decide(letter, changes, batch)
         self._stop(letter, changes)
+        self.recalls.wake()
         return letter
 
-    async def _decide(self, letter: Letter, changes: Mapping[Recipient, Delivery]) -> Letter:
+    async def _decide(
+        self, letter: Letter, changes: Mapping[Recipient, Delivery], batch: Batch | None = None
+    ) -> Letter:
         letter = letter.changed(changes)
-        batch = Batch()
+        batch = batch or Batch()
         self._ledger.put(batch, letter)
         await self._store.write(batch)
         self._tell(letter)

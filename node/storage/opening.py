@@ -40,7 +40,8 @@ async def open_store(
     try:
         yield store
     finally:
-        await store.aclose()
+        with trio.CancelScope(shield=True):  # who is cancelled has to let go of the database too
+            await store.aclose()
 
 
 def _check_version(path: Path, key: DatabaseKey, database: Database) -> None:

@@ -128,13 +128,19 @@ HOST_ITEM: Final = Space(
 HOST_LETTER: Final = Space("host-letter", 83, ("bytes", "int"), "(account key, number) → letter that waits")
 HOST_BODY: Final = Space("host-body", 84, ("bytes", "int"), "(account key, number) → its envelope")
 HOST_ENVELOPE: Final = Space(
-    "host-envelope", 85, ("bytes", "bytes"), "(account key, envelopeId) → its number"
+    "host-envelope", 85, ("bytes", "bytes"), "(account key, envelopeId) → its number, until when it waits"
 )
 HOST_DUE: Final = Space(
-    "host-due", 86, ("int", "bytes", "int"), "(when, account key, number) → nothing: the letter goes then"
+    "host-due",
+    86,
+    ("int", "bytes", "int", "bytes"),
+    "(when, account key, letter's number or 0 for a file, envelopeId or item's id) → nothing: it goes then",
 )
 HOST_USE: Final = Space("host-use", 87, ("bytes", "bytes"), "(account key, delivery key) → what it has used")
 HOST_VOUCHER: Final = Space("host-voucher", 88, ("bytes",), "(hash of its secret) → voucher not used yet")
+HOST_OWNER: Final = Space(
+    "host-owner", 89, ("bytes",), "(keyed hash of an owner's address) → its newest IdentityRecord"
+)
 HOSTS: Final = Space("hosts", 90, ("bytes",), "(keyed hash of a peer id) → a host of ours")
 KEPT: Final = Space(
     "kept",
@@ -146,10 +152,7 @@ CHANGED: Final = Space(
     "changed", 92, ("int", "bytes"), "(kind, place of what changed) → what hosts must be told of"
 )
 RECALL: Final = Space(
-    "recall",
-    93,
-    ("bytes", "bytes"),
-    "(envelopeId, keyed hash of a host's peer id) → deposit to be taken back",
+    "recall", 93, ("bytes", "int"), "(outbox id, recipient's number) → parcel of what is to be taken back"
 )
 RECEIPT_DUE: Final = Space(
     "receipt-due", 94, ("bytes", "bytes"), "(keyed hash of an author's address, letterId) → receipt to send"
@@ -204,6 +207,7 @@ SPACES: Final[tuple[Space, ...]] = (
     HOST_DUE,
     HOST_USE,
     HOST_VOUCHER,
+    HOST_OWNER,
     HOSTS,
     KEPT,
     CHANGED,

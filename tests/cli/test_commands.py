@@ -69,7 +69,9 @@ def test_a_home_from_words_to_letters(mailio: Commands, home: Path, tmp_path: Pa
     again = mailio(tmp_path / "other", "init", "--recover", "--json", stdin=" ".join(made["words"])).json
     assert (again["address"], again["words"]) == (made["address"], [])
     assert again["peerId"] != made["peerId"]
-    assert mailio(tmp_path / "other", "status", "--json").json["warnings"] == []
+    assert again["restored"] == {"handshakes": 0, "contacts": 0, "letters": 0, "hosts": 0}
+    warnings = mailio(tmp_path / "other", "status", "--json").json["warnings"]
+    assert [one["code"] for one in warnings] == ["recovering"]
 
 
 def test_words_are_shown_to_someone_or_not_at_all(mailio: Commands, home: Path) -> None:
@@ -91,6 +93,13 @@ def test_words_that_are_nobodys(mailio: Commands, home: Path, text: str, said: s
     assert said in done.error["text"]
     assert "xyzzy" not in done.err + done.out
     assert not Home(home).identity_file.exists()
+
+
+def test_hosts_are_named_in_full_and_for_a_recovery_alone(mailio: Commands, home: Path) -> None:
+    for more in (["--host", "/ip4/192.0.2.1/tcp/1/p2p/x"], ["--recover", "--host", "/ip4/192.0.2.1/tcp/1"]):
+        done = mailio(home, "init", "--json", *more, stdin="")
+        assert (done.code, done.error["code"]) == (2, "host")
+        assert not home.exists()
 
 
 def test_a_passphrase_locks_the_home(mailio: Commands, home: Path, tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ async def test_known_and_not_all_of_it_indexed(tmp_path: Path) -> None:
     async with a_place(tmp_path) as place:
         put = await place.put(DATA)
         batch = Batch()
-        place.files._ledger.unindex(batch, made(DATA, put.key).order[3:])
+        place.files._ledger.unindex(batch, put.content, made(DATA, put.key).order[3:])
         await place.store.write(batch)
         await place.unpin(out())
     async with a_place(tmp_path) as place:

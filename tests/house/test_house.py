@@ -103,7 +103,7 @@ def test_the_list_of_first_peers_is_a_list_of_multiaddrs() -> None:
     assert [] == [peer for peer in peers if not re.fullmatch(r"/\S+/p2p/\w+", peer)]
 
 
-SCRIPTS = ("run", "test", "demo", "bench", "lock", "peers")
+SCRIPTS = ("run", "test", "demo", "bench", "lock", "peers", "simulate")
 
 
 @pytest.mark.parametrize("script", [*(f"scripts/{name}" for name in SCRIPTS), ".ci/run"])

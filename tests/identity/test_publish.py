@@ -82,10 +82,15 @@ def watch() -> Time:
 
 @asynccontextmanager
 async def running(
-    identity: Identity, dht: Dht, store: Store, watch: Time, jobs: Jobs | None = None
+    identity: Identity,
+    dht: Dht,
+    store: Store,
+    watch: Time,
+    jobs: Jobs | None = None,
+    drained: Callable[[], bool] = lambda: True,
 ) -> AsyncIterator[Publisher]:
     identity.attach(store, Profile())
-    publisher = Publisher(identity, dht, store, TrioClock(START), watch, jobs or Jobs(finds_at=1))
+    publisher = Publisher(identity, dht, store, TrioClock(START), watch, jobs or Jobs(finds_at=1), drained)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(publisher.run)
         yield publisher
@@ -163,6 +168,21 @@ async def test_a_doubtful_clock_neither_publishes_nor_destroys(
         await dht.came.wait()
         assert publisher.warnings() == []
         assert len(dht.puts) == 1
+        assert load(home, KEY).first_week == identity.first_week > first
+
+
+async def test_what_waits_at_a_host_can_still_be_opened_when_it_is_fetched(
+    dht: Dht, tmp_path: Path, store: Store, watch: Time, autojump_clock: MockClock
+) -> None:
+    home = Home(tmp_path / "old")
+    create(home, KEY, ROOT, NOW - 30 * DAY_S * 1000)
+    identity, drained = load(home, KEY), [False]
+    first = identity.first_week
+    async with running(identity, dht, store, watch, Jobs(finds_at=None), lambda: drained[0]):
+        await trio.sleep(EVERY_S / 2)
+        assert (len(dht.puts), identity.first_week) == (1, first)
+        dht.came, drained[0] = trio.Event(), True
+        await dht.came.wait()
         assert load(home, KEY).first_week == identity.first_week > first
 
 

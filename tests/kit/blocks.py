@@ -18,6 +18,7 @@ from node.files import Content, Files, Pin, PinKind, Put, Wanted, in_pieces
 from node.files.contents import FOR_EVER
 from node.runtime.errors import NodeError
 from node.storage import Batch, Store, open_store
+from node.storage.database import Database
 from node.storage.schema import BLOCK, CONTENT, HOLD, PIN_UNTIL
 from protocol.stream import CHUNK_BYTES, encrypt_chunk, padded_size, sealed_size
 from protocol.unixfs import Shape
@@ -144,11 +145,16 @@ def _name(path: Path) -> tuple[bytes, bool]:
 
 @asynccontextmanager
 async def a_place(
-    path: Path, times: Times | None = None, *, quota: int = 10**9, inline: bool = True
+    path: Path,
+    times: Times | None = None,
+    *,
+    quota: int = 10**9,
+    inline: bool = True,
+    opener: Callable[[Path], Database] = Database,
 ) -> AsyncIterator[Place]:
     """The files kept in the directory `path`."""
     times = times or Times()
-    async with open_store(path / "database", KEY, inline=inline) as store:
+    async with open_store(path / "database", KEY, inline=inline, opener=opener) as store:
         files = Files(store, path / "files", quota=quota, clock=times, doubtful=lambda: times.doubtful)
         await files.start()
         yield Place(path, store, files, times)

@@ -2,7 +2,11 @@
 the test does not say otherwise.
 """
 
+import os
 import secrets
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
@@ -13,10 +17,12 @@ from node.network import (
     MemoryRecords,
     Network,
     NetworkSettings,
+    PeerAddress,
     PeerBook,
     RecordStore,
     Validator,
     open_network,
+    parse_peer,
 )
 from node.runtime.clock import Clock, SystemClock
 from protocol.errors import RemoteProtocolError
@@ -72,6 +78,26 @@ async def a_network(
         book=book or MemoryPeerBook(),
     ) as network:
         yield network
+
+
+@asynccontextmanager
+async def another_process(boot: Network) -> AsyncIterator[tuple[PeerAddress, int]]:
+    """A DHT server that joined by `boot`; its address and process id."""
+    command = [sys.executable, "-m", "tests.kit.network_node", boot.listen_addrs()[0]]
+    process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        line = b""
+        with trio.fail_after(2 * BOUND):
+            while not line.endswith(b"\n"):
+                line += await process.stdout.receive_some(4096)
+        yield parse_peer(line.decode().strip()), process.pid
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        with trio.CancelScope() as scope:
+            scope.shield = True
+            await process.wait()
+        await process.stdout.aclose()
 
 
 async def until(true: Callable[[], bool]) -> None:

@@ -5,7 +5,9 @@ Each node has a Wire, which is to its rooms what node.network's Network is. No r
 
 from __future__ import annotations
 
+import hashlib
 import math
+import secrets
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -17,15 +19,16 @@ import trio
 from node.network import ChannelClosed, PeerAddress, PeerFault, PeerUnreachable, peer_id_text
 from node.network.admission import Bodies
 from node.network.bitswap_serving import Blocks
-from node.network.limits import STALLED
+from node.network.limits import CONNECT_TIMEOUT, STALLED
+from node.network.masked import DAY_MS
 from node.runtime.clock import Clock
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.status import TOO_LARGE
 
 BITSWAP = "/ipfs/bitswap/1.2.0"
 
-ANSWERS_S = 10.0
-"""Seconds until who does not answer at all is given up."""
+ED25519_PEER = b"\x00\x24\x08\x01\x12\x20"
+"""What a peer id begins with; the key follows."""
 
 RESTS_S = 300.0
 """Seconds that a served stream may rest between two requests."""
@@ -62,6 +65,7 @@ class Frame:
 
 
 Judge = Callable[[Frame], Awaitable[Act | Late]]
+Most = int | Callable[[], int]
 
 
 class Lid:
@@ -129,6 +133,8 @@ class WireChannel:
 
     def __init__(self, wires: Wires, stream: _Stream, peer_id: bytes, protocol: str, *, asks: bool) -> None:
         self.peer_id, self.remote_block = peer_id, "127.0.0.0/24"
+        if not asks and peer_id in wires.nodes:
+            self.remote_block = wires.nodes[peer_id].block
         self.stream = stream
         self.max_frame, self.deadline = 0, 0.0
         self._wires, self._protocol, self._asks = wires, protocol, asks
@@ -170,7 +176,7 @@ class WireChannel:
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise ChannelClosed("the node ended the connection") from None
 
-    async def receive(self, most: int | None = None) -> bytes:
+    async def receive(self, most: Most | None = None) -> bytes:
         try:
             with trio.fail_after(self.deadline if self._asks else RESTS_S):
                 data = await self._arrived()
@@ -179,7 +185,8 @@ class WireChannel:
             raise (PeerUnreachable if self._asks else ChannelClosed)(late) from None
         except (trio.EndOfChannel, trio.ClosedResourceError):
             raise ChannelClosed("the node ended the connection") from None
-        if len(data) > (self.max_frame if most is None else most):
+        limit = most() if callable(most) else most
+        if len(data) > (self.max_frame if limit is None else limit):
             raise PeerFault("a frame over this protocol's limit", TOO_LARGE)
         return data
 
@@ -202,15 +209,19 @@ class Swap:
         self._wires, self._own = wires, own
         self.blocks: Blocks | None = None
         self.asked: list[bytes] = []
+        self.askers: list[bytes] = []
+        """Who asked here, a peer id for each session."""
 
     def serve(self, blocks: Blocks) -> None:
         self.blocks = blocks
 
     @asynccontextmanager
-    async def session(self, peer: PeerAddress) -> AsyncIterator[SwapSession]:
+    async def session(self, peer: PeerAddress, ours: bytes | None = None) -> AsyncIterator[SwapSession]:
+        """`ours` is a mask's peer id."""
         there = await self._own.reach(peer.peer_id)
         if there.bitswap.blocks is None:
             raise PeerUnreachable("nobody is there")
+        there.bitswap.askers.append(ours or self._own.peer_id)
         yield SwapSession(self._wires, self._own, there)
 
 
@@ -237,6 +248,9 @@ class SwapSession:
             raise PeerUnreachable("the node sends nothing")
         if not self._there.awake:
             raise PeerUnreachable("the node ended the connection")
+        if block is not None and cid[4:] != hashlib.sha256(block).digest():
+            await trio.sleep(STALLED)  # it is dropped as what nobody asked for
+            raise PeerUnreachable("the node sends nothing")
         frame = Frame(BITSWAP, False, block or b"", self._there.peer_id, self._own.peer_id)
         self._wires.frames.append(frame)
         act = await self._wires.judge(frame)
@@ -249,9 +263,40 @@ class SwapSession:
         return cid, block
 
 
+class Masks:
+    """A node's throwaway keys, one for each host and day: what node.network's Masks are to a room. `blamed`
+    is what hosts did to them.
+    """
+
+    def __init__(self, wire: Wire, wires: Wires) -> None:
+        self.blamed: list[tuple[bytes, str]] = []
+        self.ids: dict[tuple[bytes, int], bytes] = {}
+        self._wire, self._wires = wire, wires
+
+    @asynccontextmanager
+    async def channel(
+        self, peer: PeerAddress, protocol_id: str, *, max_frame: int, deadline: float
+    ) -> AsyncIterator[WireChannel]:
+        ours = self._face(peer)
+        async with self._wire.channel(
+            peer, protocol_id, max_frame=max_frame, deadline=deadline, ours=ours
+        ) as channel:
+            yield channel
+
+    @asynccontextmanager
+    async def session(self, peer: PeerAddress) -> AsyncIterator[SwapSession]:
+        async with self._wire.bitswap.session(peer, self._face(peer)) as session:
+            yield session
+
+    def _face(self, peer: PeerAddress) -> bytes:
+        day = self._wires.clock.now() // DAY_MS
+        return self.ids.setdefault((peer.peer_id, day), ED25519_PEER + secrets.token_bytes(32))
+
+
 class Wire:
     """One node's network. `blamed` is every fault that was counted, with the peer who made it; `addrs` are
-    its public addresses, without `/p2p/`.
+    its public addresses, without `/p2p/`; `block` is where others see it, `put` the addresses whose records
+    it has put into the DHT, `guests` who came. `suspended`: it is connected to for ever.
     """
 
     def __init__(self, wires: Wires, peer_id: bytes, nursery: trio.Nursery, lid: Lid | None = None) -> None:
@@ -260,12 +305,18 @@ class Wire:
         self.blamed: list[tuple[bytes, str]] = []
         self.counters: Counter[str] = Counter()
         self.addrs: list[str] = []
-        self.awake, self.gone, self._silent = True, False, False
+        self.block = "127.0.0.0/24"
+        self.put: list[str] = []
+        self.awake, self.suspended, self.gone, self._silent = True, False, False, False
+        self.met: set[bytes] = set()
+        self.guests: set[bytes] = set()
+        self._connected: list[Callable[[bytes], None]] = []
         self._wires, self._nursery = wires, nursery
         self.bodies = Bodies()
         self._handlers: dict[str, tuple[Handler, int, float]] = {}
         self._streams: set[_Stream] = set()
         self.bitswap = Swap(wires, self)
+        self.masked = Masks(self, wires)
         if (before := wires.nodes.get(peer_id)) is not None:
             before.hang_up()
         wires.nodes[peer_id] = self
@@ -299,8 +350,8 @@ class Wire:
         there = self._wires.nodes.get(peer_id)
         if there is None or self.gone or (not there.awake and not there._silent):
             raise PeerUnreachable("nobody is there")
-        with trio.move_on_after(ANSWERS_S):
-            while not there.awake:
+        with trio.move_on_after(CONNECT_TIMEOUT):
+            while not there.awake or there.suspended:
                 await trio.sleep_forever()
             await there.lid.passed()
             await self.lid.passed()
@@ -317,7 +368,25 @@ class Wire:
         return [f"{addr}/p2p/{self.peer_id_text}" for addr in self.addrs]
 
     def is_connected(self, peer_id: bytes) -> bool:
-        return False
+        return peer_id in self.met and self._wires.nodes[peer_id].awake
+
+    def on_connected(self, callback: Callable[[bytes], None]) -> None:
+        self._connected.append(callback)
+
+    def meet(self, other: Wire) -> None:
+        """Be connected with it, and have both rooms told; until one of them leaves."""
+        for one, there in ((self, other), (other, self)):
+            one.met.add(there.peer_id)
+            for callback in one._connected:
+                callback(there.peer_id)
+
+    def serving(self, protocol_id: str) -> list[PeerAddress]:
+        there = [self._wires.nodes[peer_id] for peer_id in sorted(self.met) if self.is_connected(peer_id)]
+        return [PeerAddress(one.peer_id, tuple(one.addrs)) for one in there if protocol_id in one._handlers]
+
+    async def find_peer(self, peer_id: bytes) -> PeerAddress | None:
+        await trio.lowlevel.checkpoint()
+        return PeerAddress(peer_id) if peer_id in self._wires.nodes else None
 
     def blame(self, peer_id: bytes, fault: str) -> None:
         self.blamed.append((peer_id, fault))
@@ -330,21 +399,34 @@ class Wire:
         await self.lid.passed()
         return list(self._wires.records.get(address, []))
 
+    async def put_record(self, address: str, value: bytes) -> int:
+        await trio.lowlevel.checkpoint()
+        self.put.append(address)
+        self._wires.records[address] = [value]
+        return 1
+
     @asynccontextmanager
     async def channel(
-        self, peer: PeerAddress, protocol_id: str, *, max_frame: int, deadline: float
+        self,
+        peer: PeerAddress,
+        protocol_id: str,
+        *,
+        max_frame: int,
+        deadline: float,
+        ours: bytes | None = None,
     ) -> AsyncIterator[WireChannel]:
+        """`ours` is a mask's peer id."""
         there = await self.reach(peer.peer_id)
         if protocol_id not in there._handlers:
             raise PeerUnreachable("nobody is there")
         stream = _Stream(self, there)
         self._streams.add(stream)
-        there.answer(stream, self.peer_id, protocol_id)
+        there.answer(stream, ours or self.peer_id, protocol_id)
         channel = WireChannel(self._wires, stream, peer.peer_id, protocol_id, asks=True)
         try:
             yield channel.bounded(max_frame, deadline)
         except RemoteProtocolError as fault:
-            self._count(peer.peer_id, fault)
+            _count(self.masked.blamed if ours else self.blamed, peer.peer_id, fault)
             raise
         finally:
             self._end(stream)
@@ -352,6 +434,7 @@ class Wire:
     # Serving
 
     def answer(self, stream: _Stream, peer_id: bytes, protocol_id: str) -> None:
+        self.guests.add(peer_id)
         self._streams.add(stream)
         self._nursery.start_soon(self._answer, stream, peer_id, protocol_id)
 
@@ -363,7 +446,7 @@ class Wire:
         except (ChannelClosed, PeerUnreachable):
             pass
         except RemoteProtocolError as fault:
-            self._count(peer_id, fault)
+            _count(self.blamed, peer_id, fault)
         except Exception as bug:  # noqa: BLE001 - kept, and the test that made it fails
             if not self.gone:
                 self._wires.bugs.append(bug)
@@ -375,6 +458,7 @@ class Wire:
             stream.cut()
             self._streams.discard(stream)
 
-    def _count(self, peer_id: bytes, fault: RemoteProtocolError) -> None:
-        if fault.status.category == 5:
-            self.blame(peer_id, fault.status.code)
+
+def _count(blamed: list[tuple[bytes, str]], peer_id: bytes, fault: RemoteProtocolError) -> None:
+    if fault.status.category == 5:
+        blamed.append((peer_id, fault.status.code))

@@ -2,10 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 import trio
@@ -13,39 +9,17 @@ import trio
 from node.network import (
     Channel,
     Network,
-    PeerAddress,
     PeerUnreachable,
     connections,
     limits,
     muxer,
-    parse_peer,
 )
-from tests.kit.network import BOUND, a_network, until
+from tests.kit.network import BOUND, a_network, another_process, until
 
 PROTOCOL = "/mailio/test/1"
 ADDRESS = "0x" + "ab" * 20
 HELD_UP = 5.0
 """Seconds that the issue allows."""
-
-
-@asynccontextmanager
-async def another_process(boot: Network) -> AsyncIterator[tuple[PeerAddress, int]]:
-    """A DHT server that joined by `boot`; its address and process id."""
-    command = [sys.executable, "-m", "tests.kit.network_node", boot.listen_addrs()[0]]
-    process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    try:
-        line = b""
-        with trio.fail_after(2 * BOUND):
-            while not line.endswith(b"\n"):
-                line += await process.stdout.receive_some(4096)
-        yield parse_peer(line.decode().strip()), process.pid
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        with trio.CancelScope() as scope:
-            scope.shield = True
-            await process.wait()
-        await process.stdout.aclose()
 
 
 async def echo(channel: Channel) -> None:

@@ -20,7 +20,7 @@ from protocol.handshake import (
     sign_handshake,
     transition,
 )
-from protocol.held import digest, open_held, parse_held, seal_held
+from protocol.held import digest, held_nonce, open_held, parse_held, seal_held
 from protocol.kdf import blake2b
 from protocol.keys import SigningKey, address_of, x25519, x25519_public
 from protocol.pair import Pair, invitation_delivery_key
@@ -350,6 +350,17 @@ def _held(given: Json) -> Computed:
     return mid, {"seq": held.seq, "account": held.account.hex(), "record": held.record.hex()}
 
 
+def _nonce(given: Json) -> Computed:
+    pair = Pair(bytes.fromhex(given["pair secret"]))
+    handshake = parse_handshake(bytes.fromhex(given["handshake"]))
+    box_key = raw_kdf(pair.secret, "handshake-box")
+    record_hash = hashlib.blake2b(handshake.record, digest_size=32).digest()
+    by_hand = raw_kdf(box_key, "held-nonce", record_hash)[:24]
+    return {"box key": box_key.hex(), "record hash": record_hash.hex()}, {
+        "nonce": agreed(by_hand, held_nonce(handshake, pair))
+    }
+
+
 def _held_input(handshake: Json, nonce: str) -> Json:
     return {
         "pair secret": "0a" * 32,
@@ -364,6 +375,17 @@ HELD = Topic(
     "held/1 (§5, §11): accepted and revoked have the same size",
     {"accepted": _held_input(_ACCEPTED, "01" * 24), "revoked": _held_input(_REVOKED, "02" * 24)},
     _held,
+)
+
+
+NONCES = Topic(
+    "held-nonces",
+    "The nonce of a held/1 record that its owner makes again (§11): the same for the same handshake",
+    {
+        name: {key: value for key, value in one.items() if key in ("pair secret", "handshake")}
+        for name, one in HELD.inputs.items()
+    },
+    _nonce,
 )
 
 
@@ -391,4 +413,4 @@ DIGESTS = Topic(
     _digest,
 )
 
-TOPICS: tuple[Topic, ...] = (PAIRS, AGREEMENT, INVITATIONS, STATES, SIGNED, READ, HELD, DIGESTS)
+TOPICS: tuple[Topic, ...] = (PAIRS, AGREEMENT, INVITATIONS, STATES, SIGNED, READ, HELD, NONCES, DIGESTS)

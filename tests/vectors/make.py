@@ -1,6 +1,16 @@
 """Writes the test vectors: `python -m tests.vectors.make`. Run it for a change of the protocol only."""
 
-from tests.vectors import base, files, handshakes, identities, letters, names, transport
+from tests.vectors import (
+    base,
+    files,
+    handshakes,
+    hosts,
+    identities,
+    letters,
+    names,
+    transport,
+    vaults,
+)
 from tests.vectors.shape import Topic, write
 
 TOPICS: tuple[Topic, ...] = (
@@ -11,6 +21,8 @@ TOPICS: tuple[Topic, ...] = (
     *letters.TOPICS,
     *transport.TOPICS,
     *files.TOPICS,
+    *vaults.TOPICS,
+    *hosts.TOPICS,
 )
 
 if __name__ == "__main__":

@@ -1,0 +1,118 @@
+"""Our hosts, fitted to what they keep and to where the letters that wait there go."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final
+
+from node.app.ground import Ground
+from node.consent import Consent
+from node.files import FOR_EVER, Files
+from node.hosts import Hosts, Taken
+from node.hosts.restoring import Restorer
+from node.hosts.vault import KeptPeople, Vault
+from node.identity import Identity
+from node.names import Names
+from protocol.account import KeptFile
+from protocol.host import Waiting
+from protocol.keys import SigningKey
+from protocol.vault import VaultKeys
+
+if TYPE_CHECKING:
+    from node.exchange import Intake
+    from node.network import Network
+
+DAY_MS: Final = 86_400_000
+
+ON_ITS_WAY_DAYS: Final = 31
+"""Days from this one on for which hosts are to keep what belongs to a letter on its way; renewed each day."""
+
+
+class Doorstep:
+    """Where letters that waited at hosts are handed in. The exchange, which stands above, is fitted later."""
+
+    def __init__(self) -> None:
+        self.intake: Intake | None = None
+
+    async def take(self, waiting: Waiting, envelope: bytes) -> Taken:
+        """Raises StoreUnavailable, WorkerError."""
+        assert self.intake is not None, "hosts are drained once the exchange is open"
+        settled = await self.intake.take_waiting(waiting, envelope)
+        return Taken.SETTLED if settled else Taken.LATER
+
+
+class SentFiles:
+    """The files that hosts are to keep beside us, each with a seq that grows when anything of it changes."""
+
+    def __init__(self, ground: Ground, files: Files) -> None:
+        self._clock = ground.clock
+        self._files = files
+        self._told: dict[bytes, tuple[int, KeptFile]] = {}
+
+    async def __call__(self) -> AsyncGenerator[tuple[int, KeptFile], None]:
+        now, told = self._clock.now(), {}
+        async with aclosing(self._files.outgoing()) as files:
+            async for file in files:
+                until = file.until
+                if until == FOR_EVER:
+                    until = (now // DAY_MS + ON_ITS_WAY_DAYS) * DAY_MS
+                kept = KeptFile(file.cid, file.size, until)
+                seq, before = self._told.get(file.cid, (0, None))
+                told[file.cid] = (seq, kept) if before == kept else (max(seq + 1, now), kept)
+                yield told[file.cid]
+        self._told = told
+
+
+def fit_vault(ground: Ground, identity: Identity, consent: Consent, names: Names) -> Vault:
+    return Vault(
+        ground.store,
+        VaultKeys(identity.secrets.vault_key),
+        (consent.keeping, KeptPeople(names.keeping, consent.keeping)),
+        ground.clock,
+        ground.doubtful,
+    )
+
+
+def fit_restorer(ground: Ground, identity: Identity, consent: Consent, vault: Vault) -> Restorer:
+    return Restorer(ground.store, VaultKeys(identity.secrets.vault_key), vault, consent.keeping)
+
+
+def fit_hosts(
+    ground: Ground,
+    network: Network | None,
+    identity: Identity,
+    consent: Consent,
+    names: Names,
+    files: Files,
+    vault: Vault,
+    doorstep: Doorstep,
+) -> Hosts:
+    def friend(peer_id: bytes) -> SigningKey | None:
+        """Our delivery key at a host whose owner is in our address book and has accepted us."""
+        for contact in names.contacts():
+            if contact.address is None:
+                continue
+            if any(node.peer_id == peer_id for node in names.nodes_of(contact.address)):
+                return consent.delivery_key(contact.address, peer_id)
+        return None
+
+    hosts = Hosts(
+        store=ground.store,
+        network=network,
+        identity=identity,
+        consent=consent,
+        clock=ground.clock,
+        doubtful=ground.doubtful,
+        events=ground.events,
+        stamps=ground.searcher,
+        use=ground.config.hosts.use,
+        take=doorstep.take,
+        pages=vault,
+        former=fit_restorer(ground, identity, consent, vault).former,
+        files=SentFiles(ground, files),
+        friend=friend,
+    )
+    vault.on_written(hosts.poke)
+    files.on_outgoing(lambda batch, name: hosts.poke())
+    return hosts

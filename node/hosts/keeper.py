@@ -1,0 +1,357 @@
+"""One host's two tasks: keeping there what is to be there, and getting what waits there. How it stands."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import trio
+
+from node.hosts.book import HostBook, HostRow, Origin, Stand
+from node.hosts.draining import Drainer, Take
+from node.hosts.errors import HostRefused
+from node.hosts.planning import Planner
+from node.hosts.shelf import Shelf
+from node.hosts.syncing import Newer, Syncer
+from node.hosts.talk import Talk
+from node.hosts.visits import Visit, Visits
+from node.runtime.clock import Clock
+from node.runtime.errors import NodeError
+from node.storage import Batch, Store
+from protocol.account import Space
+from protocol.errors import RemoteProtocolError
+from protocol.host import Open
+from protocol.status import BUSY, DISK_FULL, STORE_BROKEN, TIME
+
+log = logging.getLogger(__name__)
+
+RETRY_S: Final = 30.0
+"""Seconds until a host that failed is tried again."""
+
+RARELY_S: Final = 600.0
+"""The same for one that has been away for a day."""
+
+DIGEST_S: Final = 600.0
+"""Seconds between two looks whether all is still there (protocol §6)."""
+
+PLAN_S: Final = 86_400.0
+"""Seconds between two workings out of everything: what no note told of, such as a grant that ended."""
+
+DAY_MS: Final = 86_400_000
+
+REFUSED_MS: Final = DAY_MS
+"""How long a host that refused is not asked again."""
+
+REACHED_EVERY_MS: Final = 3_600_000
+"""How stale the time may be at which we last reached a host, after a crash."""
+
+FRESH_MS: Final = 60_000
+"""How long ago a host must have been drained when we leave it for good."""
+
+LIES: Final = 3
+"""Rounds in which a host's digest differs though all was put: from then on it counts as behind."""
+
+Former = Callable[[Talk], Awaitable[object]]
+
+PASSING: Final = frozenset({BUSY, DISK_FULL, STORE_BROKEN, TIME})
+"""Refusals that say nothing of tomorrow: asked again as if it had not answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What all keepers share. `former` reads an account that was open before we knew of it."""
+
+    store: Store
+    book: HostBook
+    planner: Planner
+    visits: Visits
+    clock: Clock
+    doubtful: Callable[[], bool]
+    take: Take
+    newer: Newer
+    changed: Callable[[], None]
+    former: Former
+
+
+class Keeper:
+    """Works for one host while `run` runs; `host` is its row as it stands in the store."""
+
+    def __init__(self, means: Means, host: HostRow) -> None:
+        self.host = host
+        self.shelf = Shelf(means.store, host.peer_id)
+        self.drained: int | None = None
+        self.away = False
+        self.failures = 0
+        self.lies = 0
+        self.since = means.clock.now()
+        self._shown = ""
+        self._m = means
+        self._syncer = Syncer(means.store, means.planner, self.shelf, means.newer)
+        self._drainer = Drainer(means.visits, means.take, self._all_taken)
+        self._loaded = False
+        self._planned = self._looked = float("-inf")
+        self._told: Open | None = None
+        self._files = False
+        self._wake, self._come = trio.Event(), trio.Event()
+        self._staying = trio.CancelScope()
+
+    def poke(self, *, files: bool = False) -> None:
+        """Something is to be done; `files`: which files are to be there may be others."""
+        self._files |= files
+        self._wake.set()
+
+    def connected(self) -> None:
+        """The host is there: look at everything."""
+        self._looked = float("-inf")
+        self._wake.set()
+        self._come.set()
+
+    def woke(self) -> None:
+        """The machine has slept: streams may be dead, and letters may have come."""
+        self.failures = 0
+        self._staying.cancel()
+        self.connected()
+
+    def restart(self, host: HostRow) -> None:
+        """The owner has said something else of it."""
+        self.host, self._planned = host, float("-inf")
+        self.connected()
+
+    async def leave(self, until: int, *, removed: bool = False) -> None:
+        """Use it no longer: what waits is got until then (Unix ms), what is kept there is taken back."""
+        never = self.host.stand is Stand.OPENING or self.host.stand is Stand.REFUSED
+        stand = Stand.SHUNNED if never else Stand.LEFT
+        await self._stands(stand, until=until, removed=removed, voucher=None)
+        self._wake.set()
+
+    async def moved(self, addrs: tuple[str, ...]) -> None:
+        """It says that it is there now."""
+        await self._save(replace(self.host, addrs=addrs))
+
+    @property
+    def state(self) -> str:
+        """One of opening, refused, left, unreachable, behind, current."""
+        stand = self.host.stand
+        if stand in (Stand.REFUSED, Stand.LEFT):
+            return stand.value
+        if self.away:
+            return "unreachable"
+        if stand is Stand.OPENING:
+            return "opening"
+        behind = self.shelf.missing or self.lies >= LIES or not self.host.synced
+        return "behind" if behind else "current"
+
+    async def run(self) -> None:
+        """Until there is nothing to do for this host any more."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._drain_always)
+            await self._keep()
+            nursery.cancel_scope.cancel()
+
+    # ---- keeping
+
+    async def _keep(self) -> None:
+        while not self._is_finished():
+            self._wake = trio.Event()
+            done = await self._guard(self._round)
+            self._note()
+            if self._is_finished():
+                return
+            with trio.move_on_after(self._rest(done)):
+                await self._wake.wait()
+
+    def _is_finished(self) -> bool:
+        chosen = self.host.origin is Origin.SELF
+        return self.host.stand is Stand.SHUNNED or (self.host.stand is Stand.REFUSED and chosen)
+
+    def _rest(self, done: bool) -> float:
+        """Seconds until the next round."""
+        now = self._m.clock.now()
+        if self.host.stand is Stand.REFUSED:
+            return max(RETRY_S, min((self.host.until - now) / 1_000, DIGEST_S))
+        if not done and self.host.reached and now - self.host.reached > DAY_MS:
+            return RARELY_S
+        if not done or (self.shelf.missing and self.host.stand is not Stand.LEFT):
+            return RETRY_S
+        if self.host.stand is Stand.LEFT:
+            return DIGEST_S
+        return max(RETRY_S, self._looked + DIGEST_S - trio.current_time())
+
+    async def _round(self) -> None:
+        if self.host.stand is Stand.REFUSED and self._m.clock.now() < self.host.until:
+            return
+        if self.host.stand is Stand.LEFT and self._m.clock.now() >= self.host.until:
+            await self._forget()
+            return
+        # Every second try that fails is where it was known to be, the others where the network finds it.
+        async with self._m.visits.to(self.host, anew=self.failures % 2 == 1) as visit:
+            await self._reached()
+            if self.host.stand is Stand.LEFT:
+                await self._leave(visit)
+            elif visit.opened or await self._open(visit):
+                if visit.opened and self.host.stand in (Stand.OPENING, Stand.REFUSED):
+                    await self._m.former(visit.talk)
+                await self._serve(visit)
+
+    async def _serve(self, visit: Visit) -> None:
+        """Everything that an open account is for, but letters."""
+        if self.host.stand in (Stand.OPENING, Stand.REFUSED):
+            await self._stands(Stand.OPEN, voucher=None, text="")
+            self._come.set()
+        await self._tell(visit)
+        look = trio.current_time() >= self._looked + DIGEST_S
+        answer = await self._syncer.digests(visit.talk) if look else None
+        if answer is not None and answer.quota != self.host.account_bytes:
+            self._planned = float("-inf")  # what one sender may take is a share of it
+            await self._save(replace(self.host, account_bytes=answer.quota))
+        await self._plan(whole=look)
+        await self._syncer.push(visit.talk, self._m.planner.place(self.host))
+        if answer is not None:
+            await self._compare(visit)
+            self._looked = trio.current_time()
+
+    async def _compare(self, visit: Visit) -> None:
+        """Mend what differs; what differs even then is a lie, or was refused."""
+        talk, place = visit.talk, self._m.planner.place(self.host)
+        differing = await self._syncer.differing(await self._syncer.digests(talk))
+        if differing:
+            for space in differing:
+                await self._syncer.repair(talk, space)
+            await self._syncer.push(talk, place)
+            differing = await self._syncer.differing(await self._syncer.digests(talk))
+        differing = [space for space in differing if space is not Space.FILE]  # of which some take none
+        if not differing:
+            self.lies = 0
+        elif not self.shelf.missing:
+            self.lies += 1
+        if not differing and not self.shelf.missing and not self.host.synced:
+            await self._save(replace(self.host, synced=True))
+            self._m.changed()
+
+    async def _plan(self, *, whole: bool) -> None:
+        """Work out what is to be there, as far as no note tells of it."""
+        if not self._loaded:
+            await self.shelf.load()
+            self._loaded = True
+        if trio.current_time() >= self._planned + PLAN_S:
+            await self._m.planner.everything(self.shelf, self._m.planner.place(self.host))
+            self._planned = trio.current_time()
+        elif whole or self._files:
+            self._files = False
+            await self._m.planner.files([self.shelf])
+        if whole and not self._m.doubtful():
+            await self._m.planner.expire(self.shelf, self._m.clock.now())
+
+    async def _tell(self, visit: Visit) -> None:
+        if self._m.doubtful():
+            return
+        told = self._m.visits.told()
+        if told != self._told:
+            await visit.talk.open(told)
+            self._told = told
+
+    async def _open(self, visit: Visit) -> bool:
+        """Whether the account is open now. An owner with a doubtful clock opens none."""
+        if self._m.doubtful():
+            return False
+        try:
+            self._told = await self._m.visits.open(visit.talk, self.host)
+            self._looked = float("-inf")  # whatever it had before, it has no longer
+        except HostRefused as fault:
+            if fault.status in PASSING:
+                raise
+            until = self._m.clock.now() + REFUSED_MS
+            if self.host.stand is not Stand.LEFT:
+                await self._stands(Stand.REFUSED, until=until, text=fault.text[:256])
+            return False
+        return True
+
+    async def _leave(self, visit: Visit) -> None:
+        """Drain first, then take back what is kept there."""
+        if not visit.opened:
+            await self._forget()
+            return
+        if self.host.cleared and not self.host.removed:
+            return
+        if self.drained is None or self._m.clock.now() - self.drained > FRESH_MS:
+            self._staying.cancel()  # it begins anew, and wakes us when it is through
+            self._come.set()
+            return
+        if not self.host.cleared:
+            await self._syncer.empty(visit.talk)
+            await self._clear_shelf()
+            await self._save(replace(self.host, cleared=True))
+        if self.host.removed and not self._drainer.put_off:
+            await self._forget()
+
+    async def _forget(self) -> None:
+        """It is none of ours any more; one that the owner removed is not chosen again for a while."""
+        await self._clear_shelf()
+        await self._stands(Stand.SHUNNED, cleared=True)
+
+    async def _clear_shelf(self) -> None:
+        while True:
+            batch = Batch()
+            if not self.shelf.clear(batch, 256):
+                return
+            await self._m.store.write(batch, sync=False)
+
+    # ---- draining
+
+    async def _drain_always(self) -> None:
+        while True:
+            self._come = trio.Event()
+            if self.host.stand in (Stand.OPEN, Stand.LEFT) and not await self._guard(self._stay):
+                self.poke()  # it may be away, which the other task finds out
+            with trio.move_on_after(RARELY_S if self.away else RETRY_S):
+                await self._come.wait()
+
+    async def _stay(self) -> None:
+        with trio.CancelScope() as self._staying:
+            await self._drainer.stay(self.host)
+
+    def _all_taken(self) -> None:
+        self.drained = self._m.clock.now()
+        if self.host.stand is Stand.LEFT and (self.host.removed or not self.host.cleared):
+            self.poke()
+
+    # ---- how it stands
+
+    async def _guard(self, work: Callable[[], Awaitable[None]]) -> bool:
+        """Whether it went well; what went wrong is said, and tried again later."""
+        from node.network import PeerUnreachable
+
+        try:
+            await work()
+        except PeerUnreachable as fault:
+            if work == self._round:
+                self.away, self.failures = True, self.failures + 1
+            log.debug("a host: %s", fault)
+        except (RemoteProtocolError, HostRefused) as fault:
+            log.warning("a host does not do what it should: %s", fault)
+        except NodeError as fault:
+            log.warning("the work for a host rests: %s", fault)
+            self._loaded = False
+        else:
+            return True
+        return False
+
+    async def _reached(self) -> None:
+        if self.away:
+            self._come.set()
+        self.away, self.failures, now = False, 0, self._m.clock.now()
+        if now - self.host.reached >= REACHED_EVERY_MS or now < self.host.reached:
+            await self._save(replace(self.host, reached=now), sync=False)
+
+    async def _stands(self, stand: Stand, **more: object) -> None:
+        row = replace(self.host, stand=stand, since=self._m.clock.now(), **more)  # type: ignore[arg-type]
+        await self._save(row)
+        self._m.changed()
+
+    async def _save(self, row: HostRow, *, sync: bool = True) -> None:
+        self.host = row
+        await self._m.book.save(row, sync=sync)
+
+    def _note(self) -> None:
+        if self.state != self._shown:
+            self._shown, self.since = self.state, self._m.clock.now()

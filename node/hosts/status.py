@@ -1,0 +1,81 @@
+"""How our hosts stand, for people: rows and warnings."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import base58
+
+from node.hosts.book import HostRow, Stand
+from node.runtime.rooms import Warning_
+
+ROLES = ("letters", "records")
+"""What a host of ours does for us, as our IdentityRecord says it."""
+
+ENOUGH = 2
+"""Hosts at which something is before it counts as safe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One host as it stands: `behind` items and `revocations` that are not there as they are to be."""
+
+    host: HostRow
+    state: str
+    since: int
+    behind: int
+    revocations: int
+
+    def row(self) -> dict[str, object]:
+        """As `status` and `host list` have it."""
+        host = self.host
+        return {
+            "peerId": text_of(host.peer_id),
+            "addrs": [f"{addr}/p2p/{text_of(host.peer_id)}" for addr in host.addrs],
+            "roles": list(ROLES) if host.stand is Stand.OPEN else [],
+            "state": self.state,
+            "since": self.since,
+            "reached": host.reached,
+            "behind": self.behind,
+            "revocations": self.revocations,
+            "origin": host.origin.value,
+            "listed": host.listed,
+            "text": host.text if host.stand is Stand.REFUSED else "",
+        }
+
+
+def warnings_of(standings: Sequence[Standing], *, wanted: bool) -> Iterable[Warning_]:
+    """What the owner should know; `wanted`: the owner has not said that there are to be none."""
+    used = [one for one in standings if one.host.stand is Stand.OPEN]
+    if not used:
+        if wanted:
+            text = "no host keeps your handshakes and letters: while this node is off, nothing reaches you"
+            yield Warning_("hosts-none", text, "one is found by itself; or name one: mailio host add ADDRESS")
+        return
+    current = sum(one.state == "current" for one in used)
+    if current < ENOUGH:
+        which = "none of your hosts is" if not current else "only one of your hosts is"
+        text = f"{which} up to date; what changes now is not safe before two are"
+        yield Warning_("hosts-few", text, "see: mailio host list; add one with: mailio host add ADDRESS")
+    late = [one for one in used if one.revocations]
+    if late:
+        count = max(one.revocations for one in late)
+        text = (
+            f"{_many(count, 'revocation')} not yet at {_many(len(late), 'host')}: there a revoked sender can "
+            "still leave letters, which this node then refuses"
+        )
+        remedy = "they go as soon as the host answers; one that is gone for good: mailio host remove PEER"
+        yield Warning_("hosts-revocations", text, remedy)
+
+
+def text_of(peer_id: bytes) -> str:
+    """The usual text of a peer id."""
+    return base58.b58encode(peer_id).decode()
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" + ("" if count == 1 else "s")
+
+
+def by_age(rows: Mapping[bytes, Standing]) -> list[Standing]:
+    """Those used longest first."""
+    return sorted(rows.values(), key=lambda one: (one.host.since, one.host.peer_id))

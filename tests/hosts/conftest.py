@@ -1,0 +1,34 @@
+"""An owner and its hosts on one street, with a clock that stands still until it is moved."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.kit.hostnodes import HostNode
+from tests.kit.houses import House, Street
+from tests.kit.on_street import pytest_collection_modifyitems, street
+
+__all__ = ["pytest_collection_modifyitems", "street"]
+
+Opener = Callable[..., Awaitable[list[HostNode]]]
+
+
+@pytest.fixture
+async def alice(street: Street) -> House:
+    return await street.open("alice")
+
+
+@pytest.fixture
+async def bob(street: Street) -> House:
+    return await street.open("bob")
+
+
+@pytest.fixture
+def open_hosts(street: Street) -> Opener:
+    """So many hosts, numbered from 1; each in a block of its own."""
+
+    async def opened(count: int, first: int = 1, **more: object) -> list[HostNode]:
+        numbers = range(first, first + count)
+        return [await HostNode(street, f"h{n}", n, **more).open() for n in numbers]  # type: ignore[arg-type]
+
+    return opened
