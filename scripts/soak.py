@@ -6,6 +6,7 @@ import argparse
 import json
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -23,6 +24,7 @@ def tell(text: str) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Exit 1 where a letter was lost or came twice; the nodes' homes and logs stay then."""
     plan = Plan(arguments.letters, arguments.kills, arguments.stops, arguments.seed, arguments.minutes * 60)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the nodes are ended then too
     directory = Path(tempfile.mkdtemp(prefix="mailio-soak-"))
     tell(f"seed {plan.seed}, in {directory}")
     try:
