@@ -120,7 +120,7 @@ async def test_a_friend_and_a_stranger_after_three_weeks(town: Town, friends: tu
     first = await eve.send(bob, "may I")
     await town.while_hosts_answer()
     assert (alice.state(letter), eve.state(first)) == ([("at-host", "2.0.0")], [("at-host", "2.0.0")])
-    await town.street.pass_time(21 * DAY_S)
+    await town.street.pass_time(21 * DAY_S, 6 * 3_600.0)
     bob = await town.wake(bob)
     assert (bob.folder(), bob.folder("handshake")) == (["welcome back"], ["may I"])
     assert bob.stands(eve) is State.REQUEST
