@@ -34,6 +34,11 @@ RARELY_S: Final = 600.0
 DIGEST_S: Final = 600.0
 """Seconds between two looks whether all is still there (protocol §6)."""
 
+FILES_S: Final = 2.0
+"""Seconds until a host that fetches files of ours is asked whether it has them; each pause is half as long
+again, up to DIGEST_S, until another file is on its way.
+"""
+
 PLAN_S: Final = 86_400.0
 """Seconds between two workings out of everything: what no note told of, such as a grant that ended."""
 
@@ -92,6 +97,7 @@ class Keeper:
         self._planned = self._looked = float("-inf")
         self._told: Open | None = None
         self._files = False
+        self._coming, self._pause = frozenset[bytes](), FILES_S
         self._wake, self._come = trio.Event(), trio.Event()
         self._staying = trio.CancelScope()
 
@@ -116,6 +122,13 @@ class Keeper:
         """The owner has said something else of it."""
         self.host, self._planned = host, float("-inf")
         self.connected()
+
+    def has(self, file: bytes) -> bool | None:
+        """Whether all of the file of this id is there; None where that is not to be hoped for."""
+        row = self.shelf.get(Space.FILE, file)
+        if row is not None and row.whole:
+            return True
+        return False if self._syncer.takes(file) else None
 
     async def leave(self, until: int, *, removed: bool = False) -> None:
         """Use it no longer: what waits is got until then (Unix ms), what is kept there is taken back."""
@@ -175,7 +188,8 @@ class Keeper:
             return RETRY_S
         if self.host.stand is Stand.LEFT:
             return DIGEST_S
-        return max(RETRY_S, self._looked + DIGEST_S - trio.current_time())
+        rest = max(RETRY_S, self._looked + DIGEST_S - trio.current_time())
+        return min(rest, self._pause) if self.shelf.coming else rest
 
     async def _round(self) -> None:
         if self.host.stand is Stand.REFUSED and self._m.clock.now() < self.host.until:
@@ -183,6 +197,8 @@ class Keeper:
         if self.host.stand is Stand.LEFT and self._m.clock.now() >= self.host.until:
             await self._forget()
             return
+        if self.host.stand is Stand.OPEN:
+            await self._plan(whole=False)  # a host that is away lacks something too
         # Every second try that fails is where it was known to be, the others where the network finds it.
         async with self._m.visits.to(self.host, anew=self.failures % 2 == 1) as visit:
             await self._reached()
@@ -205,10 +221,22 @@ class Keeper:
             self._planned = float("-inf")  # what one sender may take is a share of it
             await self._save(replace(self.host, account_bytes=answer.quota))
         await self._plan(whole=look)
+        if answer is not None and Space.HELD in await self._syncer.differing(answer):
+            # A revocation that we have forgotten, with a disk restored, is known before its key is put back.
+            await self._syncer.repair(visit.talk, Space.HELD)
         await self._syncer.push(visit.talk, self._m.planner.place(self.host))
         if answer is not None:
             await self._compare(visit)
             self._looked = trio.current_time()
+        await self._look_at_files(visit, always=answer is not None)
+
+    async def _look_at_files(self, visit: Visit, *, always: bool) -> None:
+        if self.shelf.coming - self._coming:
+            self._pause = FILES_S  # the host has only just been told
+        elif self.shelf.coming or always:
+            await self._syncer.look(visit.talk)
+            self._pause = min(1.5 * self._pause, DIGEST_S)
+        self._coming = self.shelf.coming
 
     async def _compare(self, visit: Visit) -> None:
         """Mend what differs; what differs even then is a lie, or was refused."""
