@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import trio
@@ -99,6 +100,7 @@ class Keeper:
         self._files = False
         self._coming, self._pause = frozenset[bytes](), FILES_S
         self._wake, self._come = trio.Event(), trio.Event()
+        self._greeted = trio.Event()
         self._staying = trio.CancelScope()
 
     def poke(self, *, files: bool = False) -> None:
@@ -167,6 +169,9 @@ class Keeper:
         while not self._is_finished():
             self._wake = trio.Event()
             done = await self._guard(self._round)
+            self._greeted.set()
+            if self.away and self.host.stand is Stand.OPEN:
+                await self._guard(partial(self._plan, whole=False))  # it lacks something too
             self._note()
             if self._is_finished():
                 return
@@ -197,8 +202,6 @@ class Keeper:
         if self.host.stand is Stand.LEFT and self._m.clock.now() >= self.host.until:
             await self._forget()
             return
-        if self.host.stand is Stand.OPEN:
-            await self._plan(whole=False)  # a host that is away lacks something too
         # Every second try that fails is where it was known to be, the others where the network finds it.
         async with self._m.visits.to(self.host, anew=self.failures % 2 == 1) as visit:
             await self._reached()
@@ -215,6 +218,7 @@ class Keeper:
             await self._stands(Stand.OPEN, voucher=None, text="")
             self._come.set()
         await self._tell(visit)
+        self._greeted.set()
         look = trio.current_time() >= self._looked + DIGEST_S
         answer = await self._syncer.digests(visit.talk) if look else None
         if answer is not None and answer.quota != self.host.account_bytes:
@@ -327,6 +331,8 @@ class Keeper:
     # ---- draining
 
     async def _drain_always(self) -> None:
+        # Who it is that has a letter must be known there: nodes of ours that are no more can't say so.
+        await self._greeted.wait()
         while True:
             self._come = trio.Event()
             if self.host.stand in (Stand.OPEN, Stand.LEFT) and not await self._guard(self._stay):
