@@ -81,7 +81,8 @@ def _open(host: dict[str, Any]) -> str:
         return str(host["text"])
     revocations = _many(host["revocations"], "revocation") if host["revocations"] else ""
     items = _many(host["behind"], "item") if host["behind"] else ""
-    return f"{items}, of {revocations}" if revocations else items
+    files = _many(host["files"], "file") if host["files"] else ""
+    return ", ".join(filter(None, (items, revocations and f"of {revocations}", files)))
 
 
 def _many(count: int, what: str) -> str:

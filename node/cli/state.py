@@ -91,7 +91,10 @@ def _hosts(hosts: list[dict[str, Any]]) -> str:
         return "none"
     current = sum(one["state"] == "current" for one in hosts)
     others = Counter(str(one["state"]) for one in hosts if one["state"] != "current")
-    return ", ".join([f"{current} up to date", *(f"{count} {state}" for state, count in others.items())])
+    said = [f"{current} up to date", *(f"{count} {state}" for state, count in others.items())]
+    if fetching := sum(bool(one["files"]) for one in hosts):
+        said.append(f"{fetching} without some of your attachments")
+    return ", ".join(said)
 
 
 def peers(session: Session) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import trio
 
+from node.files import Files
 from node.hosting import Hosting, Limits
 from node.hosting.rows import NUMBER, Kept
 from node.hosts import Hosts, Taken
@@ -24,13 +26,13 @@ from protocol.letter import envelope_id
 from protocol.offer import Offer, Result, prove_offer
 from tests.kit.houses import House, Inline, Street
 from tests.kit.machines import PowerCut
-from tests.kit.stores import KEY, Quick
+from tests.kit.stores import KEY, InlineThreads, Quick
 from tests.kit.wires import Wire
 
 
 @dataclass
 class HostNode:
-    """A host by name: `open` and `close` as often as a test likes; its store stays."""
+    """A host by name: `open` and `close` as often as a test likes; its store stays. `keeps`: files too."""
 
     street: Street
     name: str
@@ -41,6 +43,8 @@ class HostNode:
     hosting: Hosting | None = None
     price: int = 1
     disk: str = "db"
+    keeps: bool = False
+    files: Files | None = None
     friends: set[bytes] = field(default_factory=set)
     _stop: trio.CancelScope = field(default_factory=trio.CancelScope)
     _ended: trio.Event = field(default_factory=trio.Event)
@@ -78,6 +82,7 @@ class HostNode:
         async with open_store(path / self.disk, KEY, reserve=0, inline=True, opener=Quick) as store:
             with self._stop:
                 async with trio.open_nursery() as nursery:
+                    self.files = await self._cellar(store, path) if self.keeps else None
                     self._serve(store, nursery)
                     task_status.started()
                     try:
@@ -86,6 +91,18 @@ class HostNode:
                         assert self.wire is not None
                         self.wire.leave()
         self._ended.set()
+
+    async def _cellar(self, store: Store, path: Path) -> Files:
+        files = Files(
+            store,
+            path / "files",
+            quota=1_000_000_000,
+            clock=self.street.wires.clock,
+            doubtful=lambda: False,
+            threads=InlineThreads(),
+        )
+        await files.start()
+        return files
 
     def _serve(self, store: Store, nursery: trio.Nursery) -> None:
         self.wire = Wire(self.street.wires, self.peer_id, nursery)
@@ -102,7 +119,10 @@ class HostNode:
             limits=self.limits,
             price=self.price,
             friend=self.friends.__contains__,
+            files=self.files.hosted if self.files is not None else None,
         )
+        if self.files is not None:
+            network.bitswap.serve(self.files.blocks)
         self.hosting.serve()
         serve_identity(network, self.hosting.record_of, self.street.wires.clock)
         nursery.start_soon(self.hosting.run)
@@ -117,8 +137,7 @@ class HostNode:
     def kept(self, account: bytes, space: Space) -> dict[bytes, tuple[int, bytes]]:
         """What an account has there: id → seq and bytes."""
         entries, _ = self.items.page(account, space, None)
-        book = self.items._book
-        return {entry.id: (entry.seq, book.data(account, space, entry.id)) for entry in entries}
+        return {e.id: (e.seq, self.items._book.data(account, space, e.id)) for e in entries}
 
     async def change(
         self, account: bytes, space: Space, items: Sequence[Item] = (), drop: Sequence[bytes] = ()
