@@ -202,7 +202,9 @@ class Soak:
     async def _write(self, name: str) -> None:
         """Hand letters in, one after the other, until there are no more."""
         while (number := await self._next()) is not None:
-            to = self._chance.choice([one for one in OWNERS if one != name] + [DAVE, DAVE] * (name == "alice"))
+            to = self._chance.choice(
+                [one for one in OWNERS if one != name] + [DAVE, DAVE] * (name == "alice")
+            )
             subject = f"soak {number:05}"
             if name == "stella":
                 to = "alice"
