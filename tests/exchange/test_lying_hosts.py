@@ -1,4 +1,4 @@
-"""Hosts of a recipient that lie to whoever leaves a letter there: none is lost by it, and none kept for ever."""
+"""Hosts of a recipient that lie to whoever leaves a letter there: none is lost, and none kept for ever."""
 
 import pytest
 import trio
