@@ -237,6 +237,4 @@ class _Visit:
         if said.until < min(self.trip.parcel.expires, now + ANOTHER_WAY_MS):
             raise RemoteProtocolError("a host keeps a letter for too short a time")
         until = min(said.until, now + LETTER_LIFE_MS)  # none keeps it for longer, whatever it says
-        self.left.deposits.append(
-            AtHost(self.host.peer_id, self.host.addrs, self.host.account, until, now)
-        )
+        self.left.deposits.append(AtHost(self.host.peer_id, self.host.addrs, self.host.account, until, now))
