@@ -79,9 +79,11 @@ class Depositor:
         self._stamper = stamper
         self._clock = clock
 
-    async def leave(self, trip: Trip) -> Left:
-        """Have the letter at WANTED of the owner's hosts, side by side."""
-        envelope, left = trip.parcel.envelope(), Left()
+    async def leave(self, trip: Trip, left: Left) -> None:
+        """Have the letter at WANTED of the owner's hosts, side by side; `left` tells at any time what came of
+        it so far.
+        """
+        envelope = trip.parcel.envelope()
         # Letters of one sender spread over the hosts, and a retry begins where the last one did.
         first = envelope[-1] % max(len(trip.record.hosts), 1)
         waiting = deque([*trip.record.hosts[first:], *trip.record.hosts[:first]])
@@ -93,7 +95,6 @@ class Depositor:
         async with trio.open_nursery() as nursery:
             for _ in range(WANTED):
                 nursery.start_soon(work)
-        return left
 
     async def look(self, trip: Trip) -> bool:
         """Ask the owner's hosts what it lets us do, until one knows something newer; whether one did."""
@@ -236,6 +237,4 @@ class _Visit:
         if said.until < min(self.trip.parcel.expires, now + ANOTHER_WAY_MS):
             raise RemoteProtocolError("a host keeps a letter for too short a time")
         until = min(said.until, now + LETTER_LIFE_MS)  # none keeps it for longer, whatever it says
-        self.left.deposits.append(
-            AtHost(self.host.peer_id, self.host.addrs, self.host.account, until, now)
-        )
+        self.left.deposits.append(AtHost(self.host.peer_id, self.host.addrs, self.host.account, until, now))

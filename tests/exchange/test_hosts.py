@@ -215,6 +215,26 @@ async def test_what_is_cancelled_is_taken_back_from_a_host_that_was_away(
     assert town.waiting(bob) == [0, 0]
 
 
+@pytest.mark.parametrize("closes", [False, True])
+async def test_what_is_cancelled_while_it_is_left_at_hosts_is_taken_back(
+    town: Town, friends: tuple[House, House], closes: bool
+) -> None:
+    """One has it already, the other hangs."""
+    alice, bob = friends
+    await town.sleep(bob)
+    assert town.hosts[0].wire is not None
+    town.hosts[0].wire.suspended = True
+    letter = await alice.send(bob, "oh no")
+    await town.street.pass_time(3.0, 1.0)
+    assert (alice.state(letter), town.waiting(bob)) == ([("queued", "")], [0, 1])
+    if closes:
+        alice = await town.street.reopen(alice)
+    await alice.owner.outbox.cancel(letter.id)
+    await town.settle()
+    assert (alice.state(letter), town.waiting(bob)) == ([("cancelled", "")], [0, 0])
+    assert alice.owner.outbox.recalls.due() == []
+
+
 async def test_one_host_hangs(town: Town, friends: tuple[House, House]) -> None:
     alice, bob = friends
     await town.sleep(bob)

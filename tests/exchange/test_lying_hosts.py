@@ -1,9 +1,13 @@
-"""Hosts of a recipient that lie to whoever leaves a letter there: none is lost, and none kept for ever."""
+"""Hosts that lie to whoever leaves a letter, or fetches one: none is lost by it, nobody gets in by it."""
+
+from dataclasses import replace
 
 import pytest
 import trio
 
-from protocol.account import Deposited, sign_deposit
+from protocol.account import Deposited, Space, sign_deposit
+from protocol.handshake import State
+from protocol.host import Waiting
 from protocol.offer import Offer, Result
 from protocol.status import OK, PREKEY_GONE
 from tests.exchange.test_hosts import Town, friends, town
@@ -99,3 +103,54 @@ async def test_hosts_that_all_say_so_do_not_keep_a_letter_for_ever(
     letter = await alice.send(bob, "nowhere")
     await town.street.pass_time(6 * DAY_S, 3_600.0)
     assert (alice.state(letter)[0][0], alice.folder()) == ("failed", ["Not delivered: nowhere"])
+
+
+async def test_a_host_can_let_nobody_in_by_an_invitation(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It knows the invitation's delivery key, which it is to take deposits of."""
+    bob, eve = await town.owner("bob"), await town.owner("eve")
+    link = await bob.owner.handshakes.link()
+    await town.settle()
+    await town.sleep(bob)
+    letter = await eve.send(bob, "let me in")
+    await town.while_hosts_answer()
+    assert (eve.state(letter), town.waiting(bob)) == ([("at-host", "2.0.0")], [1, 1])
+    for host in town.hosts:
+        label(host, next(iter(host.kept(town.account(bob, host), Space.KEY))), monkeypatch)
+    bob = await town.wake(bob)
+    assert (bob.stands(eve), bob.folder(), town.waiting(bob)) == (State.REQUEST, [], [0, 0])
+    alice = await town.owner("alice")
+    await alice.owner.handshakes.open(link)
+    await town.settle()
+    assert bob.stands(alice) is State.ACCEPTED
+
+
+def label(host: HostNode, key: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on it says that every letter came under this delivery key."""
+    assert host.hosting is not None
+    letters = host.hosting._serving._letters
+    honest = letters.list
+
+    def lie(account: bytes, after: int) -> tuple[list[Waiting], bool]:
+        found, more = honest(account, after)
+        return [replace(one, key=key) for one in found], more
+
+    monkeypatch.setattr(letters, "list", lie)
+
+
+async def test_an_invitation_is_used_at_hosts_by_one_alone(town: Town) -> None:
+    alice, bob, eve = [await town.owner(name) for name in ("alice", "bob", "eve")]
+    link = await bob.owner.handshakes.link()
+    await town.settle()
+    await town.sleep(bob)
+    first = await alice.owner.handshakes.open(link)
+    await town.while_hosts_answer()
+    bob = await town.wake(bob)
+    assert (bob.stands(alice), alice.state(first)) == (State.ACCEPTED, [("delivered", "2.0.0")])
+    await town.sleep(bob)
+    second = await eve.owner.handshakes.open(link)
+    await town.while_hosts_answer()
+    assert eve.state(second) == [("at-host", "2.0.0")]
+    bob = await town.wake(bob)
+    assert (bob.stands(eve), town.waiting(bob)) == (State.NONE, [0, 0])
+    await town.street.pass_time(DAY_S + 60)  # she hears nothing, and comes herself
+    assert (bob.stands(eve), eve.state(second)) == (State.REQUEST, [("delivered", "2.0.0")])
