@@ -250,13 +250,14 @@ def _tried(stage: Stage) -> bool:
 
 
 def _knows(host: str) -> When:
-    """Whether it lets nobody in any more: what bob's row of it says."""
+    """Whether it lets alice in no more, as bob can see it."""
 
     def knows(stage: Stage) -> bool:
-        rows = stage["bob"].owner.hosts.status() if stage.awake("bob") else []
-        return any(
-            row["addrs"] == [stage.host(host).address] and row["state"] == "current" for row in rows
-        ) and (stage["bob"].stands(stage["alice"]) is State.REVOKED)
+        if not stage.awake("bob") or stage["bob"].stands(stage["alice"]) is not State.REVOKED:
+            return False
+        owner = stage["bob"].owner
+        current = [row["addrs"] for row in owner.hosts.status() if row["state"] == "current"]
+        return [stage.host(host).address] in current and not owner.vault.pending
 
     return knows
 
