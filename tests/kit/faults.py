@@ -5,7 +5,7 @@ stage.py.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final, Literal, TypeVar
@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeVar
 Kind = Literal[
     "crash",
     "power cut",
+    "disk lost",
     "lid for 20 s",
     "lid for an hour",
     "full disk",
@@ -44,10 +45,13 @@ CLOCKS: Final[Mapping[Kind, int]] = {
 
 DELAYS: Final[Mapping[Kind, float]] = {"20 s late": 20.0, "100 s late": 100.0}
 
+LOST: Final[Kind] = "disk lost"
+"""A host comes back with an empty disk. (An owner's comes back by its words, which a person has.)"""
+
 FRAMES: Final[tuple[Kind, ...]] = ("lose", "cut", "twice", "reorder", *DELAYS)
 """What happens to a frame. `cut` ends its stream, before or after it has arrived."""
 
-RUDE: Final[frozenset[Kind]] = frozenset({"lose", "twice", "reorder", *LIDS, *DELAYS, "power cut"})
+RUDE: Final[frozenset[Kind]] = frozenset({"lose", "twice", "reorder", *LIDS, *DELAYS, "power cut", LOST})
 """After which a node may count a fault of a peer's: what does not come in time, or out of turn, is (§8)."""
 
 
@@ -92,9 +96,17 @@ def steps(counts: Counts) -> Iterator[Step]:
             yield Step(where, n, after)
 
 
-def single(counts: Counts) -> list[Fault]:
-    """Every fault at every step. A disk and a clock go wrong before a batch alone."""
-    return [fault for step in steps(counts) for fault in _at(step)]
+def single(counts: Counts, hosts: Collection[str] = ()) -> list[Fault]:
+    """Every fault at every step. A disk fills up and a clock goes wrong before a batch alone; `hosts` lose
+    their disks.
+    """
+    return [fault for step in steps(counts) for fault in (*_at(step), *_lost_at(step, hosts))]
+
+
+def _lost_at(step: Step, hosts: Collection[str]) -> Iterator[Fault]:
+    for house in step.where.split(">"):
+        if house in hosts:
+            yield Fault(LOST, step, house)
 
 
 def _at(step: Step) -> Iterator[Fault]:

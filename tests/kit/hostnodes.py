@@ -83,7 +83,7 @@ class HostNode:
 
     async def _live(self, task_status: trio.TaskStatus[None]) -> None:
         path, machine = self.street.path / f"host-{self.name}", self.machine
-        path.mkdir(exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
         try:
             with machine.run(), self._stop:
                 opened = open_store(path / self.disk, KEY, reserve=0, inline=True, opener=machine.opener)

@@ -16,16 +16,19 @@ from typing import Any, Final
 import trio
 from trio.testing import MockClock
 
-from tests.kit.faults import RUDE, Counts, Fault, named
+from tests.kit.faults import RUDE, Counts, Fault, Step, named
 from tests.kit.homes import NOW
 from tests.kit.houses import DAY_S, Street
-from tests.kit.stage import Stage, Story
+from tests.kit.stage import Stage, Story, hosts_of
 
 BEGINS_MS: Final = NOW + 3_600_000
 """When a story is played (Unix ms): an hour after its houses were made ready."""
 
 PATIENCE_S: Final = 3 * DAY_S
 """Seconds within which people have done what they had to do: a clock that was a day ahead costs a day."""
+
+SETTLES_S: Final = 60.0
+"""Seconds in which owners and their hosts come to know what each of them has."""
 
 AFTERWARDS_S: Final = 600.0
 """Seconds in which nothing may change any more."""
@@ -37,6 +40,7 @@ class Outcome:
 
     line: str
     counts: Counter[str] = field(default_factory=Counter)
+    order: dict[Step, str] = field(default_factory=dict)
     struck: list[Fault] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -86,18 +90,30 @@ class Theatre:
     async def _prepare(self) -> None:
         async with trio.open_nursery() as nursery:
             street = Street(self._ready, nursery)
-            houses = {name: await street.open(name) for name in self.story.cast}
+            hosts = hosts_of(street, self.story)
+            for host in hosts.values():
+                await host.open()
+            houses = {}
+            for name in self.story.cast:
+                addresses = [hosts[host].address for host in self.story.uses.get(name, ())]
+                houses[name] = await street.open(name, hosts=tuple(addresses))
             await self.story.prologue(street, houses)
             await street.quiet()
+            if hosts:
+                await street.pass_time(SETTLES_S, 5.0)
             for house in houses.values():
                 await street.close(house)
+            for host in hosts.values():
+                await host.close()
 
     async def _play(self, outcome: Outcome, faults: Sequence[Fault]) -> None:
         async with trio.open_nursery() as nursery:
             street = Street(self._scratch, nursery, BEGINS_MS)
             stage = Stage(street, self.story, faults, nursery)
-            for name in self.story.cast:
+            for name in (*self.story.hosts, *self.story.cast):
                 await stage.open(name)
+            if self.story.hosts:
+                await trio.sleep(SETTLES_S)
             stage.begin()
             began = trio.current_time()
             with trio.move_on_after(PATIENCE_S) as patience:
@@ -106,6 +122,7 @@ class Theatre:
                 outcome.trouble.append("a person could not do what was to be done")
             await stage.until(lambda: stage.mended and not self.story.amiss(stage))
             outcome.seconds, outcome.counts = trio.current_time() - began, stage.counts.copy()
+            outcome.order = stage.order.copy()
             await self._look(outcome, stage)
             outcome.struck = stage.struck
             nursery.cancel_scope.cancel()
@@ -114,8 +131,8 @@ class Theatre:
         """How it stands, a while later, and again when every house was closed and opened again."""
         outcome.trouble += self.story.amiss(stage)
         await trio.sleep(AFTERWARDS_S)
-        for name in self.story.cast:
-            await stage.street.close(stage[name])
+        for name in (*self.story.cast, *self.story.hosts):
+            await stage.close(name)
             await stage.open(name)
         await trio.sleep(AFTERWARDS_S)
         outcome.trouble += [

@@ -5,7 +5,7 @@ anyway (it is started again, its lid opened, its disk made room on, its clock se
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +16,8 @@ import trio
 from trio.testing import MockClock
 
 from node.runtime.errors import NodeError
-from tests.kit.faults import CLOCKS, DELAYS, LIDS, Fault, Step
+from tests.kit.faults import CLOCKS, DELAYS, LIDS, LOST, Fault, Step
+from tests.kit.hostnodes import HostNode
 from tests.kit.houses import DAY_S, House, Street
 from tests.kit.machines import Machine, PowerCut
 from tests.kit.wires import Act, Frame, Late, Wire
@@ -62,28 +63,50 @@ class Story(Protocol):
     def cast(self) -> Sequence[str]: ...
 
     @property
+    def hosts(self) -> Sequence[str]: ...
+
+    @property
+    def uses(self) -> Mapping[str, Sequence[str]]:
+        """Who has which hosts."""
+
+    @property
     def deeds(self) -> Sequence[Deed]: ...
 
     async def prologue(self, street: Street, houses: dict[str, House]) -> None:
         """Before anything can go wrong."""
 
+    def slips(self, stage: Stage, frame: Frame) -> bool:
+        """Whether this frame gets lost in this story, whatever else happens."""
+
     def amiss(self, stage: Stage) -> list[str]:
         """What is not yet, or not at all, as it must be at the end."""
 
 
+def hosts_of(street: Street, story: Story) -> dict[str, HostNode]:
+    """The hosts of a story, not open yet."""
+    return {name: HostNode(street, name, n, keeps=True) for n, name in enumerate(story.hosts, 1)}
+
+
 class Stage:
-    """A street on which one story is played."""
+    """A street on which one story is played. `order` are all steps as they came, and of frames what they
+    belonged to.
+    """
 
     def __init__(self, street: Street, story: Story, faults: Sequence[Fault], nursery: trio.Nursery) -> None:
         self.street, self.story = street, story
         self.counts: Counter[str] = Counter()
+        self.order: dict[Step, str] = {}
         self.struck: list[Fault] = []
+        self.slipped = 0
+        self._hosts = hosts_of(street, story)
+        self._off: set[str] = set()
         self._faults = faults
         self._nursery = nursery
         self._houses: dict[str, House] = {}
         self._names: dict[bytes, str] = {}
         self._wires: list[Wire] = []
         self._mending = self._standing = 0
+        self._began = trio.current_time()
         self._passing = trio.Event()
         self._numbers: dict[int, Step] = {}
 
@@ -93,14 +116,55 @@ class Stage:
     @property
     def blamed(self) -> list[tuple[str, str]]:
         """Whom any node of this story has blamed, and for what."""
-        return [(self._names[peer], fault) for wire in self._wires for peer, fault in wire.blamed]
+        return [
+            (self._names.get(peer, "a mask"), fault) for wire in self._wires for peer, fault in wire.blamed
+        ]
 
     async def open(self, name: str) -> None:
         """Open a house, or open it again."""
         with self.time_stands_still():
-            house = await self.street.open(name)
-        self._houses[name], self._names[house.wire.peer_id] = house, name
-        self._wires.append(house.wire)
+            if name in self._hosts:
+                wire = (await self._hosts[name].open()).wire
+            else:
+                addresses = [self._hosts[host].address for host in self.story.uses.get(name, ())]
+                self._houses[name] = await self.street.open(name, hosts=tuple(addresses))
+                wire = self._houses[name].wire
+        assert wire is not None
+        self._names[wire.peer_id] = name
+        self._wires.append(wire)
+
+    async def close(self, name: str) -> None:
+        if name in self._hosts:
+            await self._hosts[name].close()
+        else:
+            await self.street.close(self[name])
+
+    def _ended(self, name: str) -> trio.Event:
+        return self._hosts[name].ended if name in self._hosts else self[name].ended
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return trio.current_time() - self._began
+
+    def host(self, name: str) -> HostNode:
+        return self._hosts[name]
+
+    async def leave(self, name: str, back: Callable[[], bool], seconds: float) -> None:
+        """Switch this machine off until then, or for so many seconds at most. Raises PowerCut where it only
+        just starts.
+        """
+        if self._ended(name).is_set():
+            raise PowerCut
+        self._off.add(name)
+        await self.close(name)
+
+        async def wait() -> None:
+            await self.until(back, seconds)
+            self._off.discard(name)
+            await self.open(name)
+
+        self._nursery.start_soon(wait)
 
     @contextmanager
     def time_stands_still(self) -> Iterator[None]:
@@ -129,14 +193,15 @@ class Stage:
 
     def begin(self) -> None:
         """From here on steps are counted and faults strike."""
-        for name in self.story.cast:
+        for name in (*self.story.cast, *self.story.hosts):
             self.street.machine(name).step = self._batch
+        self._began = trio.current_time()
         self.street.wires.judge, self.street.wires.passed = self._judge, self._passed
 
     async def perform(self) -> None:
         """Each person does what it has to do, one thing after the other."""
         async with trio.open_nursery() as nursery:
-            for name in self.story.cast:
+            for name in (*self.story.cast, *self.story.hosts):
                 nursery.start_soon(self._live, [deed for deed in self.story.deeds if deed.who == name])
 
     async def _live(self, deeds: Sequence[Deed]) -> None:
@@ -175,13 +240,19 @@ class Stage:
     def _batch(self, machine: Machine, after: bool) -> None:
         if not after:
             self.counts[machine.name] += 1
-        self._step(Step(machine.name, self.counts[machine.name] - 1, after))
+        step = Step(machine.name, self.counts[machine.name] - 1, after)
+        self.order[step] = ""
+        self._step(step)
 
     async def _judge(self, frame: Frame) -> Act | Late:
         where = f"{self._names[frame.source]}>{self._names[frame.target]}"
         step = Step(where, self.counts[where])
         self.counts[where] += 1
         self._numbers[id(frame)] = step
+        self.order[step] = frame.protocol
+        if self.story.slips(self, frame):
+            self.slipped += 1
+            return Act.LOSE
         found = [fault for fault in self._step(step) if not fault.house]
         found += [fault for fault in self._due(replace(step, after=True)) if fault.kind == "cut"]
         if not any(fault.kind == "reorder" for fault in found):
@@ -190,7 +261,9 @@ class Stage:
         return self._act(found[0]) if found else Act.PASS
 
     def _passed(self, frame: Frame) -> None:
-        self._step(replace(self._numbers[id(frame)], after=True))
+        step = replace(self._numbers[id(frame)], after=True)
+        self.order[step] = frame.protocol
+        self._step(step)
 
     def _due(self, step: Step) -> list[Fault]:
         return [fault for fault in self._faults if fault.step == step]
@@ -228,8 +301,10 @@ class Stage:
             machine.sleep(LIDS[fault.kind])
             self._mend(LIDS[fault.kind], machine.wake)
         elif machine.running:
+            if fault.kind == LOST:
+                self._hosts[fault.house].disk += "-new"
             machine.crash() if fault.kind == "crash" else machine.lose_power()
-            self._mend(REBOOT_S, partial(self._reboot, fault.house))
+            self._mend(REBOOT_S, partial(self._reboot, fault.house, self._ended(fault.house)))
 
     def _mend(self, seconds: float, mend: Callable[[], Awaitable[None] | None]) -> None:
         """After a while somebody puts it right."""
@@ -243,6 +318,7 @@ class Stage:
         self._mending += 1
         self._nursery.start_soon(wait)
 
-    async def _reboot(self, name: str) -> None:
-        await self[name].ended.wait()
-        await self.open(name)
+    async def _reboot(self, name: str, ended: trio.Event) -> None:
+        await ended.wait()
+        if name not in self._off and not self.street.machine(name).running:
+            await self.open(name)
