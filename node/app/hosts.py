@@ -14,7 +14,9 @@ from node.hosts.restoring import Restorer
 from node.hosts.vault import KeptPeople, Vault
 from node.identity import Identity
 from node.names import Names
+from node.storage import Batch
 from protocol.account import KeptFile
+from protocol.handshake import Handshake
 from protocol.host import Waiting
 from protocol.keys import SigningKey
 from protocol.vault import VaultKeys
@@ -97,6 +99,12 @@ def fit_hosts(
                 return consent.delivery_key(contact.address, peer_id)
         return None
 
+    async def newer(handshake: Handshake) -> None:
+        """A host has this one of ours, from before our disk was restored."""
+        batch, address = Batch(), handshake.sender.address
+        if address is not None and consent.keeping.restore_handshake(batch, address, handshake):
+            await ground.store.write(batch)
+
     hosts = Hosts(
         store=ground.store,
         network=network,
@@ -111,6 +119,7 @@ def fit_hosts(
         pages=vault,
         former=fit_restorer(ground, identity, consent, vault).former,
         files=SentFiles(ground, files),
+        newer=newer,
         friend=friend,
     )
     vault.on_written(hosts.poke)

@@ -71,9 +71,18 @@ class Keeping:
         if entry is None or not entry.pair_key:
             return False
         handshake = open_held(held, self._book.pair(entry.pair_key, address, owner_is_us=True))
+        return self.restore_handshake(batch, address, handshake)
+
+    def restore_handshake(self, batch: Batch, address: str, handshake: Handshake) -> bool:
+        """Take a handshake of ours about this sender, where it is newer than what is here; whether it was.
+        Raises RemoteProtocolError for one that is not.
+        """
+        entry = self._book.ours(address, batch)
         # Whoever shares the pair secret could seal one; only we could sign it.
         if handshake.owner_public_key != self._book.key.public or handshake.sender.address != address:
             raise RemoteProtocolError("a held handshake of someone else")
+        if entry is None:
+            return False
         before = entry.handshake
         if before is not None and not _newer(handshake, before):
             return False
