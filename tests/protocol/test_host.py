@@ -283,7 +283,7 @@ def _map(data: bytes) -> dict[str, Value]:
 
 
 def test_a_frame_of_more_parts_than_any_honest_one_has_is_not_read() -> None:
-    many = {"verb": "list", "after": 0, "x": [0] * MAX_PARTS}
+    many: dict[str, Value] = {"verb": "list", "after": 0, "x": [0] * MAX_PARTS}
     with pytest.raises(RemoteProtocolError, match="more than 20000 items"):
         parse_request(encode(many))
     with pytest.raises(RemoteProtocolError, match="more than 20000 items"):
