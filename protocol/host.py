@@ -37,6 +37,7 @@ CANCEL_BYTES: Final = 32  # the secret whose hash goes with a deposit
 MAX_ITEMS: Final = 500  # items of one put
 MAX_IDS: Final = 1_000  # ids of one drop, get or acknowledge; entries of one page or list
 MAX_ITEMS_BYTES: Final = 900_000  # data of the items in one frame together, which leaves room for the rest
+MAX_PARTS: Final = 20_000  # items of CBOR in one frame: a full list of letters has 15,000; 30 ms to read
 MAX_WAIT_S: Final = 240  # less than a served stream may rest
 
 
@@ -315,7 +316,7 @@ _VERBS: Final = {kind.verb: kind for kind in _KINDS}
 
 def parse_request(data: bytes) -> Request:
     """Read a request of at most MAX_FRAME bytes; raises RemoteProtocolError, also for an unknown verb."""
-    fields = Fields.decode(data, "request")
+    fields = Fields.decode(data, "request", most=MAX_PARTS)
     kind = _VERBS.get(fields.text("verb"))
     if kind is None:
         raise fields.fault("verb", "is not known")
@@ -423,7 +424,7 @@ class Answer:
     @classmethod
     def parse(cls, data: bytes) -> "Answer":
         """Read an answer of at most MAX_FRAME bytes; raises RemoteProtocolError."""
-        fields = Fields.decode(data, "answer")
+        fields = Fields.decode(data, "answer", most=MAX_PARTS)
         if fields.text("answer") != "host":
             raise fields.fault("answer", "is not a host's")
         return cls(

@@ -132,10 +132,10 @@ def fit_hosts(
         stamps=ground.searcher,
         use=ground.config.hosts.use,
         take=doorstep.take,
-        newer=newer,
         pages=vault,
         former=fit_restorer(ground, identity, consent, vault).former,
         files=SentFiles(ground, files),
+        newer=newer,
         friend=friend,
     )
     vault.on_written(hosts.poke)

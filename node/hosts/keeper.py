@@ -362,6 +362,8 @@ class Keeper:
                 self.away, self.failures = True, self.failures + 1
             log.debug("a host: %s", fault)
         except (RemoteProtocolError, HostRefused) as fault:
+            if self.host.stand is Stand.OPENING and work == self._round:
+                self.failures += 1  # another one is found in its place
             log.warning("a host does not do what it should: %s", fault)
         except NodeError as fault:
             log.warning("the work for a host rests: %s", fault)
@@ -373,7 +375,9 @@ class Keeper:
     async def _reached(self) -> None:
         if self.away:
             self._come.set()
-        self.away, self.failures, now = False, 0, self._m.clock.now()
+        self.away, now = False, self._m.clock.now()
+        if self.host.stand is not Stand.OPENING:  # until then it has to do more than be there
+            self.failures = 0
         if now - self.host.reached >= REACHED_EVERY_MS or now < self.host.reached:
             await self._save(replace(self.host, reached=now), sync=False)
 

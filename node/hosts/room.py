@@ -318,7 +318,9 @@ class Hosts:
             await self._begin(peer.peer_id, peer.addrs, Origin.SELF, None)
         for host, _ in zip((h for h in lost if h.origin is Origin.SELF), found, strict=False):
             never = host.stand is Stand.OPENING
-            await self._keepers[host.peer_id].leave(now + (DAY_MS if never else REMEMBERED_MS))
+            keeper = self._keepers.get(host.peer_id)
+            if keeper is not None:  # it may have ended while others were begun
+                await keeper.leave(now + (DAY_MS if never else REMEMBERED_MS))
 
     async def _note_moved(self, serving: Sequence["PeerAddress"]) -> None:
         for peer in serving:

@@ -39,7 +39,7 @@ def judged(
         )
     if delivery.state == "at-host":
         return _waits_there(delivery, now, patient=patient)
-    if result.outcome == "held":
+    if result.outcome == "held" and kind != "receipt":  # of which its author is not asked
         return replace(told, state="held", cause=result.cause)
     # A time that the other side names, and the end of a hold, begin the five days anew.
     since = result.until or (now if delivery.state == "held" else delivery.since)

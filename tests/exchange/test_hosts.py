@@ -7,8 +7,12 @@ import pytest
 from node.exchange.depositing import HOST_S
 from node.exchange.sender import DIRECT_S
 from node.identity.files import KEEP_LINK_MS
+from node.storage import Batch
+from protocol.account import Item, Space
 from protocol.handshake import State
+from protocol.held import held_nonce, seal_held
 from protocol.keys import SigningKey
+from protocol.pair import Pair
 from protocol.prekeys import week_of
 from tests.kit.hostnodes import HostNode
 from tests.kit.houses import DAY_S, House, Street
@@ -320,3 +324,30 @@ async def test_many_letters_have_few_receipts(town: Town, friends: tuple[House, 
     assert {alice.state(letter)[0][0] for letter in letters} == {"delivered"}
     sent = [one for one in bob.owner.outbox.list(everything=True) if one.kind == "receipt"]
     assert len(sent) <= 6
+
+
+async def test_a_revocation_from_before_a_disk_was_restored_comes_back_from_hosts(
+    town: Town, friends: tuple[House, House]
+) -> None:
+    """Its hosts had it, and the vault's page was not written any more."""
+    alice, bob = friends
+    old = Batch()
+    bob.owner.consent.revoke(old, alice.address, bob.ground.clock.now())  # never written: a later disk's
+    entry = bob.owner.consent.ours(alice.address, old)
+    assert entry is not None
+    assert entry.handshake is not None
+    assert entry.pair_key is not None
+    secrets = bob.owner.identity.secrets
+    ends = (secrets.pair_public, entry.pair_key, bob.address, alice.address)
+    pair = Pair.derive(secrets.pair_key, entry.pair_key, *ends)
+    for host in town.hosts:
+        account = SigningKey.from_seed(secrets.account_seed(host.peer_id))
+        sealed = seal_held(entry.handshake, pair, account, held_nonce(entry.handshake, pair))
+        held = Item(pair.tag, entry.handshake.seq, sealed)
+        keys = tuple(host.kept(account.public, Space.KEY))
+        await host.change(account.public, Space.HELD, [held])
+        await host.change(account.public, Space.KEY, drop=keys)
+    assert bob.stands(alice) is State.ACCEPTED
+    await town.street.pass_time(700.0, 10.0)
+    assert bob.stands(alice) is State.REVOKED
+    assert [host.kept(town.account(bob, host), Space.KEY) for host in town.hosts] == [{}, {}]

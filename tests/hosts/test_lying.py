@@ -3,8 +3,9 @@
 import pytest
 import trio
 
+from protocol.errors import RemoteProtocolError
 from protocol.host import Answer
-from protocol.status import NOT_OFFERED
+from protocol.status import BUSY, NOT_OFFERED
 from tests.hosts.conftest import Opener
 from tests.kit.hostnodes import fit, start
 from tests.kit.houses import House, Street
@@ -28,3 +29,27 @@ async def test_whatever_a_host_says_on_refusing_can_be_read_again(
     await uses.stop()
     again = await start(fit(street, alice, [no.address, yes.address]))
     assert ["refused", "current"] == [again.state(host) for host in (no, yes)]
+
+
+async def test_who_never_says_anything_sensible_leaves_its_place_to_another(
+    street: Street, alice: House, open_hosts: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts = await open_hosts(4)
+    assert hosts[0].hosting is not None
+
+    async def nonsense(*asked: object) -> Answer:
+        await trio.lowlevel.checkpoint()
+        raise RemoteProtocolError("nonsense", BUSY)
+
+    monkeypatch.setattr(hosts[0].hosting._openings, "open", nonsense)
+    uses = await start(fit(street, alice))
+    for host in hosts[:1]:
+        assert host.wire is not None
+        alice.wire.meet(host.wire)
+    await street.quiet()
+    assert "opening" == uses.state(hosts[0])
+    for host in hosts[1:]:
+        assert host.wire is not None
+        alice.wire.meet(host.wire)
+    await street.pass_time(300.0, step=10.0)
+    assert [None, "current", "current", "current"] == [uses.state(host) for host in hosts]

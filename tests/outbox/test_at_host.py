@@ -106,6 +106,19 @@ async def test_a_first_contact_stays_at_its_host(post: Post, autojump_clock: Moc
     assert list(post.store.walk(spaces.OUTBOX)) == []  # nothing is left to do
 
 
+async def test_of_receipts_nobody_is_asked(post: Post, autojump_clock: MockClock) -> None:
+    post.courier.answer = lambda letter, recipient: Result("held", UNKNOWN_SENDER, cause="approval")
+    batch = Batch()
+    letter = post.outbox.submit(
+        batch, Outgoing("receipt", "Receipt", post.clock.now(), (BOB,), records=(b"r",))
+    )
+    await post.store.write(batch)
+    post.outbox.started(letter)
+    await trio.sleep(6 * DAY_S)
+    assert post.state(letter) == [("failed", "4.8.9")]
+    assert (list(post.store.walk(spaces.OUTBOX)), post.notices) == ([], [])
+
+
 async def test_nobody_receipts_receipts(post: Post, autojump_clock: MockClock) -> None:
     at_host(post)
     batch = Batch()

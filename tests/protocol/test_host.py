@@ -14,6 +14,7 @@ from protocol.host import (
     MAX_IDS,
     MAX_ITEMS,
     MAX_ITEMS_BYTES,
+    MAX_PARTS,
     MAX_WAIT_S,
     Acknowledge,
     Answer,
@@ -279,3 +280,14 @@ def _map(data: bytes) -> dict[str, Value]:
     value = decode(data)
     assert isinstance(value, dict)
     return value
+
+
+def test_a_frame_of_more_parts_than_any_honest_one_has_is_not_read() -> None:
+    many: dict[str, Value] = {"verb": "list", "after": 0, "x": [0] * MAX_PARTS}
+    with pytest.raises(RemoteProtocolError, match="more than 20000 items"):
+        parse_request(encode(many))
+    with pytest.raises(RemoteProtocolError, match="more than 20000 items"):
+        Answer.parse(encode({"answer": "host", "status": "2.0.0", "x": [0] * MAX_PARTS}))
+    waiting = Waiting(MAX_INT, ID, MAX_ENVELOPE, MAX_INT, KEY, service=True, signature=bytes(64))
+    full = Answer(letters=(waiting,) * MAX_IDS, more=True)
+    assert Answer.parse(full.encode()) == full
