@@ -14,9 +14,17 @@ from protocol.fields import Fields
 from protocol.held import MAX_RECORD_BYTES as MAX_HELD_BYTES
 from protocol.identity import MAX_IDENTITY
 from protocol.kdf import HASH_BYTES, KEY_BYTES
-from protocol.keys import SIGNATURE_BYTES
+from protocol.keys import SIGNATURE_BYTES, verify
 from protocol.letter import MAX_ENVELOPE, MAX_WEEK
-from protocol.offer import MAX_OFFER_BYTES, MAX_TEXT_BYTES, KeyProof, Stamp, parse_proof, proof_map
+from protocol.offer import (
+    MAX_OFFER_BYTES,
+    MAX_TEXT_BYTES,
+    KeyProof,
+    Stamp,
+    offer_proof_message,
+    parse_proof,
+    proof_map,
+)
 from protocol.peers import MAX_NODES, MAX_PEER_ID, is_peer_id
 from protocol.status import OK, Status
 
@@ -324,7 +332,7 @@ def _space(fields: Fields) -> Space:
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """A letter that waits: its number at the host, how it was offered. `key` is the delivery key that it came
-    under, None for a stamp; times in Unix ms, `size` in bytes.
+    under, None for a stamp, with the `signature` of its offer; times in Unix ms, `size` in bytes.
     """
 
     n: int
@@ -333,6 +341,13 @@ class Waiting:
     arrived: int
     key: bytes | None = None
     service: bool = False
+    signature: bytes | None = None
+
+    def is_proven(self, account: bytes) -> bool:
+        """Whether it came under `key` indeed: the host of this account knows the key, and can't sign."""
+        if self.key is None or self.signature is None:
+            return False
+        return verify(self.key, offer_proof_message(account, self.envelope_id), self.signature)
 
     def to_map(self) -> dict[str, Value]:
         items: dict[str, Value] = {
@@ -343,6 +358,8 @@ class Waiting:
         }
         if self.key is not None:
             items["key"] = self.key
+        if self.signature is not None:
+            items["signature"] = self.signature
         return items | {"service": True} if self.service else items
 
     @classmethod
@@ -354,6 +371,7 @@ class Waiting:
             fields.int("arrived"),
             fields.optional_bytes("key", length=KEY_BYTES),
             fields.flag("service"),
+            fields.optional_bytes("signature", length=SIGNATURE_BYTES),
         )
 
 

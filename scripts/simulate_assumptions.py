@@ -5,6 +5,9 @@ from dataclasses import Field, dataclass, field, fields, replace
 from math import inf
 from typing import Any, Final
 
+from node.hosts.choosing import REPLACED_MS
+from node.hosts.keeper import RETRY_S
+
 MINUTE: Final = 60.0
 HOUR: Final = 3_600.0
 DAY: Final = 86_400.0
@@ -89,7 +92,9 @@ class Assumptions:
         0.5, "of a host's time down is its operator's: power, line, an update to all"
     )
     lost_a_year: float = amount(0.1, "of hosts vanish with all that they hold: a hobby ends after ten years")
-    replaced_days: float = amount(7.0, "until the owner has another host in place of a vanished one")
+    replaced_days: float = amount(
+        REPLACED_MS / 1_000 / DAY, "until the owner's node has another host in place of a vanished one"
+    )
     hosting: float = share(0.02, "owners who are a host for others: one in seven of those who are always on")
 
     talk_seconds: float = amount(
@@ -98,7 +103,7 @@ class Assumptions:
     wake_seconds: float = amount(
         15.0, "from opening the lid to letters drained: Wi-Fi, joining, dialling hosts"
     )
-    redial_seconds: float = amount(600.0, "until a host that came back is dialled: the digest's ten minutes")
+    redial_seconds: float = amount(RETRY_S, "until a host that came back is dialled")
     another_way_hours: float = amount(
         24.0, "without a receipt until a letter is tried another way (protocol §6)"
     )

@@ -8,7 +8,7 @@ from typing import Final
 
 import trio
 
-from node.hosts.book import HostBook, HostRow, Origin, Stand
+from node.hosts.book import MAX_TEXT, HostBook, HostRow, Origin, Stand
 from node.hosts.draining import Drainer, Take
 from node.hosts.errors import HostRefused
 from node.hosts.planning import Planner
@@ -294,7 +294,7 @@ class Keeper:
                 raise
             until = self._m.clock.now() + REFUSED_MS
             if self.host.stand is not Stand.LEFT:
-                await self._stands(Stand.REFUSED, until=until, text=fault.text[:256])
+                await self._stands(Stand.REFUSED, until=until, text=_short(fault.text))
             return False
         return True
 
@@ -389,3 +389,8 @@ class Keeper:
     def _note(self) -> None:
         if self.state != self._shown:
             self._shown, self.since = self.state, self._m.clock.now()
+
+
+def _short(text: str) -> str:
+    """As much of what a host said as a row holds: what is too long could not be read again."""
+    return text.encode()[:MAX_TEXT].decode(errors="ignore")

@@ -191,8 +191,9 @@ class Finder:
                     scope.cancel()
             except NodeError:
                 pass  # asleep or gone: the others, or the DHT, may know
-            except RemoteProtocolError:
-                self._directory.blame(peer.peer_id, "identity")
+            except RemoteProtocolError as fault:
+                if fault.status.category == 5:  # of two clocks that differ it may be ours that is wrong
+                    self._directory.blame(peer.peer_id, "identity")
 
         with trio.move_on_after(ASK_S) as scope:
             async with trio.open_nursery() as nursery:

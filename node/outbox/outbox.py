@@ -19,7 +19,7 @@ from node.outbox.errors import ended_letter, full_outbox, nothing_to_approve, un
 from node.outbox.forgetting import Forgetting
 from node.outbox.judging import judged
 from node.outbox.ledger import Ledger
-from node.outbox.letter import FAILED, Carrier, Delivery, Letter, Outgoing, Recipient, Result
+from node.outbox.letter import FAILED, WAITING, Carrier, Delivery, Letter, Outgoing, Recipient, Result
 from node.outbox.recalls import Recalls
 from node.outbox.schedule import Schedule
 from node.outbox.timetable import Lane
@@ -27,6 +27,7 @@ from node.runtime.clock import Clock
 from node.runtime.events import Events
 from node.storage import Batch, Store, StoreUnavailable
 from protocol.receipt import Receipt
+from protocol.status import TIME
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class _Consignment:
     letter: Letter
     ledger: Ledger
     store: Store
+    recalls: Recalls
 
     def body(self, route: str) -> Reduced | None:
         return self.ledger.body(self.letter, route)
@@ -65,9 +67,15 @@ class _Consignment:
 
     async def keep(self, batch: Batch, recipient: Recipient, parcel: bytes) -> None:
         present = self.ledger.get(self.letter.id)
-        if present is not None and not present.ended:  # else nobody would ever take the parcel away again
+        delivery = None if present is None else present.delivery(recipient)
+        cancelled = delivery is not None and delivery.state == "cancelled"
+        if cancelled:  # while the attempt was under way, which may have left it somewhere
+            self.ledger.recall(batch, self.letter, recipient, parcel)
+        elif delivery is not None and delivery.open:  # else nobody would ever take the parcel away again
             self.ledger.put_parcel(batch, self.letter, recipient, parcel)
         await self.store.write(batch)
+        if cancelled:
+            self.recalls.wake()
 
 
 class Outbox:
@@ -156,7 +164,8 @@ class Outbox:
         if letter is None or not recipients:
             return
         carrier = self._carriers[recipients[0].route]
-        results = await carrier.send(recipients, _Consignment(letter, self._ledger, self._store))
+        consignment = _Consignment(letter, self._ledger, self._store, self.recalls)
+        results = await carrier.send(recipients, consignment)
         with trio.CancelScope(shield=True):
             await self._settle(name, lane, letter_id, results)
 
@@ -194,8 +203,9 @@ class Outbox:
         delivery = letter.delivery(recipient)
         patient = self._doubtful()
         told = judged(delivery, result, lane, now, self._chance(), kind=letter.kind, patient=patient)
-        if told.state == "held" and delivery.open:
-            self._ledger.drop_parcel(batch, letter, recipient)  # signed anew when it goes
+        if (told.state == "held" or result.status == TIME) and delivery.state in WAITING:
+            # Signed anew when it goes: what a wrong clock dated, the other side may never take.
+            self._ledger.drop_parcel(batch, letter, recipient)
         if told.state in FAILED and delivery.open and letter.kind in ("letter", "request"):
             body = self._ledger.body(letter, recipient.route)
             self._notices(batch, letter, told, body.message if body else None, now)
@@ -268,7 +278,8 @@ class Outbox:
         }
         batch = Batch()
         for recipient in changes:
-            self._ledger.recall(batch, letter, recipient)
+            if parcel := self._ledger.parcel(letter, recipient):
+                self._ledger.recall(batch, letter, recipient, parcel)
         letter = await self._decide(letter, changes, batch)
         self._stop(letter, changes)
         self.recalls.wake()

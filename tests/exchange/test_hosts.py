@@ -120,7 +120,7 @@ async def test_a_friend_and_a_stranger_after_three_weeks(town: Town, friends: tu
     first = await eve.send(bob, "may I")
     await town.while_hosts_answer()
     assert (alice.state(letter), eve.state(first)) == ([("at-host", "2.0.0")], [("at-host", "2.0.0")])
-    await town.street.pass_time(21 * DAY_S)
+    await town.street.pass_time(21 * DAY_S, 6 * 3_600.0)
     bob = await town.wake(bob)
     assert (bob.folder(), bob.folder("handshake")) == (["welcome back"], ["may I"])
     assert bob.stands(eve) is State.REQUEST
@@ -213,6 +213,26 @@ async def test_what_is_cancelled_is_taken_back_from_a_host_that_was_away(
     await town.hosts[1].open()
     await town.street.pass_time(600.0, 60.0)
     assert town.waiting(bob) == [0, 0]
+
+
+@pytest.mark.parametrize("closes", [False, True])
+async def test_what_is_cancelled_while_it_is_left_at_hosts_is_taken_back(
+    town: Town, friends: tuple[House, House], closes: bool
+) -> None:
+    """One has it already, the other hangs."""
+    alice, bob = friends
+    await town.sleep(bob)
+    assert town.hosts[0].wire is not None
+    town.hosts[0].wire.suspended = True
+    letter = await alice.send(bob, "oh no")
+    await town.street.pass_time(3.0, 1.0)
+    assert (alice.state(letter), town.waiting(bob)) == ([("queued", "")], [0, 1])
+    if closes:
+        alice = await town.street.reopen(alice)
+    await alice.owner.outbox.cancel(letter.id)
+    await town.settle()
+    assert (alice.state(letter), town.waiting(bob)) == ([("cancelled", "")], [0, 0])
+    assert alice.owner.outbox.recalls.due() == []
 
 
 async def test_one_host_hangs(town: Town, friends: tuple[House, House]) -> None:

@@ -12,7 +12,7 @@ from protocol.letter import Inner, open_envelope, read_inner
 from protocol.offer import Answer, Challenge, GoAhead, Offer, Result, encode_answer
 from protocol.receipt import Receipt, sign_receipt
 from protocol.record import Record, sign_record
-from protocol.status import OK, PREKEY_GONE, TOO_OFTEN, UNKNOWN_SENDER, Status
+from protocol.status import OK, PREKEY_GONE, TIME, TOO_OFTEN, UNKNOWN_SENDER, Status
 from tests.kit.client import Client
 from tests.kit.hostile import examples
 from tests.kit.houses import DAY_S, House, Street
@@ -270,6 +270,20 @@ async def test_a_retry_sends_the_same_envelope(street: Street, alice: House, odd
     await street.pass_time(DAY_S)
     assert 4 == len(odd.offers)
     assert 1 == len({offer.envelope_id for offer in odd.offers})
+
+
+async def test_signed_anew_where_the_times_do_not_fit(street: Street, alice: House, odd: Odd) -> None:
+    """What our own clock dated wrongly would be refused for ever."""
+    odd.says = [GoAhead(), Result(TIME)]
+    letter = await alice.send(odd.carol.address, "Once")
+    await street.quiet()
+    assert [("queued", "4.8.3")] == alice.state(letter)
+    await street.pass_time(120, 60)
+    assert [("delivered", "2.0.0")] == alice.state(letter)
+    first, second = (odd.read(data)[1] for data in odd.heard if len(data) > 1_024)
+    assert first.letter_id == second.letter_id == letter.letter_id
+    assert first.created < second.created
+    assert first.previous == second.previous
 
 
 async def test_an_owner_that_nobody_knows(street: Street, alice: House) -> None:

@@ -20,7 +20,8 @@ from protocol.stream import CHUNK_BYTES
 from protocol.unixfs import DAG_PB, RAW
 from tests.kit.blocks import NOW, Gone, Made, Place, Times, a_place, damage, made, out, peer
 from tests.kit.hostile import examples
-from tests.kit.houses import Fuse, PowerCut
+from tests.kit.houses import Fuse
+from tests.kit.machines import PowerCut
 
 DAY = 86_400_000
 ALICE, BOB = bytes([1]) * 32, bytes([2]) * 32

@@ -92,7 +92,6 @@ async def act(lane: Lane, inn: Inn, chance: Random, guest: Guest) -> None:
                 )
                 for _ in range(3)
             ]
-            space = chance.choice([Space.VAULT, Space.HELD])
             drop = (bytes([chance.randrange(6)]) * 32,)
             async with guest.talk(inn) as talk:
                 await talk.ask(Put(Space.VAULT, tuple(items), drop))

@@ -11,7 +11,8 @@ from protocol.held import open_held, parse_held
 from tests.hosts.conftest import Opener
 from tests.hosts.test_keeping import pair_of
 from tests.kit.hostnodes import fit, start
-from tests.kit.houses import Fuse, PowerCut, Street
+from tests.kit.houses import Fuse, Street
+from tests.kit.machines import PowerCut
 
 
 @pytest.mark.parametrize("n", range(6))

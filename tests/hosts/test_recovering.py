@@ -19,7 +19,8 @@ from protocol.account import Item, Space
 from protocol.handshake import State
 from protocol.vault import Page, VaultKeys, merged
 from tests.kit.hostnodes import HostNode, Uses, deposit, fit, start
-from tests.kit.houses import Fuse, House, PowerCut, Street
+from tests.kit.houses import Fuse, House, Street
+from tests.kit.machines import PowerCut
 
 EMAIL = "dave@example.org"
 SOON_S = 120.0

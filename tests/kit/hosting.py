@@ -30,9 +30,10 @@ from protocol.offer import Answer, Challenge, KeyProof, Offer, Stamp, prove_offe
 from protocol.prekeys import week_of
 from protocol.stamps import search_stamp
 from protocol.status import OK, Status
-from tests.kit.houses import Inline, PowerCut
+from tests.kit.houses import Inline
+from tests.kit.machines import PowerCut
 from tests.kit.owners import NOW, Owner, owner
-from tests.kit.stores import KEY
+from tests.kit.stores import KEY, Quick
 from tests.kit.wires import Wire, WireChannel, Wires
 
 Opener = Callable[[Path], Database]
@@ -131,7 +132,7 @@ class Lane:
     def now(self) -> int:
         return self.wires.clock.now()
 
-    async def open(self, opener: Opener = Database, **more: Any) -> Inn:
+    async def open(self, opener: Opener = Quick, **more: Any) -> Inn:
         """Open the host where it was left; `more` of what Hosting takes."""
         inn = await self._nursery.start(self._live, opener, more)
         assert isinstance(inn, Inn)

@@ -70,7 +70,7 @@ def hosting(directory: Path) -> list[Figures]:
     return [
         *(figure | context for figure in found["figures"]),
         _figure("host_rss", found["rss"], "MB", **context),
-        _figure("host_rss_more", round(found["rss"] - alone["rss"], 1), "MB", **context),
+        _figure("host_own_memory", found["own"], "MB", empty=alone["own"], **context),
         _figure("host_fill", round(LETTERS / filled), "1/s"),
     ]
 
@@ -149,13 +149,16 @@ async def _measure(directory: Path) -> dict[str, Any]:
         figures.append(await _deposits(store, inn, nursery, wires))
         nursery.cancel_scope.cancel()
     wires.frames.clear()
-    return {"figures": figures, "rss": _peak()}
+    return {"figures": figures} | _memory()
 
 
-def _peak() -> float:
-    """Megabytes of memory that this process had at most (Linux)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return round(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1000, 1)
+def _memory() -> dict[str, float]:
+    """Megabytes of this process (Linux): at most, and its own now, without tables that LevelDB maps, which
+    the system takes back as it likes.
+    """
+    lines = (line.split() for line in Path("/proc/self/status").read_text().splitlines())
+    found = {words[0]: int(words[1]) for words in lines if words[0] in ("VmHWM:", "RssAnon:")}
+    return {"rss": round(found["VmHWM:"] / 1000, 1), "own": round(found["RssAnon:"] / 1000, 1)}
 
 
 async def _as(number: int, inn: Inn, guest: Wire, talk: Talk) -> None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import trio
 
+from node.app.ground import BUILD_DATE_MS
 from node.files import Files
 from node.hosting import Hosting, Limits
 from node.hosting.rows import NUMBER, Kept
 from node.hosts import Hosts, Taken
 from node.hosts.talk import HOST, Talk
 from node.identity import Profile, serve_identity
-from node.network import PeerAddress
+from node.network import PeerAddress, peer_id_text
 from node.storage import Store, open_store
 from node.storage.schema import HOST_ENTRY, HOST_ITEM
 from protocol.account import Item, Space
@@ -24,14 +24,17 @@ from protocol.host import MAX_FRAME, Waiting
 from protocol.keys import SigningKey
 from protocol.letter import envelope_id
 from protocol.offer import Offer, Result, prove_offer
-from tests.kit.houses import House, Inline, PowerCut, Street
+from tests.kit.houses import House, Inline, Street
+from tests.kit.machines import Machine, PowerCut
 from tests.kit.stores import KEY, InlineThreads
 from tests.kit.wires import Wire
 
 
 @dataclass
 class HostNode:
-    """A host by name: `open` and `close` as often as a test likes; its store stays. `keeps`: files too."""
+    """A host by name, on the machine of that name: `open` and `close` as often as a test likes; its store
+    stays, that of each `disk`. With `keeps` it keeps files too.
+    """
 
     street: Street
     name: str
@@ -46,7 +49,11 @@ class HostNode:
     files: Files | None = None
     friends: set[bytes] = field(default_factory=set)
     _stop: trio.CancelScope = field(default_factory=trio.CancelScope)
-    _ended: trio.Event = field(default_factory=trio.Event)
+    ended: trio.Event = field(default_factory=trio.Event)
+
+    @property
+    def machine(self) -> Machine:
+        return self.street.machine(self.name)
 
     @property
     def key(self) -> SigningKey:
@@ -63,56 +70,50 @@ class HostNode:
 
     @property
     def address(self) -> str:
-        assert self.wire is not None
-        return f"{self.addr}/p2p/{self.wire.peer_id_text}"
+        return f"{self.addr}/p2p/{peer_id_text(self.peer_id)}"
 
     async def open(self) -> HostNode:
-        self._stop, self._ended = trio.CancelScope(), trio.Event()
+        self._stop, self.ended = trio.CancelScope(), trio.Event()
         await self.street._nursery.start(self._live)
         return self
 
     async def close(self) -> None:
         self._stop.cancel()
-        await self._ended.wait()
+        await self.ended.wait()
 
     async def _live(self, task_status: trio.TaskStatus[None]) -> None:
-        path = self.street.path / f"host-{self.name}"
-        path.mkdir(exist_ok=True)
-        async with open_store(path / self.disk, KEY, reserve=0, inline=True) as store:
-            with self._stop:
-                async with trio.open_nursery() as nursery:
-                    self.files = await self._cellar(store, path) if self.keeps else None
-                    self._serve(store, nursery)
+        path, machine = self.street.path / f"host-{self.name}", self.machine
+        path.mkdir(parents=True, exist_ok=True)
+        try:
+            with machine.run(), self._stop:
+                opened = open_store(path / self.disk, KEY, reserve=0, inline=True, opener=machine.opener)
+                async with opened as store, trio.open_nursery() as nursery:
+                    machine.fit(store)
+                    await self._serve(store, nursery)
                     task_status.started()
                     try:
                         await trio.sleep_forever()
                     finally:
                         assert self.wire is not None
                         self.wire.leave()
-        self._ended.set()
+        finally:
+            self.ended.set()
 
-    async def _cellar(self, store: Store, path: Path) -> Files:
-        files = Files(
-            store,
-            path / "files",
-            quota=1_000_000_000,
-            clock=self.street.wires.clock,
-            doubtful=lambda: False,
-            threads=InlineThreads(),
-        )
-        await files.start()
-        return files
-
-    def _serve(self, store: Store, nursery: trio.Nursery) -> None:
-        self.wire = Wire(self.street.wires, self.peer_id, nursery)
+    async def _serve(self, store: Store, nursery: trio.Nursery) -> None:
+        machine = self.machine
+        watch = machine.watch(BUILD_DATE_MS)
+        if self.keeps:
+            self.files = await self._open_files(store, lambda: watch.doubtful is not None)
+        self.wire = Wire(self.street.wires, self.peer_id, nursery, machine.lid)
+        machine.connect(self.wire)
         self.wire.addrs = [self.addr]
         network: Any = self.wire
         self.hosting = Hosting(
             store=store,
             network=network,
             peer_key=self.key,
-            clock=self.street.wires.clock,
-            doubtful=lambda: False,
+            clock=machine.clock,
+            doubtful=lambda: watch.doubtful is not None,
             threads=Inline(),
             policy=self.policy,
             limits=self.limits,
@@ -120,11 +121,17 @@ class HostNode:
             friend=self.friends.__contains__,
             files=self.files.hosted if self.files is not None else None,
         )
+        self.hosting.serve()
         if self.files is not None:
             network.bitswap.serve(self.files.blocks)
-        self.hosting.serve()
-        serve_identity(network, self.hosting.record_of, self.street.wires.clock)
+        serve_identity(network, self.hosting.record_of, machine.clock)
         nursery.start_soon(self.hosting.run)
+
+    async def _open_files(self, store: Store, doubtful: Callable[[], bool]) -> Files:
+        path, clock = self.street.path / f"host-{self.name}" / f"{self.disk}-files", self.machine.clock
+        files = Files(store, path, quota=10**12, clock=clock, doubtful=doubtful, threads=InlineThreads())
+        await files.start()
+        return files
 
     # What a test looks at and does, by the account's key alone
 
@@ -136,7 +143,8 @@ class HostNode:
     def kept(self, account: bytes, space: Space) -> dict[bytes, tuple[int, bytes]]:
         """What an account has there: id → seq and bytes."""
         entries, _ = self.items.page(account, space, None)
-        return {e.id: (e.seq, self.items._book.data(account, space, e.id)) for e in entries}
+        data = {entry.id: self.items._book.data(account, space, entry.id) for entry in entries}
+        return {entry.id: (entry.seq, data[entry.id]) for entry in entries}
 
     async def change(
         self, account: bytes, space: Space, items: Sequence[Item] = (), drop: Sequence[bytes] = ()

@@ -24,7 +24,7 @@ from node.identity import serve_identity
 from node.network import PeerAddress
 from node.outbox import Letter
 from node.outbox.submission import Message
-from node.runtime.clock import ClockWatch, TrioClock
+from node.runtime.clock import TrioClock
 from node.runtime.config import (
     Config,
     FilesConfig,
@@ -42,6 +42,7 @@ from protocol.handshake import State
 from protocol.identity import IdentityRecord
 from tests.kit.client import Client
 from tests.kit.homes import NOW, new_home
+from tests.kit.machines import Machine, PowerCut
 from tests.kit.stores import InlineThreads
 from tests.kit.wires import Wire, Wires
 
@@ -56,10 +57,6 @@ Opener = Callable[[Path], Database]
 def still(main: Callable[..., Any], *, clock: object = None, **options: Any) -> Any:
     """Runs a test with a clock that only jumps."""
     return trio.run(main, clock=MockClock(), **options)
-
-
-class PowerCut(BaseException):
-    """The machine of one house is dead from here on."""
 
 
 class Fuse:
@@ -89,7 +86,7 @@ class _Fused(Database):
         fuse.writes += 1
         blown, fuse.left = fuse.left == 0, fuse.left - 1
         if not blown or fuse.after:
-            super().write(changes, sync=sync)
+            super().write(changes, sync=False)  # the machine that runs the tests keeps its power
         if blown:
             raise PowerCut
 
@@ -111,6 +108,7 @@ class House:
     """One running owner."""
 
     name: str
+    machine: Machine
     ground: Ground
     owner: Owner
     wire: Wire
@@ -162,17 +160,24 @@ class House:
 
 
 class Street:
-    """Houses by name, each alive or not, on Wires that outlive them."""
+    """Houses by name, each alive or not, on machines and Wires that outlive them. It begins
+    at `start` (Unix ms).
+    """
 
-    def __init__(self, path: Path, nursery: trio.Nursery) -> None:
+    def __init__(self, path: Path, nursery: trio.Nursery, start: int = NOW) -> None:
         self.path, self.time = path, trio.lowlevel.current_clock()
-        self.wires = Wires(TrioClock(NOW))
+        self.wires = Wires(TrioClock(start))
+        self._machines: dict[str, Machine] = {}
         self._nursery = nursery
+
+    def machine(self, name: str) -> Machine:
+        """What the house of this name stands on."""
+        return self._machines.setdefault(name, Machine(name, self.wires.clock))
 
     async def open(
         self,
         name: str,
-        opener: Opener = Database,
+        opener: Opener | None = None,
         *,
         inline: bool = True,
         limits: LimitsConfig = CHEAP,
@@ -247,19 +252,18 @@ class Street:
         self,
         name: str,
         folder: str,
-        opener: Opener,
+        opener: Opener | None,
         inline: bool,
         config: Config,
         task_status: trio.TaskStatus[House] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        ended = trio.Event()
+        ended, machine = trio.Event(), self.machine(name)
         try:
-            rooms = _open_house(self.path / folder, name, self.wires, opener, inline, config, ended)
-            async with rooms as house:
-                task_status.started(house)
-                await house.stop.wait()
-        except* PowerCut:
-            pass
+            with machine.run():
+                rooms = _open_house(self.path / folder, machine, self.wires, opener, inline, config, ended)
+                async with rooms as house:
+                    task_status.started(house)
+                    await house.stop.wait()
         finally:
             ended.set()
 
@@ -267,27 +271,32 @@ class Street:
 @asynccontextmanager
 async def _open_house(
     path: Path,
-    name: str,
+    machine: Machine,
     wires: Wires,
-    opener: Opener,
+    opener: Opener | None,
     inline: bool,
     config: Config,
     ended: trio.Event,
 ) -> AsyncIterator[House]:
     home = Home(path)
     if not home.exists():
-        home = await new_home(path, name)
-    key, clock, worker = await unlock(home, None), wires.clock, Inline()
-    opened = open_store(home.database, key, reserve=config.limits.free_disk, inline=inline, opener=opener)
+        home = await new_home(path, machine.name)
+    key, clock, worker = await unlock(home, None), machine.clock, Inline()
+    opened = open_store(
+        home.database, key, reserve=config.limits.free_disk, inline=inline, opener=opener or machine.opener
+    )
     async with opened as store:
-        watch = ClockWatch(clock, BUILD_DATE_MS)
+        if inline:
+            machine.fit(store)
+        watch = machine.watch(BUILD_DATE_MS)
         workers: Any = worker
         ground = Ground(
             home, config, key, store, workers, workers, workers, clock, watch, Events(), InlineThreads()
         )
         people = Acquaintances()
         async with trio.open_nursery() as nursery:
-            wire = Wire(wires, own_peer_id(ground), nursery)
+            wire = Wire(wires, own_peer_id(ground), nursery, machine.lid)
+            machine.connect(wire)
             network: Any = wire
             async with open_owner(ground, network) as owner:
                 receipts = Receipts(store, owner.outbox, clock)
@@ -296,7 +305,9 @@ async def _open_house(
                 owner.doorstep.intake = intake
                 recaller = Recaller(store, owner.outbox, network, clock)
                 network.bitswap.serve(owner.files.blocks)
-                house = House(name, ground, owner, wire, people, receiver, fetcher, trio.Event(), ended)
+                house = House(
+                    machine.name, machine, ground, owner, wire, people, receiver, fetcher, trio.Event(), ended
+                )
                 receiver.serve()
                 serve_identity(network, partial(_record_of, house), clock)
                 owner.identity.on_change(partial(_publish, house, wires))

@@ -62,6 +62,13 @@ class _Flaky(Database):
         super().write(changes, sync=sync)
 
 
+class Quick(Database):
+    """Does not wait for the disk: the machine that runs the tests keeps its power."""
+
+    def write(self, changes: Sequence[Change], *, sync: bool) -> None:
+        super().write(changes, sync=False)
+
+
 class InlineThreads(Threads):
     """Does at once what waits for the disk: where time is virtual, a thread would let it run on."""
 

@@ -10,7 +10,7 @@ import math
 import secrets
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -45,16 +45,51 @@ class Act(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """The frame arrives when `wait` is over, even if its sender has given up by then."""
+
+    wait: Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame on its way; `asks` if it goes from who opened the stream to who serves it."""
+    """One frame on its way; `asks` if it goes from who opened the stream to who serves it. Its ends are peer
+    ids, those of the nodes themselves where one shows another.
+    """
 
     protocol: str
     asks: bool
     data: bytes
+    source: bytes = b""
+    target: bytes = b""
 
 
-Judge = Callable[[Frame], Awaitable[Act]]
+Judge = Callable[[Frame], Awaitable[Act | Late]]
 Most = int | Callable[[], int]
+
+
+class Lid:
+    """A laptop's. While it is closed nothing goes out and nothing comes in."""
+
+    def __init__(self) -> None:
+        self._opened = trio.Event()
+        self._opened.set()
+
+    @property
+    def closed(self) -> bool:
+        return not self._opened.is_set()
+
+    def close(self) -> None:
+        if not self.closed:
+            self._opened = trio.Event()
+
+    def open(self) -> None:
+        self._opened.set()
+
+    async def passed(self) -> None:
+        """Wait until it is open."""
+        while self.closed:
+            await self._opened.wait()
 
 
 async def let_pass(frame: Frame) -> Act:
@@ -64,7 +99,7 @@ async def let_pass(frame: Frame) -> Act:
 @dataclass
 class Wires:
     """All nodes and everything that was said. `records` is what the DHT holds; `judge` sees every frame
-    before it goes and may wait; `bugs` are exceptions that no handler may let out.
+    before it goes and may wait, `passed` when it has gone; `bugs` are exceptions that no handler may let out.
     """
 
     clock: Clock
@@ -72,27 +107,19 @@ class Wires:
     records: dict[str, list[bytes]] = field(default_factory=dict)
     frames: list[Frame] = field(default_factory=list)
     judge: Judge = let_pass
+    passed: Callable[[Frame], None] = lambda frame: None
     bugs: list[Exception] = field(default_factory=list)
 
     def said(self, protocol: str, *, asks: bool) -> list[bytes]:
         """What was said so far on one protocol in one direction."""
         return [f.data for f in self.frames if (f.protocol, f.asks) == (protocol, asks)]
 
-    async def reach(self, peer: PeerAddress) -> Wire:
-        """The node of this peer id. Raises PeerUnreachable."""
-        await trio.lowlevel.checkpoint()
-        there = self.nodes.get(peer.peer_id)
-        if there is not None and there.suspended:
-            await trio.sleep(CONNECT_TIMEOUT)
-        if there is None or not there.awake or there.suspended:
-            raise PeerUnreachable("nobody is there")
-        return there
-
 
 class _Stream:
-    """Two directions that end together."""
+    """Two directions that end together, between who opened it and who serves."""
 
-    def __init__(self) -> None:
+    def __init__(self, asker: Wire, server: Wire) -> None:
+        self.asker, self.server = asker, server
         self.there = trio.open_memory_channel[bytes](math.inf)
         self.back = trio.open_memory_channel[bytes](math.inf)
 
@@ -111,6 +138,8 @@ class WireChannel:
         self.stream = stream
         self.max_frame, self.deadline = 0, 0.0
         self._wires, self._protocol, self._asks = wires, protocol, asks
+        ends = stream.asker, stream.server
+        self._own, self._other = ends if asks else ends[::-1]
         self._out = (stream.there if asks else stream.back)[0]
         self._in = (stream.back if asks else stream.there)[1]
 
@@ -121,25 +150,36 @@ class WireChannel:
     async def send(self, data: bytes) -> None:
         if len(data) > self.max_frame:
             raise LocalProtocolError("a frame over this protocol's limit")
-        frame = Frame(self._protocol, self._asks, data)
+        await self._own.lid.passed()
+        frame = Frame(self._protocol, self._asks, data, self._own.peer_id, self._other.peer_id)
         self._wires.frames.append(frame)
         act = await self._wires.judge(frame)
+        await self._own.lid.passed()
+        if self._own.gone:
+            raise ChannelClosed("the machine is dead")
         if act is Act.CUT_BEFORE:
             self.stream.cut()
-        if act is Act.LOSE:
-            return
+        if act is not Act.LOSE:
+            await self._pass(data, act)
+        self._wires.passed(frame)
+        await self._own.lid.passed()
+        if act is Act.CUT_AFTER:
+            self.stream.cut()
+
+    async def _pass(self, data: bytes, act: Act | Late) -> None:
         try:
+            if isinstance(act, Late):
+                self._other.later(act, self._out.clone(), data)
+                return
             for _ in range(2 if act is Act.TWICE else 1):
                 await self._out.send(data)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise ChannelClosed("the node ended the connection") from None
-        if act is Act.CUT_AFTER:
-            self.stream.cut()
 
     async def receive(self, most: Most | None = None) -> bytes:
         try:
             with trio.fail_after(self.deadline if self._asks else RESTS_S):
-                data = await self._in.receive()
+                data = await self._arrived()
         except trio.TooSlowError:
             late = "the node did not answer in time" if self._asks else "the stream rested for too long"
             raise (PeerUnreachable if self._asks else ChannelClosed)(late) from None
@@ -150,6 +190,12 @@ class WireChannel:
             raise PeerFault("a frame over this protocol's limit", TOO_LARGE)
         return data
 
+    async def _arrived(self) -> bytes:
+        try:
+            return await self._in.receive()
+        finally:
+            await self._own.lid.passed()
+
 
 Handler = Callable[[WireChannel], Awaitable[None]]
 
@@ -159,8 +205,8 @@ class Swap:
     the judge may lose or cut.
     """
 
-    def __init__(self, wires: Wires, peer_id: bytes) -> None:
-        self._wires, self._peer_id = wires, peer_id
+    def __init__(self, wires: Wires, own: Wire) -> None:
+        self._wires, self._own = wires, own
         self.blocks: Blocks | None = None
         self.asked: list[bytes] = []
         self.askers: list[bytes] = []
@@ -172,29 +218,32 @@ class Swap:
     @asynccontextmanager
     async def session(self, peer: PeerAddress, ours: bytes | None = None) -> AsyncIterator[SwapSession]:
         """`ours` is a mask's peer id."""
-        there = await self._wires.reach(peer)
+        there = await self._own.reach(peer.peer_id)
         if there.bitswap.blocks is None:
             raise PeerUnreachable("nobody is there")
-        there.bitswap.askers.append(ours or self._peer_id)
-        yield SwapSession(self._wires, there, self.asked)
+        there.bitswap.askers.append(ours or self._own.peer_id)
+        yield SwapSession(self._wires, self._own, there)
 
 
 class SwapSession:
     """Asks one node for blocks."""
 
-    def __init__(self, wires: Wires, there: Wire, asked: list[bytes]) -> None:
-        self._wires, self._there, self._asked = wires, there, asked
+    def __init__(self, wires: Wires, own: Wire, there: Wire) -> None:
+        self._wires, self._own, self._there = wires, own, there
         self._wants: deque[bytes] = deque()
 
     async def want(self, cids: Sequence[bytes]) -> None:
         await trio.lowlevel.checkpoint()
+        await self._own.lid.passed()
         self._wants.extend(cids)
-        self._asked.extend(cids)
+        self._own.bitswap.asked.extend(cids)
 
     async def receive(self) -> tuple[bytes, bytes | None]:
         cid, blocks, block = self._wants.popleft(), self._there.bitswap.blocks, None
         with trio.move_on_after(STALLED) as scope:
+            await self._there.lid.passed()
             block = await blocks.read(cid) if blocks is not None and self._there.awake else None
+        await self._own.lid.passed()
         if scope.cancelled_caught:
             raise PeerUnreachable("the node sends nothing")
         if not self._there.awake:
@@ -202,10 +251,15 @@ class SwapSession:
         if block is not None and cid[4:] != hashlib.sha256(block).digest():
             await trio.sleep(STALLED)  # it is dropped as what nobody asked for
             raise PeerUnreachable("the node sends nothing")
-        frame = Frame(BITSWAP, False, block or b"")
+        frame = Frame(BITSWAP, False, block or b"", self._there.peer_id, self._own.peer_id)
         self._wires.frames.append(frame)
-        if await self._wires.judge(frame) in (Act.LOSE, Act.CUT_BEFORE):
+        act = await self._wires.judge(frame)
+        if isinstance(act, Late):
+            await act.wait()
+        await self._own.lid.passed()
+        if act in (Act.LOSE, Act.CUT_BEFORE) or self._own.gone or not self._there.awake:
             raise PeerUnreachable("the node ended the connection")
+        self._wires.passed(frame)
         return cid, block
 
 
@@ -245,14 +299,15 @@ class Wire:
     it has put into the DHT, `guests` who came. `suspended`: it is connected to for ever.
     """
 
-    def __init__(self, wires: Wires, peer_id: bytes, nursery: trio.Nursery) -> None:
+    def __init__(self, wires: Wires, peer_id: bytes, nursery: trio.Nursery, lid: Lid | None = None) -> None:
         self.peer_id, self.peer_id_text = peer_id, peer_id_text(peer_id)
+        self.lid = lid or Lid()
         self.blamed: list[tuple[bytes, str]] = []
         self.counters: Counter[str] = Counter()
         self.addrs: list[str] = []
         self.block = "127.0.0.0/24"
         self.put: list[str] = []
-        self.awake, self.suspended = True, False
+        self.awake, self.suspended, self.gone, self._silent = True, False, False, False
         self.met: set[bytes] = set()
         self.guests: set[bytes] = set()
         self._connected: list[Callable[[bytes], None]] = []
@@ -260,15 +315,49 @@ class Wire:
         self.bodies = Bodies()
         self._handlers: dict[str, tuple[Handler, int, float]] = {}
         self._streams: set[_Stream] = set()
-        self.bitswap = Swap(wires, peer_id)
+        self.bitswap = Swap(wires, self)
         self.masked = Masks(self, wires)
+        if (before := wires.nodes.get(peer_id)) is not None:
+            before.hang_up()
         wires.nodes[peer_id] = self
 
-    def leave(self) -> None:
-        """As when the process ends: nobody is reached here, and open streams end."""
-        self.awake = False
+    def leave(self, *, silent: bool = False) -> None:
+        """As when the process ends: nobody is reached here, and open streams end; those of a machine that
+        lost its power only when it is there again.
+        """
+        self.awake, self.gone, self._silent = False, True, silent or self._silent
+        if not self._silent:
+            self.hang_up()
+
+    def hang_up(self) -> None:
         for stream in self._streams:
             stream.cut()
+
+    def later(self, late: Late, way: trio.MemorySendChannel[bytes], data: bytes) -> None:
+        """Let a frame arrive here after a while."""
+
+        async def arrive() -> None:
+            with way, suppress(trio.BrokenResourceError):
+                await late.wait()
+                await way.send(data)
+
+        self._nursery.start_soon(arrive)
+
+    async def reach(self, peer_id: bytes) -> Wire:
+        """The node with this peer id, if it answers. Raises PeerUnreachable."""
+        await trio.lowlevel.checkpoint()
+        await self.lid.passed()
+        there = self._wires.nodes.get(peer_id)
+        if there is None or self.gone or (not there.awake and not there._silent):
+            raise PeerUnreachable("nobody is there")
+        with trio.move_on_after(CONNECT_TIMEOUT):
+            while not there.awake or there.suspended:
+                await trio.sleep_forever()
+            await there.lid.passed()
+            await self.lid.passed()
+            if there.awake:
+                return there
+        raise PeerUnreachable("nobody answers there")
 
     # What rooms use of node.network.Network
 
@@ -307,6 +396,7 @@ class Wire:
 
     async def find_records(self, address: str) -> list[bytes]:
         await trio.lowlevel.checkpoint()
+        await self.lid.passed()
         return list(self._wires.records.get(address, []))
 
     async def put_record(self, address: str, value: bytes) -> int:
@@ -326,10 +416,10 @@ class Wire:
         ours: bytes | None = None,
     ) -> AsyncIterator[WireChannel]:
         """`ours` is a mask's peer id."""
-        there = await self._wires.reach(peer)
+        there = await self.reach(peer.peer_id)
         if protocol_id not in there._handlers:
             raise PeerUnreachable("nobody is there")
-        stream = _Stream()
+        stream = _Stream(self, there)
         self._streams.add(stream)
         there.answer(stream, ours or self.peer_id, protocol_id)
         channel = WireChannel(self._wires, stream, peer.peer_id, protocol_id, asks=True)
@@ -339,8 +429,7 @@ class Wire:
             _count(self.masked.blamed if ours else self.blamed, peer.peer_id, fault)
             raise
         finally:
-            stream.cut()
-            self._streams.discard(stream)
+            self._end(stream)
 
     # Serving
 
@@ -359,8 +448,13 @@ class Wire:
         except RemoteProtocolError as fault:
             _count(self.blamed, peer_id, fault)
         except Exception as bug:  # noqa: BLE001 - kept, and the test that made it fails
-            self._wires.bugs.append(bug)
+            if not self.gone:
+                self._wires.bugs.append(bug)
         finally:
+            self._end(stream)
+
+    def _end(self, stream: _Stream) -> None:
+        if not self._silent:
             stream.cut()
             self._streams.discard(stream)
 

@@ -153,11 +153,11 @@ async def test_who_cancels_has_it_taken_back(post: Post, autojump_clock: MockClo
     ((key, parcel),) = post.outbox.recalls.due()
     assert parcel == b"where it lies"
     batch = Batch()
-    post.outbox.recalls.change(batch, key, b"less")
+    post.outbox.recalls.change(batch, key, parcel, b"less")
     await post.store.write(batch)
     assert post.outbox.recalls.due() == [(key, b"less")]
     batch = Batch()
-    post.outbox.recalls.change(batch, key, None)
+    post.outbox.recalls.change(batch, key, b"less", None)
     await post.store.write(batch)
     assert post.outbox.recalls.due() == []
     with pytest.raises(OutboxError):

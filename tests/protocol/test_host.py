@@ -74,7 +74,12 @@ ANSWERS = [
     Answer(items=(ITEM,), more=True),
     Answer(digests=dict.fromkeys(Space, KEY), used=5, quota=MAX_INT, last=7),
     Answer(entries=(ITEM.entry, Entry(KEY, 1, ID, whole=True)), more=True),
-    Answer(letters=(Waiting(1, ID, 5_000, NOW), Waiting(2, KEY, MAX_ENVELOPE, NOW, KEY, service=True))),
+    Answer(
+        letters=(
+            Waiting(1, ID, 5_000, NOW),
+            Waiting(2, KEY, MAX_ENVELOPE, NOW, KEY, service=True, signature=bytes(64)),
+        )
+    ),
     Answer(record=b"record"),
 ]
 
@@ -154,7 +159,7 @@ def test_what_is_allowed_at_most_fits_a_frame() -> None:
     data = bytes(MAX_ITEMS_BYTES // MAX_ITEMS)
     put = Put(Space.VAULT, (Item(ID, MAX_INT, data),) * MAX_ITEMS, (ID,) * MAX_IDS)
     assert MAX_FRAME > len(put.encode())
-    waiting = Waiting(MAX_INT, ID, MAX_ENVELOPE, MAX_INT, KEY, service=True)
+    waiting = Waiting(MAX_INT, ID, MAX_ENVELOPE, MAX_INT, KEY, service=True, signature=bytes(64))
     for answer in (
         Answer(letters=(waiting,) * MAX_IDS),
         Answer(entries=(Entry(ID, MAX_INT, ID, whole=True),) * MAX_IDS),
