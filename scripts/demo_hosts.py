@@ -71,6 +71,7 @@ class HostsStory:
             "send", bob.address, "--subject", "our album", "--attach", str(album), stdin="Good night."
         )
         require("her letter", [row["state"] for row in sent["recipients"]], ["at-host"])
+        require("where its attachment is", sent["attachments"], "at-hosts")
         after = await standing(dora, bob.address)
         require("what dora read at bob's host", after and after["theirs"], "accepted")
         await self.kept(dora)
@@ -131,10 +132,11 @@ class HostsStory:
     # Parts of chapters
 
     async def kept(self, who: Process) -> None:
-        """Wait until two hosts have everything that this owner leaves there."""
+        """Wait until two hosts have everything that this owner leaves there, attachments too."""
 
         async def look() -> bool | None:
             rows = (await who.mailio("status"))["hosts"]
-            return True if sum(row["state"] == "current" for row in rows) >= SECOND else None
+            whole = [row for row in rows if row["state"] == "current" and row["files"] == 0]
+            return True if len(whole) >= SECOND else None
 
         await until(f"that two hosts have all of {who.name}'s", look, WAIT_S)

@@ -16,7 +16,7 @@ SHORT: Final = 12
 
 _WHERE: Final = {
     "here": "the attachments lie here alone, as no host of yours keeps them: leave your node on",
-    "to-hosts": "the attachments are still on their way to your hosts: leave your node on until then",
+    "to-hosts": "the attachments are still on their way to your hosts: leave your node on (mailio host list)",
     "at-hosts": "the attachments lie at your hosts: you may switch off",
 }
 """What a letter's attachments mean for who wants to switch off while it waits at a host."""

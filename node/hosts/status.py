@@ -63,8 +63,7 @@ def warnings_of(standings: Sequence[Standing], *, wanted: bool) -> Iterable[Warn
     used = [one for one in standings if one.host.stand is Stand.OPEN]
     if not used:
         if wanted:
-            text = "no host keeps your handshakes and letters: while this node is off, nothing reaches you"
-            yield Warning_("hosts-none", text, "one is found by itself; or name one: mailio host add ADDRESS")
+            yield _none(asked=any(one.host.used for one in standings))
         return
     current = sum(one.state == "current" for one in used)
     if current < ENOUGH:
@@ -80,6 +79,14 @@ def warnings_of(standings: Sequence[Standing], *, wanted: bool) -> Iterable[Warn
         )
         remedy = "they go as soon as the host answers; one that is gone for good: mailio host remove PEER"
         yield Warning_("hosts-revocations", text, remedy)
+
+
+def _none(*, asked: bool) -> Warning_:
+    if asked:
+        text = "no host takes letters for you yet while this node is off; one is being asked"
+        return Warning_("hosts-none", text, "mailio host list")
+    text = "no host takes letters for you while this node is off: it has met none yet that lets it in"
+    return Warning_("hosts-none", text, "mailio host add ADDRESS")
 
 
 def text_of(peer_id: bytes) -> str:
