@@ -7,7 +7,7 @@ from functools import partial
 
 import trio
 
-from node.app.hosting import fit_hosting, record_at
+from node.app.hosting import record_at
 from node.app.public import PublicNode, Ready, make_home, run_public
 from node.app.tidying import EVERY_S
 from node.identity import PeerClocks, serve_identity
@@ -30,8 +30,7 @@ async def serve_owners(public: PublicNode) -> None:
     """Keep handshakes and letters for owners who sleep, unless the operator wants none of that; tell the
     records that we know, and the time (protocol.md §6, §8).
     """
-    network = public.network
-    hosting = fit_hosting(public.ground, network, public=True, files=public.files.hosted)
+    network, hosting = public.network, public.hosting
     serve_identity(network, partial(record_at, hosting, network), public.ground.clock)
     if hosting is not None:
         hosting.serve()

@@ -34,13 +34,14 @@ def encode(value: Value) -> bytes:
     return data
 
 
-def decode(data: bytes, *, foreign: bool = False) -> Value:
-    """The value that `data` holds, the whole of it; RemoteProtocolError when it breaks §3.
+def decode(data: bytes, *, foreign: bool = False, most: int = MAX_ITEMS) -> Value:
+    """The value that `data` holds, the whole of it, `most` items at most; RemoteProtocolError when it breaks
+    §3.
 
     With `foreign` (handshakes of other software alone) floats, null, non-minimal and larger integers and
     any order of keys are read too.
     """
-    scanner = _Scanner(data, foreign)
+    scanner = _Scanner(data, foreign, most)
     value = scanner.item(1)
     if scanner.position != len(data):
         raise RemoteProtocolError("CBOR has trailing bytes")
@@ -71,18 +72,18 @@ def _check(value: Value, depth: int) -> None:
 class _Scanner:
     """Reads items one after the other; each byte is looked at once, strings are sliced whole."""
 
-    __slots__ = ("_data", "_foreign", "_left", "position")
+    __slots__ = ("_data", "_foreign", "_left", "_most", "position")
 
-    def __init__(self, data: bytes, foreign: bool) -> None:
+    def __init__(self, data: bytes, foreign: bool, most: int) -> None:
         self._data = data
         self._foreign = foreign
-        self._left = MAX_ITEMS
+        self._left = self._most = most
         self.position = 0
 
     def item(self, depth: int) -> Value:
         self._left -= 1
         if self._left < 0:
-            raise RemoteProtocolError(f"CBOR has more than {MAX_ITEMS} items")
+            raise RemoteProtocolError(f"CBOR has more than {self._most} items")
         major, info, argument = self._head()
         if major == 3:
             return self._text(argument)

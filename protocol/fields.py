@@ -6,7 +6,7 @@ Every method raises RemoteProtocolError naming the field; unknown fields are sim
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
-from protocol.cbor import MAX_INT, Value, decode
+from protocol.cbor import MAX_INT, MAX_ITEMS, Value, decode
 from protocol.errors import RemoteProtocolError
 
 # The methods are named as the types they return, which hides the built-in names inside the class.
@@ -28,9 +28,11 @@ class Fields:
         self._what = what
 
     @classmethod
-    def decode(cls, data: _Bytes, what: str = "message", *, foreign: bool = False) -> "Fields":
-        """The map that `data` encodes."""
-        return cls(decode(data, foreign=foreign), what)
+    def decode(
+        cls, data: _Bytes, what: str = "message", *, foreign: bool = False, most: _Int = MAX_ITEMS
+    ) -> "Fields":
+        """The map that `data` encodes, of `most` items at most."""
+        return cls(decode(data, foreign=foreign, most=most), what)
 
     @property
     def raw(self) -> Mapping[str, Value]:

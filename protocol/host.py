@@ -14,9 +14,17 @@ from protocol.fields import Fields
 from protocol.held import MAX_RECORD_BYTES as MAX_HELD_BYTES
 from protocol.identity import MAX_IDENTITY
 from protocol.kdf import HASH_BYTES, KEY_BYTES
-from protocol.keys import SIGNATURE_BYTES
+from protocol.keys import SIGNATURE_BYTES, verify
 from protocol.letter import MAX_ENVELOPE, MAX_WEEK
-from protocol.offer import MAX_OFFER_BYTES, MAX_TEXT_BYTES, KeyProof, Stamp, parse_proof, proof_map
+from protocol.offer import (
+    MAX_OFFER_BYTES,
+    MAX_TEXT_BYTES,
+    KeyProof,
+    Stamp,
+    offer_proof_message,
+    parse_proof,
+    proof_map,
+)
 from protocol.peers import MAX_NODES, MAX_PEER_ID, is_peer_id
 from protocol.status import OK, Status
 
@@ -29,6 +37,7 @@ CANCEL_BYTES: Final = 32  # the secret whose hash goes with a deposit
 MAX_ITEMS: Final = 500  # items of one put
 MAX_IDS: Final = 1_000  # ids of one drop, get or acknowledge; entries of one page or list
 MAX_ITEMS_BYTES: Final = 900_000  # data of the items in one frame together, which leaves room for the rest
+MAX_PARTS: Final = 20_000  # items of CBOR in one frame: a full list of letters has 15,000; 30 ms to read
 MAX_WAIT_S: Final = 240  # less than a served stream may rest
 
 
@@ -307,7 +316,7 @@ _VERBS: Final = {kind.verb: kind for kind in _KINDS}
 
 def parse_request(data: bytes) -> Request:
     """Read a request of at most MAX_FRAME bytes; raises RemoteProtocolError, also for an unknown verb."""
-    fields = Fields.decode(data, "request")
+    fields = Fields.decode(data, "request", most=MAX_PARTS)
     kind = _VERBS.get(fields.text("verb"))
     if kind is None:
         raise fields.fault("verb", "is not known")
@@ -324,7 +333,7 @@ def _space(fields: Fields) -> Space:
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """A letter that waits: its number at the host, how it was offered. `key` is the delivery key that it came
-    under, None for a stamp; times in Unix ms, `size` in bytes.
+    under, None for a stamp, with the `signature` of its offer; times in Unix ms, `size` in bytes.
     """
 
     n: int
@@ -333,6 +342,13 @@ class Waiting:
     arrived: int
     key: bytes | None = None
     service: bool = False
+    signature: bytes | None = None
+
+    def is_proven(self, account: bytes) -> bool:
+        """Whether it came under `key` indeed: the host of this account knows the key, and can't sign."""
+        if self.key is None or self.signature is None:
+            return False
+        return verify(self.key, offer_proof_message(account, self.envelope_id), self.signature)
 
     def to_map(self) -> dict[str, Value]:
         items: dict[str, Value] = {
@@ -343,6 +359,8 @@ class Waiting:
         }
         if self.key is not None:
             items["key"] = self.key
+        if self.signature is not None:
+            items["signature"] = self.signature
         return items | {"service": True} if self.service else items
 
     @classmethod
@@ -354,6 +372,7 @@ class Waiting:
             fields.int("arrived"),
             fields.optional_bytes("key", length=KEY_BYTES),
             fields.flag("service"),
+            fields.optional_bytes("signature", length=SIGNATURE_BYTES),
         )
 
 
@@ -405,7 +424,7 @@ class Answer:
     @classmethod
     def parse(cls, data: bytes) -> "Answer":
         """Read an answer of at most MAX_FRAME bytes; raises RemoteProtocolError."""
-        fields = Fields.decode(data, "answer")
+        fields = Fields.decode(data, "answer", most=MAX_PARTS)
         if fields.text("answer") != "host":
             raise fields.fault("answer", "is not a host's")
         return cls(

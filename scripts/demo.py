@@ -22,8 +22,9 @@ from protocol.link import ContactLink
 from protocol.offer import Answer, GoAhead, Result
 from scripts.demo_files import FilesStory
 from scripts.demo_hosts import HostsStory
-from scripts.demo_mail import MailStory, World, open_world
+from scripts.demo_mail import MailStory
 from tests.kit.client import Client, open_client
+from tests.kit.outside import World, open_world
 from tests.kit.people import (
     WAIT_S,
     came,

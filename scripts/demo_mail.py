@@ -4,34 +4,23 @@ A name server and a mail server on loopback play the world outside; Stella write
 would deliver it.
 """
 
-import json
 import secrets
 import signal
 import smtplib
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable
 from email.message import EmailMessage
 from email.parser import BytesHeaderParser
 from email.policy import SMTP
-from email.utils import format_datetime
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import trio
 
 from protocol.keys import mailbox_of
-from tests.kit.dkim_keys import rsa_key, sign
-from tests.kit.names_server import Names, open_names
+from tests.kit.outside import ALICE, STELLA, World, a_mail, by_provider, deliver
 from tests.kit.people import WAIT_S, came, require, standing
-from tests.kit.processes import ROOT, Process, until
+from tests.kit.processes import Process, until
 
-ALICE: Final = "alice@home.example"
-STELLA: Final = "stella@stars.example"
 DAVE: Final = "dave@dales.example"
 DAY_MS: Final = 86_400_000
 
@@ -39,47 +28,6 @@ FILM_BYTES: Final = 8_000_000
 """Of an attachment to ordinary mail: a third of what most providers take."""
 
 Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class World:
-    """What is outside: who answers for names, and the mail server that alice's mail goes through."""
-
-    names: Names
-    folder: Path
-    server: "subprocess.Popen[bytes]"
-    port: int
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """What makes alice's node part of it."""
-        return {
-            "MAILIO_MAIL_ADDRESSES": ALICE,
-            "MAILIO_SMTP_SMARTHOST": f"smtp://127.0.0.1:{self.port}",
-            "MAILIO_DNS_NAMESERVERS": self.names.address,
-        }
-
-    def received(self) -> list[tuple[dict[str, Any], bytes]]:
-        """What the mail server has: each letter's envelope and bytes."""
-        letters = sorted(self.folder.glob("*.json"))
-        return [(json.loads(one.read_text()), one.with_suffix(".eml").read_bytes()) for one in letters]
-
-
-@asynccontextmanager
-async def open_world(directory: Path) -> AsyncIterator[World]:
-    """Open both servers; Stella's domain publishes the key that her provider signs with."""
-    folder = directory / "outside"
-    folder.mkdir()
-    command = [sys.executable, "-m", "tests.kit.sink", str(folder)]
-    async with open_names() as names:
-        names.txt("sel._domainkey.stars.example", rsa_key().txt)
-        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as server:  # noqa: ASYNC220 - returns at once
-            try:
-                assert server.stdout is not None
-                port = json.loads(await trio.to_thread.run_sync(server.stdout.readline))["port"]
-                yield World(names, folder, server, port)
-            finally:
-                server.kill()
 
 
 class MailStory:
@@ -128,11 +76,11 @@ class MailStory:
 
     async def large(self) -> None:
         """j: a mail that is too large to lie in the store as it is."""
-        letter = self.letter("my holiday film", STELLA, ALICE)
+        letter = a_mail("my holiday film", STELLA, ALICE)
         letter.add_attachment(
             secrets.token_bytes(FILM_BYTES), maintype="video", subtype="mp4", filename="film.mp4"
         )
-        raw = sign(letter.as_bytes(policy=SMTP), rsa_key(), "stars.example", "sel")
+        raw = by_provider(letter)
         said = await trio.to_thread.run_sync(deliver, await self.port("smtp"), STELLA, raw)
         require("the answer to Stella's film", said, (250, "2.0.0 Ok"))
         row = await self.listed("inbox", "my holiday film")
@@ -157,7 +105,7 @@ class MailStory:
     async def program(self) -> None:
         """l: the mail program that alice has."""
         said = await self.alice.mailio("user", "add", "laptop")
-        letter = self.letter("from my mail program", ALICE, DAVE)
+        letter = a_mail("from my mail program", ALICE, DAVE)
         letter["Bcc"] = "secret@dales.example"
         await trio.to_thread.run_sync(
             partial(hand_in, await self.port("submission"), "laptop", said["password"], letter)
@@ -208,19 +156,10 @@ class MailStory:
 
     async def stella(self, subject: str, *, signed: bool = True, envelope: str = STELLA) -> tuple[int, str]:
         """Deliver a letter of hers as her provider would; the last answer."""
-        raw = self.letter(subject, STELLA, ALICE).as_bytes(policy=SMTP)
-        raw = sign(raw, rsa_key(), "stars.example", "sel") if signed else raw
+        letter = a_mail(subject, STELLA, ALICE)
+        raw = by_provider(letter) if signed else letter.as_bytes(policy=SMTP)
         port = await self.port("smtp")
         return await trio.to_thread.run_sync(partial(deliver, port, envelope, raw))
-
-    def letter(self, subject: str, sender: str, to: str) -> EmailMessage:
-        """The same words under the same subject are the same letter."""
-        letter = EmailMessage()
-        letter["From"], letter["To"], letter["Subject"] = sender, to, subject
-        letter["Date"] = format_datetime(datetime(2026, 11, 23, 12, 0, tzinfo=UTC))
-        letter["Message-ID"] = f"<{subject.replace(' ', '.')}@{sender.partition('@')[2]}>"
-        letter.set_content(f"This is about: {subject}.\n")
-        return letter
 
     async def port(self, listener: str) -> int:
         return int((await self.alice.mailio("status"))["listen"][listener].rpartition(":")[2])
@@ -257,17 +196,6 @@ class MailStory:
 
     def subject(self, raw: bytes) -> str:
         return str(BytesHeaderParser(policy=SMTP).parsebytes(raw)["Subject"])
-
-
-def deliver(port: int, sender: str, raw: bytes) -> tuple[int, str]:
-    """Hand a letter to a receiver as a mail server does; the answer that ended it."""
-    with smtplib.SMTP("127.0.0.1", port, local_hostname="mx.stars.example") as client:
-        client.ehlo()
-        for command in (partial(client.mail, sender), partial(client.rcpt, ALICE), partial(client.data, raw)):
-            code, text = command()
-            if code >= 400:
-                break
-        return code, text.decode()
 
 
 def hand_in(port: int, user: str, password: str, letter: EmailMessage) -> None:

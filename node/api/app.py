@@ -73,4 +73,5 @@ def _application(base: Base) -> FastAPI:
     app.state.public = not isinstance(base, Desk)
     app.include_router(status.routes(base), prefix=PREFIX)
     app.include_router(local.routes(base), prefix="/local")
+    app.include_router(hosts.hosting_routes(base), prefix="/local")
     return app

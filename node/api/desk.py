@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from node.identity import Identity
     from node.letters import Mailbox, UploadBook
     from node.names import Names
-    from node.outbox import Outbox
+    from node.outbox import Letter, Outbox
     from node.outbox.submission import Submission
     from node.runtime.clock import Clock
     from node.runtime.events import Events
@@ -38,14 +38,16 @@ class Base:
     """What every node has, one that is only a public node too.
 
     `network` is None on a closed store. `status` gives what only `app` knows, in the fields of
-    `status --json`; `stop` ends the node (None where there is nothing to end); `owner_of` names the
-    owner whom a connected peer is known to belong to.
+    `status --json`; `voucher` makes one for an account here (None where this is no host); `stop` ends the
+    node (None where there is nothing to end); `owner_of` names the owner whom a connected peer is known to
+    belong to.
     """
 
     home: Home
     peer_id: str
     network: Network | None = None
     status: Callable[[], Mapping[str, object]] = dict
+    voucher: Callable[[], Awaitable[bytes]] | None = None
     stop: Callable[[], None] | None = None
     owner_of: Callable[[bytes], str | None] = field(default=lambda _: None)
 
@@ -53,7 +55,8 @@ class Base:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk(Base):
     """An owner's node: all that commands can reach. `fetch` gets what a letter lacks and `forget` ends that
-    (None on a closed store).
+    (None on a closed store); `whereabouts` says where the attachments of a letter on its way are: "none"
+    that anybody is to fetch, "here" (no host takes them), "to-hosts" (not all are there), "at-hosts".
     """
 
     clock: Clock
@@ -70,5 +73,6 @@ class Desk(Base):
     files: Files
     uploads: UploadBook
     hosts: Hosts
+    whereabouts: Callable[[Letter], str]
     fetch: Callable[[bytes], Awaitable[None]] | None = None
     forget: Callable[[bytes], None] = field(default=lambda _: None)

@@ -100,4 +100,4 @@ def _letter(desk: Desk, letter_id: bytes) -> dict[str, Any]:
     letter = desk.outbox.get(letter_id)
     if letter is None:
         raise NodeError("no-such-letter", "the letter is gone already", "see: mailio outbox")
-    return letter_json(letter, book_of(desk.names))
+    return letter_json(letter, book_of(desk.names), desk.whereabouts)

@@ -1,4 +1,4 @@
-"""`/local/hosts`: the hosts that keep the owner's handshakes and letters."""
+"""`/local/hosts`: the hosts that keep the owner's handshakes and letters. `/local/hosting`: being one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter
 from pydantic import Field
 
-from node.api.desk import Desk
+from node.api.desk import Base, Desk
 from node.api.fields import Body, PathName
+from node.runtime.errors import NodeError
 from protocol.host import VOUCHER_BYTES
 
 MAX_ADDRESS: Final = 512
@@ -40,5 +41,21 @@ def routes(desk: Desk) -> APIRouter:
     @router.delete("/{peer:path}")
     async def remove(peer: PathName) -> dict[str, Any]:
         return await desk.hosts.remove(peer)
+
+    return router
+
+
+def hosting_routes(base: Base) -> APIRouter:
+    """What whoever runs a host does there, with an owner or without."""
+    router = APIRouter(prefix="/hosting")
+
+    @router.post("/voucher", status_code=201)
+    async def voucher() -> dict[str, str]:
+        if base.voucher is not None:
+            return {"voucher": (await base.voucher()).hex()}
+        if base.network is None:
+            raise NodeError("node-silent", "vouchers are made by a running node", "start it first")
+        remedy = "mailio config set hosts.offer friends (or all), and start it again"
+        raise NodeError("no-hosting", "this node is no host for others", remedy)
 
     return router

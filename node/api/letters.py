@@ -71,7 +71,7 @@ def routes(desk: Desk) -> APIRouter:
             tuple(body.attachments),
             body.pin,
         )
-        return letter_json(await desk.submission.send(message), book_of(desk.names))
+        return letter_json(await desk.submission.send(message), book_of(desk.names), desk.whereabouts)
 
     @router.get("/{letter}")
     async def read(letter: LetterId) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import trio
@@ -26,12 +27,15 @@ def routes(desk: Desk) -> APIRouter:
     box = desk.outbox
 
     def document(letter: Letter) -> dict[str, Any]:
-        return letter_json(letter, book_of(desk.names))
+        return letter_json(letter, book_of(desk.names), desk.whereabouts)
 
     @router.get("")
     async def listing(everything: Annotated[bool, Query(alias="all")] = False) -> list[dict[str, Any]]:
-        book = book_of(desk.names)
-        return [letter_json(letter, book) for letter in box.list(everything=everything)]
+        book, found = book_of(desk.names), []
+        for letter in box.list(everything=everything):
+            found.append(letter_json(letter, book, desk.whereabouts))
+            await trio.lowlevel.checkpoint()
+        return found
 
     @router.get("/{letter}")
     async def one(
@@ -54,13 +58,14 @@ def routes(desk: Desk) -> APIRouter:
     return router
 
 
-def letter_json(letter: Letter, book: Book) -> dict[str, Any]:
+def letter_json(letter: Letter, book: Book, whereabouts: Callable[[Letter], str]) -> dict[str, Any]:
     """A letter as `outbox --json` and `send --json` show it; `name` is the contact's, or None."""
     return {
         "id": letter.id.hex(),
         "kind": letter.kind,
         "subject": letter.subject,
         "created": letter.created,
+        "attachments": whereabouts(letter),
         "recipients": [
             {
                 "to": d.recipient.to,

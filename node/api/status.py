@@ -40,6 +40,7 @@ def status_of(base: Base) -> dict[str, Any]:
         "outbox": base.outbox.counts() if isinstance(base, Desk) else {"queued": 0, "failed": 0},
         "smtp": None,
         "hosts": [],
+        "hosting": None,
         "disk": {"used": 0, "free": 0},
         "warnings": [],
     }

@@ -12,6 +12,7 @@ import base58
 
 from node.api import Desk
 from node.app.ground import open_ground
+from node.app.hosts import whereabouts
 from node.app.owner import Owner, open_owner
 from node.app.status import closed_warnings, owner_warnings, warnings_of, with_files
 from node.runtime.config import Config
@@ -33,6 +34,7 @@ def desk_of(
     owner_of: Callable[[bytes], str | None] = lambda _: None,
     fetch: Callable[[bytes], Awaitable[None]] | None = None,
     forget: Callable[[bytes], None] = lambda _: None,
+    voucher: Callable[[], Awaitable[bytes]] | None = None,
 ) -> Desk:
     """The owner's rooms as the API takes them; to `status` is added how the settings have ordinary e-mail."""
     ground = owner.ground
@@ -57,6 +59,8 @@ def desk_of(
         files=owner.files,
         uploads=owner.uploads,
         hosts=owner.hosts,
+        whereabouts=whereabouts(owner.files, owner.hosts),
+        voucher=voucher,
         fetch=fetch,
         forget=forget,
     )

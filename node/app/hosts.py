@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
@@ -14,9 +14,13 @@ from node.hosts.restoring import Restorer
 from node.hosts.vault import KeptPeople, Vault
 from node.identity import Identity
 from node.names import Names
+from node.outbox import Letter
+from node.storage import Batch
 from protocol.account import KeptFile
+from protocol.handshake import Handshake
 from protocol.host import Waiting
 from protocol.keys import SigningKey
+from protocol.unixfs import parse_cid
 from protocol.vault import VaultKeys
 
 if TYPE_CHECKING:
@@ -64,6 +68,18 @@ class SentFiles:
         self._told = told
 
 
+def whereabouts(files: Files, hosts: Hosts) -> Callable[[Letter], str]:
+    """Where what lies outside of a letter is, as `outbox --json` has it: "none" where nobody is to fetch
+    anything, else as node.hosts says.
+    """
+
+    def where(letter: Letter) -> str:
+        kept = [parse_cid(cid) for cid, name in letter.files.items() if files.is_outgoing(name)]
+        return hosts.where(kept).value if kept else "none"
+
+    return where
+
+
 def fit_vault(ground: Ground, identity: Identity, consent: Consent, names: Names) -> Vault:
     return Vault(
         ground.store,
@@ -97,6 +113,14 @@ def fit_hosts(
                 return consent.delivery_key(contact.address, peer_id)
         return None
 
+    async def newer(handshake: Handshake) -> None:
+        """A host has a word of ours that we have forgotten, with a disk that was restored."""
+        batch = Batch()
+        if consent.keeping.adopt(batch, handshake):
+            await ground.store.write(batch)
+            told = {"address": handshake.sender.name, "status": handshake.status.value}
+            ground.events.publish("handshake", {"handshakeId": handshake.handshake_id} | told)
+
     hosts = Hosts(
         store=ground.store,
         network=network,
@@ -111,6 +135,7 @@ def fit_hosts(
         pages=vault,
         former=fit_restorer(ground, identity, consent, vault).former,
         files=SentFiles(ground, files),
+        newer=newer,
         friend=friend,
     )
     vault.on_written(hosts.poke)

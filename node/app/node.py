@@ -18,7 +18,7 @@ from node.app.owner import Owner, open_owner
 from node.app.recovery import fit_recovery, once_settled, serve_settled, status_of_recovery
 from node.app.running import Task, open_peers, work_until
 from node.app.selfdelivery import SelfDelivery
-from node.app.status import owner_warnings, status_of, with_files
+from node.app.status import hosting_warnings, owner_warnings, status_of, status_of_hosting, with_files
 from node.app.tidying import Tidier
 from node.app.wakes import Wakes
 from node.exchange import (
@@ -106,7 +106,9 @@ async def _work(
     if hosting is not None:
         hosting.serve()
     network.bitswap.serve(owner.files.blocks)
-    desk = _desk(ground, network, owner, mail, people, receiver, publisher, stop, fetcher, tidier, recovery)
+    desk = _desk(
+        ground, network, owner, mail, people, receiver, publisher, stop, fetcher, tidier, recovery, hosting
+    )
     held_back: tuple[Task, ...] = (
         publisher.run,
         owner.outbox.run,
@@ -220,6 +222,7 @@ def _desk(
     fetcher: Fetcher,
     tidier: Tidier,
     recovery: Recovery,
+    hosting: Hosting | None,
 ) -> Desk:
     def forget(letter: bytes) -> None:
         fetcher.drop(letter)
@@ -228,7 +231,7 @@ def _desk(
     def status() -> dict[str, object]:
         found = status_of(ground, network)
         warnings = [*found["warnings"], *owner_warnings(owner), *mail.warnings(), *publisher.warnings()]
-        warnings += [*owner.hosts.warnings(), *recovery.warnings()]
+        warnings += [*owner.hosts.warnings(), *recovery.warnings(), *hosting_warnings(hosting)]
         return found | {
             "listen": mail.listening(),
             "smtp": mail.status(),
@@ -238,6 +241,7 @@ def _desk(
             "files": {name: owner.files.status()[name] for name in ("used", "quota")},
             "unread": owner.mailbox.status()["unread"],
             "hosts": owner.hosts.status(),
+            "hosting": status_of_hosting(hosting),
             "vault": {"pending": owner.vault.pending},
             "recovery": status_of_recovery(recovery, owner),
             "warnings": warnings,
@@ -252,6 +256,7 @@ def _desk(
         owner_of=people.owner_of,
         fetch=fetcher.ask,
         forget=forget,
+        voucher=hosting.voucher if hosting is not None else None,
     )
 
 

@@ -10,9 +10,11 @@ import trio
 
 from node.api import Base, make_public_api
 from node.app.ground import Ground, files_of, open_ground
+from node.app.hosting import fit_hosting
 from node.app.running import open_peers, work_until
-from node.app.status import status_of
+from node.app.status import hosting_warnings, status_of, status_of_hosting
 from node.files import Files
+from node.hosting import Hosting
 from node.identity import create_peer_key
 from node.network import Network
 from node.runtime.config import Config
@@ -22,11 +24,14 @@ from node.storage import create_key, unlock
 
 @dataclass(frozen=True, slots=True)
 class PublicNode:
-    """What the rooms of a public node are given. `files` holds what accounts have it keep."""
+    """What the rooms of a public node are given. `files` holds what accounts have it keep; `hosting` is None
+    where it is to be no host.
+    """
 
     ground: Ground
     network: Network
     files: Files
+    hosting: Hosting | None
 
 
 Room = Callable[[PublicNode], Awaitable[None]]
@@ -60,15 +65,24 @@ async def run_public(
         files = files_of(ground)
         await files.start()
         async with open_peers(ground, "mailio-bootstrap") as (network, _):
-            await _work(PublicNode(ground, network, files), rooms, stop, ready)
+            hosting = fit_hosting(ground, network, public=True, files=files.hosted)
+            await _work(PublicNode(ground, network, files, hosting), rooms, stop, ready)
 
 
 async def _work(public: PublicNode, rooms: Sequence[Room], stop: trio.Event, ready: Ready | None) -> None:
+    hosting = public.hosting
+
+    def status() -> dict[str, object]:
+        found = status_of(public.ground, public.network)
+        warnings = [*found["warnings"], *hosting_warnings(hosting)]
+        return found | {"hosting": status_of_hosting(hosting), "warnings": warnings}
+
     base = Base(
         home=public.ground.home,
         peer_id=public.network.peer_id_text,
         network=public.network,
-        status=lambda: status_of(public.ground, public.network),
+        status=status,
+        voucher=hosting.voucher if hosting is not None else None,
         stop=stop.set,
     )
     tasks = [partial(room, public) for room in rooms]

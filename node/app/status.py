@@ -11,6 +11,7 @@ from node.runtime.rooms import Warning_
 
 if TYPE_CHECKING:
     from node.app.owner import Owner
+    from node.hosting import Hosting
     from node.network import Network
 
 
@@ -53,6 +54,20 @@ def owner_warnings(owner: Owner) -> Iterable[Warning_]:
     files = owner.files.status()["warnings"]
     assert isinstance(files, list)
     return [*owner.identity.warnings(), *owner.names.warnings(), *warnings, *files]
+
+
+def status_of_hosting(hosting: Hosting | None) -> dict[str, object] | None:
+    """What is kept here for other owners; None where this node is no host."""
+    if hosting is None:
+        return None
+    return {name: value for name, value in hosting.status().items() if name != "warnings"}
+
+
+def hosting_warnings(hosting: Hosting | None) -> Iterable[Warning_]:
+    """What being a host has to say."""
+    warnings = hosting.status()["warnings"] if hosting is not None else []
+    assert isinstance(warnings, list)
+    return warnings
 
 
 def closed_warnings(owner: Owner) -> Iterable[Warning_]:

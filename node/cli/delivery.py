@@ -14,6 +14,14 @@ SHORT: Final = 12
 """Digits of an id that are enough to name a letter: they tell its time to the millisecond."""
 
 
+_WHERE: Final = {
+    "here": "the attachments lie here alone, as no host of yours keeps them: leave your node on",
+    "to-hosts": "the attachments are still on their way to your hosts: leave your node on until then",
+    "at-hosts": "the attachments lie at your hosts: you may switch off",
+}
+"""What a letter's attachments mean for who wants to switch off while it waits at a host."""
+
+
 def outcome(letter: dict[str, Any], now: int, arrived: str = "") -> list[str]:
     """One line for each recipient: what became of it, and then what can be done."""
     lines = []
@@ -22,6 +30,8 @@ def outcome(letter: dict[str, Any], now: int, arrived: str = "") -> list[str]:
         more = f"; {arrived}" if arrived and one["state"] == "delivered" and not is_open(one) else ""
         sealed = ", sealed" if mixed and one["state"] == "delivered" and not is_open(one) else ""
         lines.append(f"{name_of(one)}: {in_words(one, now)}{sealed}{more}")
+    if lies_there(letter) and letter["attachments"] in _WHERE:
+        lines.append(_WHERE[letter["attachments"]])
     states = {(one["state"], one["cause"]) for one in letter["recipients"]}
     if any(one["state"] == "queued" and one["next"] for one in letter["recipients"]):
         lines.append(f"it is tried again by itself; to stop it: mailio outbox cancel {letter['id'][:SHORT]}")
@@ -34,6 +44,11 @@ def outcome(letter: dict[str, Any], now: int, arrived: str = "") -> list[str]:
     if ("held", "approval") in states:
         lines.append(f"let it go with: mailio outbox approve {letter['id'][:SHORT]} (or cancel it)")
     return lines
+
+
+def lies_there(letter: dict[str, Any]) -> bool:
+    """Whether it waits at somebody's hosts."""
+    return any(one["state"] == "at-host" for one in letter["recipients"])
 
 
 def is_open(one: dict[str, Any]) -> bool:

@@ -9,8 +9,9 @@ from urllib.parse import quote
 import typer
 
 from node.cli.client import Question
-from node.cli.output import folded, note, table, when, write_json
+from node.cli.output import folded, note, table, when, write_json, write_line
 from node.cli.session import Session, command, group
+from node.runtime.errors import NodeError
 
 Address = Annotated[
     str,
@@ -33,6 +34,7 @@ def register(app: typer.Typer) -> None:
     command(inner, "list")(listing)
     command(inner, "add")(add)
     command(inner, "remove")(remove)
+    command(inner, "voucher")(voucher)
 
 
 def listing(session: Session) -> None:
@@ -71,6 +73,21 @@ def remove(session: Session, peer: Peer) -> None:
     _told(session, found, "is left: what waits there is fetched, then what it keeps is taken back")
 
 
+def voucher(session: Session) -> None:
+    """Make a code that lets one owner use this node as a host."""
+    try:
+        found = session.post("/local/hosting/voucher")
+    except NodeError as fault:
+        if fault.code != "no-identity":  # of a public node, which has none, while it does not run
+            raise
+        raise NodeError("node-silent", f"no node runs in {session.home.path}", "start it first") from None
+    if session.json:
+        write_json(found)
+        return
+    write_line(found["voucher"])
+    note("for one account, once: mailio host add ADDRESS --voucher CODE")
+
+
 def _told(session: Session, host: dict[str, Any], what: str) -> None:
     write_json(host) if session.json else note(f"{host['peerId']} {what}")
 
@@ -81,7 +98,8 @@ def _open(host: dict[str, Any]) -> str:
         return str(host["text"])
     revocations = _many(host["revocations"], "revocation") if host["revocations"] else ""
     items = _many(host["behind"], "item") if host["behind"] else ""
-    return f"{items}, of {revocations}" if revocations else items
+    files = _many(host["files"], "file") if host["files"] else ""
+    return ", ".join(filter(None, (items, revocations and f"of {revocations}", files)))
 
 
 def _many(count: int, what: str) -> str:

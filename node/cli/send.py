@@ -12,7 +12,7 @@ import typer
 
 from node.cli.attaching import SLOWEST, Handed, hand_in, opened
 from node.cli.client import Question
-from node.cli.delivery import SHORT, in_words, is_open, name_of, outcome
+from node.cli.delivery import SHORT, in_words, is_open, lies_there, name_of, outcome
 from node.cli.output import NO_SUBJECT, note, table, when, write_json, write_line
 from node.cli.session import INTERRUPTED, HomeOption, JsonOption, Session, command, group, settle
 from node.cli.text import duration_ms, short_ids
@@ -25,6 +25,9 @@ MAX_WAIT_MS: Final = 3_600_000
 
 STEP_S: Final = 5.0
 """Seconds of one question to the node while a letter is followed."""
+
+LOOK_S: Final = 0.5
+"""Seconds between two looks whether our hosts have the attachments."""
 
 MAX_TEXT: Final = 1_100_000
 """Bytes read from standard input; a letter is smaller."""
@@ -174,7 +177,9 @@ def finish(session: Session, letter: dict[str, Any], patience_ms: int, arrived: 
 
 
 def follow(session: Session, letter: dict[str, Any], patience_ms: int) -> dict[str, Any]:
-    """The letter once nothing of it is under way any more, or as it stands when the time is over."""
+    """The letter once nothing of it is under way any more, and where it lies at a host its attachments lie at
+    ours too; or as it stands when the time is over.
+    """
     if session.closed:
         note("the node is not running; the letter goes once it runs: mailio run")
         return letter
@@ -187,9 +192,19 @@ def follow(session: Session, letter: dict[str, Any], patience_ms: int) -> dict[s
         if left <= 0:
             break
         step = min(left, STEP_S)
-        path = f"/api/v1/outbox/{letter['id']}"
-        letter = session.call(Question("GET", path, {"wait": round(step, 3)}, patience=step))
+        letter = session.call(Question("GET", _path(letter), {"wait": round(step, 3)}, patience=step))
+    told = session.json or not sys.stderr.isatty()
+    while lies_there(letter) and letter["attachments"] == "to-hosts" and time.monotonic() < end:
+        if not told:
+            note("your hosts are fetching the attachments …")
+            told = True
+        time.sleep(LOOK_S)
+        letter = session.get(_path(letter))
     return letter
+
+
+def _path(letter: dict[str, Any]) -> str:
+    return f"/api/v1/outbox/{letter['id']}"
 
 
 def _first_contact(session: Session, letter: dict[str, Any]) -> str:

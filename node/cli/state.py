@@ -61,6 +61,7 @@ def status(session: Session) -> None:
         *(_connected(found) if found.get("running", True) else ()),
         *(_mail(found) if found["address"] else ()),
         *((("Hosts", _hosts(found["hosts"])),) if found["address"] and found.get("running", True) else ()),
+        *((("Host for", _hosting(found["hosting"])),) if found.get("hosting") else ()),
         ("Outbox", waiting),
         ("Disk", f"{size(disk['used'])} used, {size(disk['free'])} free"),
     ]
@@ -91,7 +92,22 @@ def _hosts(hosts: list[dict[str, Any]]) -> str:
         return "none"
     current = sum(one["state"] == "current" for one in hosts)
     others = Counter(str(one["state"]) for one in hosts if one["state"] != "current")
-    return ", ".join([f"{current} up to date", *(f"{count} {state}" for state, count in others.items())])
+    said = [f"{current} up to date", *(f"{count} {state}" for state, count in others.items())]
+    if fetching := sum(bool(one["files"]) for one in hosts):
+        said.append(f"{fetching} without some of your attachments")
+    return ", ".join(said)
+
+
+def _hosting(hosting: dict[str, Any]) -> str:
+    """What is kept here for other owners."""
+    who = {"all": "everyone", "friends": "those you have accepted"}.get(hosting["offer"], hosting["offer"])
+    accounts = _many(hosting["accounts"], "account")
+    letters = _many(hosting["letters"], "letter")
+    return f"{who}: {accounts}, {letters}, {size(hosting['used'])} of {size(hosting['quota'])}"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def peers(session: Session) -> None:

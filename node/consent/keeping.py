@@ -71,11 +71,19 @@ class Keeping:
         if entry is None or not entry.pair_key:
             return False
         handshake = open_held(held, self._book.pair(entry.pair_key, address, owner_is_us=True))
+        if handshake.sender.address != address:
+            raise RemoteProtocolError("a held handshake about someone else")
+        return self.adopt(batch, handshake)
+
+    def adopt(self, batch: Batch, handshake: Handshake) -> bool:
+        """Take a handshake of ours about a sender who is known, where it is newer than what is here; whether
+        it was. Raises RemoteProtocolError for one that we have not signed.
+        """
         # Whoever shares the pair secret could seal one; only we could sign it.
-        if handshake.owner_public_key != self._book.key.public or handshake.sender.address != address:
+        if handshake.owner_public_key != self._book.key.public:
             raise RemoteProtocolError("a held handshake of someone else")
-        before = entry.handshake
-        if before is not None and not _newer(handshake, before):
+        entry = self._book.ours(handshake.sender.address or "", batch)
+        if entry is None or (entry.handshake is not None and not _newer(handshake, entry.handshake)):
             return False
         self._book.put_ours(batch, entry, recovered(entry, handshake))
         return True

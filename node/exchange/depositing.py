@@ -20,15 +20,16 @@ from node.exchange.trip import Trip
 from node.hosts import HostRefused, Talk
 from node.hosts.talk import DEADLINE, HOST
 from node.network import Network, NetworkError, PeerAddress
-from node.outbox import Result
+from node.outbox import ANOTHER_WAY_MS, Result
 from node.runtime.clock import Clock
 from node.storage import Batch, Store
 from protocol.account import parse_deposit
 from protocol.errors import RemoteProtocolError
 from protocol.handshake import State
 from protocol.host import MAX_FRAME, Find
-from protocol.identity import Host
+from protocol.identity import Host, IdentityRecord
 from protocol.keys import SigningKey
+from protocol.letter import LETTER_LIFE_MS
 from protocol.offer import Challenge, Stamp
 from protocol.offer import Result as Answered
 from protocol.status import NO_ANSWER, PREKEY_GONE, TOO_OFTEN, UNKNOWN_SENDER
@@ -78,9 +79,11 @@ class Depositor:
         self._stamper = stamper
         self._clock = clock
 
-    async def leave(self, trip: Trip) -> Left:
-        """Have the letter at WANTED of the owner's hosts, side by side."""
-        envelope, left = trip.parcel.envelope(), Left()
+    async def leave(self, trip: Trip, left: Left) -> None:
+        """Have the letter at WANTED of the owner's hosts, side by side; `left` tells at any time what came of
+        it so far.
+        """
+        envelope = trip.parcel.envelope()
         # Letters of one sender spread over the hosts, and a retry begins where the last one did.
         first = envelope[-1] % max(len(trip.record.hosts), 1)
         waiting = deque([*trip.record.hosts[first:], *trip.record.hosts[:first]])
@@ -92,7 +95,6 @@ class Depositor:
         async with trio.open_nursery() as nursery:
             for _ in range(WANTED):
                 nursery.start_soon(work)
-        return left
 
     async def look(self, trip: Trip) -> bool:
         """Ask the owner's hosts what it lets us do, until one knows something newer; whether one did."""
@@ -206,7 +208,7 @@ class _Visit:
             self._taken(answer)
             return None
         if answer.status == PREKEY_GONE and answer.identity is not None:
-            self.left.identity = answer.identity
+            self.left.identity = self._newer(answer.identity)
             return None
         text = f"a host of theirs: {answer.text or answer.status.text}"
         now = self.depositor._clock.now()
@@ -216,6 +218,14 @@ class _Visit:
         code = answer.status if answer.status.category == 4 else NO_ANSWER
         return Result("later", code, text)
 
+    def _newer(self, identity: bytes) -> bytes:
+        """The owner's record, if it has us seal for another prekey than that which is said to be gone."""
+        now = self.depositor._clock.now()
+        record = IdentityRecord.parse(identity, now)
+        if record.address != self.trip.address or record.prekey_for(now)[0] == self.trip.parcel.week:
+            raise RemoteProtocolError("a prekey is said to be gone that is not")
+        return identity
+
     def _taken(self, answer: Answered) -> None:
         if answer.receipt is None:
             raise RemoteProtocolError("a deposit was taken without a word that can be shown")
@@ -224,6 +234,7 @@ class _Visit:
         if (said.account, said.envelope_id) != (self.host.account, offer.envelope_id):
             raise RemoteProtocolError("a host's word is about another deposit")
         now = self.depositor._clock.now()
-        self.left.deposits.append(
-            AtHost(self.host.peer_id, self.host.addrs, self.host.account, said.until, now)
-        )
+        if said.until < min(self.trip.parcel.expires, now + ANOTHER_WAY_MS):
+            raise RemoteProtocolError("a host keeps a letter for too short a time")
+        until = min(said.until, now + LETTER_LIFE_MS)  # none keeps it for longer, whatever it says
+        self.left.deposits.append(AtHost(self.host.peer_id, self.host.addrs, self.host.account, until, now))

@@ -106,12 +106,15 @@ class Intake:
             )
             outcome = await self.take(offer, self._invitation(waiting), blob, waited=True)
         except RemoteProtocolError as fault:
-            # Who sealed for a prekey that is gone gets no receipt, and comes another way after a day.
-            return fault.status.category == 5 or fault.status == codes.PREKEY_GONE
+            # Who sealed for a prekey that is gone, or used another's invitation, gets no receipt, and comes
+            # another way after a day.
+            return fault.status.category == 5 or fault.status in (codes.PREKEY_GONE, codes.UNKNOWN_SENDER)
         return outcome.result.status.category != 4
 
     def _invitation(self, waiting: Waiting) -> Verdict:
-        """What the host went by was the delivery key there; here only an invitation's says anything."""
+        """What the host went by was the delivery key there; here only an invitation's says anything, which
+        was proven.
+        """
         if waiting.key is None:
             return Verdict()
         found = self._consent.judge_key(waiting.key, waiting.size, waiting.service, self._clock.now())

@@ -55,13 +55,14 @@ class Recaller:
 
     async def _round(self) -> bool:
         """Ask once for everything; whether something is left to do."""
-        batch = Batch()
         for key, data in self._book.due():
             parcel = Parcel.decode(data)
             envelope = envelope_id(parcel.envelope()) if parcel.deposits else b""
             left = [at for at in parcel.deposits if not await self._gone(parcel, envelope, at)]
-            self._book.change(batch, key, replace(parcel, deposits=tuple(left)).encode() if left else None)
-        await self._store.write(batch, sync=False)
+            after = replace(parcel, deposits=tuple(left)).encode() if left else None
+            batch = Batch()
+            self._book.change(batch, key, data, after)
+            await self._store.write(batch, sync=False)
         return bool(self._book.due())
 
     async def _gone(self, parcel: Parcel, envelope: bytes, at: AtHost) -> bool:

@@ -15,7 +15,7 @@ import trio
 
 from node.consent import Consent
 from node.exchange.acquaintances import Acquaintances
-from node.exchange.depositing import HELD_TEXT, Depositor
+from node.exchange.depositing import HELD_TEXT, Depositor, Left
 from node.exchange.patience import Patience
 from node.exchange.sealing import Sealer
 from node.exchange.stamping import Stamper
@@ -230,18 +230,33 @@ class SealedCarrier:
             return None
         if delivery.state == "at-host" and any(now < at.since + ANOTHER_WAY_MS for at in parcel.deposits):
             return Result("at-host", OK, until=parcel.until, cause=delivery.cause)
-        left = await self._depositor.leave(trip)
+        trip, left = await self._leave(trip, consignment)
         if left.identity is not None:
-            trip = await self._sealed_anew(trip, consignment, left.identity)
-            left = await self._depositor.leave(trip)
+            try:
+                trip = await self._sealed_anew(trip, consignment, left.identity)
+            except KeyChanged as fault:
+                return _held_for_keys(fault)
+            trip, left = await self._leave(trip, consignment)
         if not left.deposits:
             asks = left.result.outcome == "held" and left.result.cause == "handshake"
             return await self._hold(trip) if asks else left.result
-        for at in left.deposits:
-            trip = replace(trip, parcel=trip.parcel.deposited(at))
-        await consignment.keep(Batch(), trip.recipient, trip.parcel.encode())
         cause: Cause = "first-contact" if left.stamped else ""
         return Result("at-host", OK, until=trip.parcel.until, cause=cause)
+
+    async def _leave(self, trip: Trip, consignment: Consignment) -> tuple[Trip, Left]:
+        """Leave it at hosts, and note who has it, also where its author ends the attempt meanwhile: what is
+        not noted can't be taken back.
+        """
+        left = Left()
+        try:
+            await self._depositor.leave(trip, left)
+        finally:
+            for at in left.deposits:
+                trip = replace(trip, parcel=trip.parcel.deposited(at))
+            if left.deposits:
+                with trio.CancelScope(shield=True):
+                    await consignment.keep(Batch(), trip.recipient, trip.parcel.encode())
+        return trip, left
 
     async def _sealed_anew(self, trip: Trip, consignment: Consignment, identity: bytes) -> Trip:
         record, parcel = await self._sealer.anew(trip.recipient, consignment, trip.parcel, identity)

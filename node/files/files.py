@@ -173,6 +173,10 @@ class Files:
                 if (kept := self._outgoing(name)) is not None:
                     yield kept
 
+    def is_outgoing(self, name: bytes) -> bool:
+        """Whether others may fetch this content from here. Raises StoreUnavailable."""
+        return self._outgoing(name) is not None
+
     def on_outgoing(self, callback: Callable[[Batch, bytes], None]) -> None:
         """Tell of each change of what `outgoing` gives, but for what runs out: `callback` gets the batch
         that makes it and the content's name, and may add to that batch.

@@ -27,6 +27,10 @@ from protocol.status import BUSY, FAILED, FULL, MALFORMED, NOT_OFFERED, TIME, St
 OVERHEAD: Final = 256
 """Bytes that each item is charged with besides its own: its rows and their keys."""
 
+LETTERS: Final = 4
+"""One part in so many of an account is not for files: who sends much must shut out neither who writes to
+them nor their own handshakes."""
+
 PAGE: Final = 500
 """Entries of one page, some 15 ms of work."""
 
@@ -117,7 +121,7 @@ class Items:
         file = KeptFile.parse(item.data) if space is Space.FILE else None
         charge = OVERHEAD + len(item.data) + (file.size if file else 0)
         more = charge - (old.charge if old else 0)
-        if more > 0 and self._full(change, more):
+        if more > 0 and self._full(change, more, spared=LETTERS if file else 0):
             return FULL
         if old is not None and file is not None:
             self._forget_file(change, item.id)
@@ -129,10 +133,11 @@ class Items:
         change.account = _changed(account, space, more)
         return None
 
-    def _full(self, change: Change, more: int) -> bool:
-        grown = change.account.size + more
+    def _full(self, change: Change, more: int, spared: int) -> bool:
+        """Whether there is no room; one part in `spared` of the account is for other things (0: none)."""
+        grown, quota = change.account.size + more, self._limits.account_size
         others = self._book.totals().size - (change.before.size if change.before else 0)
-        return grown > self._limits.account_size or others + grown > self._limits.size
+        return grown > quota - (quota // spared if spared else 0) or others + grown > self._limits.size
 
     def _drop(self, change: Change, space: Space, item: bytes) -> None:
         account, place = change.account, (change.account.key, NUMBER[space], item)

@@ -57,7 +57,7 @@ class Letters:
 
     def add(self, change: Change, offer: Offer, envelope: bytes, now: int) -> Letter:
         """Keep an envelope with this change, until 30 days after now: so it is never too short (§6)."""
-        account = change.account
+        account, proof = change.account, offer.proof if isinstance(offer.proof, KeyProof) else None
         until = now + LETTER_LIFE_MS
         letter = Letter(
             n=account.last + 1,
@@ -66,9 +66,10 @@ class Letters:
             arrived=now,
             until=until,
             due=until,
-            key=offer.proof.key if isinstance(offer.proof, KeyProof) else None,
+            key=proof.key if proof else None,
             service=offer.service,
             cancel=offer.cancel,
+            signature=proof.signature if proof else None,
         )
         place = (account.key, letter.n)
         change.batch.put(HOST_LETTER, place, letter.to_row())

@@ -13,6 +13,7 @@ from protocol.cbor import Value
 from protocol.fields import Fields
 from protocol.host import Waiting
 from protocol.kdf import HASH_BYTES, KEY_BYTES
+from protocol.keys import SIGNATURE_BYTES
 from protocol.peers import MAX_NODES, MAX_PEER_ID
 
 NUMBER: Final[Mapping[Space, int]] = {Space.HELD: 0, Space.KEY: 1, Space.VAULT: 2, Space.FILE: 3}
@@ -132,8 +133,8 @@ class Kept:
 @dataclass(frozen=True, slots=True)
 class Letter:
     """A letter that waits: `until` was promised for it, at `due` it goes (Unix ms). `key`: the delivery key
-    that it came under, None for a stamp; `cancel`: hash of its sender's secret; `fetched`: nodes that have
-    it.
+    that it came under, None for a stamp, and its `signature`; `cancel`: hash of its sender's secret;
+    `fetched`: nodes that have it.
     """
 
     n: int
@@ -146,11 +147,14 @@ class Letter:
     service: bool = False
     cancel: bytes | None = None
     fetched: tuple[bytes, ...] = ()
+    signature: bytes | None = None
 
     @property
     def waiting(self) -> Waiting:
         """As its owner's nodes are told of it."""
-        return Waiting(self.n, self.envelope_id, self.size, self.arrived, self.key, self.service)
+        return Waiting(
+            self.n, self.envelope_id, self.size, self.arrived, self.key, self.service, self.signature
+        )
 
     def to_row(self) -> Value:
         row: dict[str, Value] = {
@@ -165,6 +169,7 @@ class Letter:
             "service": self.service or None,
             "cancel": self.cancel,
             "fetched": list(self.fetched) or None,
+            "signature": self.signature,
         }
         return row | {name: value for name, value in some.items() if value is not None}
 
@@ -183,6 +188,7 @@ class Letter:
             service=fields.flag("service"),
             cancel=fields.optional_bytes("cancel", length=HASH_BYTES),
             fetched=fetched,
+            signature=fields.optional_bytes("signature", length=SIGNATURE_BYTES),
         )
 
 

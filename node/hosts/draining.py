@@ -3,7 +3,8 @@ here (protocol.md §6, *Hosts*). What a letter is, is for whoever takes it.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import replace
 from enum import Enum
 from typing import Final
 
@@ -12,7 +13,7 @@ import trio
 from node.hosts.book import HostRow
 from node.hosts.errors import HostRefused, WrongEnvelope
 from node.hosts.talk import Talk
-from node.hosts.visits import Visits
+from node.hosts.visits import Visit, Visits
 from node.runtime.errors import NodeError
 from protocol.errors import RemoteProtocolError
 from protocol.host import MAX_WAIT_S, Acknowledge, List, Wait, Waiting
@@ -63,41 +64,41 @@ class Drainer:
         async with self._visits.to(host, WAIT_DEADLINE_S) as visit:
             if not visit.opened:
                 return
-            after, listed = await self._drain(visit.talk, host, 0), trio.current_time()
+            after, listed = await self._drain(visit, host, 0), trio.current_time()
             while True:
                 began = trio.current_time()
                 answer = await visit.talk.ask(Wait(after, MAX_WAIT_S))
                 if answer.last > after:
-                    last, after = after, await self._drain(visit.talk, host, after)
+                    last, after = after, await self._drain(visit, host, after)
                     if after > last:
                         continue
                 elif self.put_off and trio.current_time() >= listed + AGAIN_S:
-                    after, listed = await self._drain(visit.talk, host, 0), trio.current_time()
+                    after, listed = await self._drain(visit, host, 0), trio.current_time()
                 await trio.sleep(max(0.0, began + LEAST_POLL_S - trio.current_time()))
 
-    async def _drain(self, talk: Talk, host: HostRow, after: int) -> int:
+    async def _drain(self, visit: Visit, host: HostRow, after: int) -> int:
         """Take all letters behind number `after`; the last one's number."""
         if after == 0:
             self.put_off = False
         for _ in range(MAX_LISTS):
-            answer = await talk.ask(List(after))
+            answer = await visit.talk.ask(List(after))
             numbers = [letter.n for letter in answer.letters]
             if numbers != sorted(set(numbers)) or (numbers and numbers[0] <= after):
                 raise RemoteProtocolError("a host's list is out of order")
-            await self._take_all(talk, host, list(answer.letters))
+            await self._take_all(visit, host, answer.letters)
             after = numbers[-1] if numbers else after
             if not answer.more or not numbers:
                 self._drained()
                 return after
         raise RemoteProtocolError("a host names more letters than an account holds")
 
-    async def _take_all(self, talk: Talk, host: HostRow, letters: list[Waiting]) -> None:
-        queue, fault = iter(letters), None
+    async def _take_all(self, visit: Visit, host: HostRow, letters: Sequence[Waiting]) -> None:
+        queue, fault = (_believed(letter, visit.account) for letter in letters), None
         async with trio.open_nursery() as nursery:
             for _ in range(min(SIDE_BY_SIDE, len(letters)) - 1):
                 nursery.start_soon(self._help, host, queue)
             try:
-                await self._take_some(talk, queue)
+                await self._take_some(visit.talk, queue)
             except (NodeError, RemoteProtocolError) as error:
                 fault = error  # a nursery would hide it in a group
         if fault is not None:
@@ -133,6 +134,11 @@ class Drainer:
                 await talk.ask(Acknowledge((letter.envelope_id,)))
             else:
                 self.put_off = True
+
+
+def _believed(letter: Waiting, account: bytes) -> Waiting:
+    """Without a delivery key that it did not come under: the host of an account knows all that it takes."""
+    return letter if letter.is_proven(account) else replace(letter, key=None, signature=None)
 
 
 def _is_away(fault: NodeError) -> bool:

@@ -3,11 +3,12 @@
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import trio
 
-from node.hosts.book import HostBook, HostRow, Origin, Stand
+from node.hosts.book import MAX_TEXT, HostBook, HostRow, Origin, Stand
 from node.hosts.draining import Drainer, Take
 from node.hosts.errors import HostRefused
 from node.hosts.planning import Planner
@@ -33,6 +34,11 @@ RARELY_S: Final = 600.0
 
 DIGEST_S: Final = 600.0
 """Seconds between two looks whether all is still there (protocol §6)."""
+
+FILES_S: Final = 2.0
+"""Seconds until a host that fetches files of ours is asked whether it has them; each pause is half as long
+again, up to DIGEST_S, until another file is on its way.
+"""
 
 PLAN_S: Final = 86_400.0
 """Seconds between two workings out of everything: what no note told of, such as a grant that ended."""
@@ -92,7 +98,9 @@ class Keeper:
         self._planned = self._looked = float("-inf")
         self._told: Open | None = None
         self._files = False
+        self._coming, self._pause = frozenset[bytes](), FILES_S
         self._wake, self._come = trio.Event(), trio.Event()
+        self._greeted = trio.Event()
         self._staying = trio.CancelScope()
 
     def poke(self, *, files: bool = False) -> None:
@@ -116,6 +124,13 @@ class Keeper:
         """The owner has said something else of it."""
         self.host, self._planned = host, float("-inf")
         self.connected()
+
+    def has(self, file: bytes) -> bool | None:
+        """Whether all of the file of this id is there; None where that is not to be hoped for."""
+        row = self.shelf.get(Space.FILE, file)
+        if row is not None and row.whole:
+            return True
+        return False if self._syncer.takes(file) else None
 
     async def leave(self, until: int, *, removed: bool = False) -> None:
         """Use it no longer: what waits is got until then (Unix ms), what is kept there is taken back."""
@@ -154,6 +169,9 @@ class Keeper:
         while not self._is_finished():
             self._wake = trio.Event()
             done = await self._guard(self._round)
+            self._greeted.set()
+            if self.away and self.host.stand is Stand.OPEN:
+                await self._guard(partial(self._plan, whole=False))  # it lacks something too
             self._note()
             if self._is_finished():
                 return
@@ -175,7 +193,8 @@ class Keeper:
             return RETRY_S
         if self.host.stand is Stand.LEFT:
             return DIGEST_S
-        return max(RETRY_S, self._looked + DIGEST_S - trio.current_time())
+        rest = max(RETRY_S, self._looked + DIGEST_S - trio.current_time())
+        return min(rest, self._pause) if self.shelf.coming else rest
 
     async def _round(self) -> None:
         if self.host.stand is Stand.REFUSED and self._m.clock.now() < self.host.until:
@@ -199,16 +218,29 @@ class Keeper:
             await self._stands(Stand.OPEN, voucher=None, text="")
             self._come.set()
         await self._tell(visit)
+        self._greeted.set()
         look = trio.current_time() >= self._looked + DIGEST_S
         answer = await self._syncer.digests(visit.talk) if look else None
         if answer is not None and answer.quota != self.host.account_bytes:
             self._planned = float("-inf")  # what one sender may take is a share of it
             await self._save(replace(self.host, account_bytes=answer.quota))
         await self._plan(whole=look)
+        if answer is not None and Space.HELD in await self._syncer.differing(answer):
+            # A revocation that we have forgotten, with a disk restored, is known before its key is put back.
+            await self._syncer.repair(visit.talk, Space.HELD)
         await self._syncer.push(visit.talk, self._m.planner.place(self.host))
         if answer is not None:
             await self._compare(visit)
             self._looked = trio.current_time()
+        await self._look_at_files(visit, always=answer is not None)
+
+    async def _look_at_files(self, visit: Visit, *, always: bool) -> None:
+        if self.shelf.coming - self._coming:
+            self._pause = FILES_S  # the host has only just been told
+        elif self.shelf.coming or always:
+            await self._syncer.look(visit.talk)
+            self._pause = min(1.5 * self._pause, DIGEST_S)
+        self._coming = self.shelf.coming
 
     async def _compare(self, visit: Visit) -> None:
         """Mend what differs; what differs even then is a lie, or was refused."""
@@ -262,7 +294,7 @@ class Keeper:
                 raise
             until = self._m.clock.now() + REFUSED_MS
             if self.host.stand is not Stand.LEFT:
-                await self._stands(Stand.REFUSED, until=until, text=fault.text[:256])
+                await self._stands(Stand.REFUSED, until=until, text=_short(fault.text))
             return False
         return True
 
@@ -299,6 +331,8 @@ class Keeper:
     # ---- draining
 
     async def _drain_always(self) -> None:
+        # Who it is that has a letter must be known there: nodes of ours that are no more can't say so.
+        await self._greeted.wait()
         while True:
             self._come = trio.Event()
             if self.host.stand in (Stand.OPEN, Stand.LEFT) and not await self._guard(self._stay):
@@ -328,6 +362,8 @@ class Keeper:
                 self.away, self.failures = True, self.failures + 1
             log.debug("a host: %s", fault)
         except (RemoteProtocolError, HostRefused) as fault:
+            if self.host.stand is Stand.OPENING and work == self._round:
+                self.failures += 1  # another one is found in its place
             log.warning("a host does not do what it should: %s", fault)
         except NodeError as fault:
             log.warning("the work for a host rests: %s", fault)
@@ -339,7 +375,9 @@ class Keeper:
     async def _reached(self) -> None:
         if self.away:
             self._come.set()
-        self.away, self.failures, now = False, 0, self._m.clock.now()
+        self.away, now = False, self._m.clock.now()
+        if self.host.stand is not Stand.OPENING:  # until then it has to do more than be there
+            self.failures = 0
         if now - self.host.reached >= REACHED_EVERY_MS or now < self.host.reached:
             await self._save(replace(self.host, reached=now), sync=False)
 
@@ -355,3 +393,8 @@ class Keeper:
     def _note(self) -> None:
         if self.state != self._shown:
             self._shown, self.since = self.state, self._m.clock.now()
+
+
+def _short(text: str) -> str:
+    """As much of what a host said as a row holds: what is too long could not be read again."""
+    return text.encode()[:MAX_TEXT].decode(errors="ignore")

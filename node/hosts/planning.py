@@ -248,7 +248,7 @@ class Planner:
     async def _drop_others(self, shelf: Shelf, spaces: Iterable[Space], seen: set[bytes]) -> None:
         for space in spaces:
             for row in shelf.rows(space):
-                if row.id not in seen and not row.gone:
+                if row.id not in seen and not row.gone and not row.adopted:
                     batch = Batch()
                     shelf.unwant(batch, space, row.id)
                     await self._store.write(batch, sync=False)

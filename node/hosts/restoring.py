@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import aclosing
 from typing import Final
 
 import trio
@@ -12,7 +13,7 @@ from node.hosts.reading import held_seqs, items_of, vault_pages
 from node.hosts.talk import Talk
 from node.hosts.vault import Vault
 from node.storage import Batch, Store
-from protocol.account import Space
+from protocol.account import Item, Space
 from protocol.errors import RemoteProtocolError
 from protocol.held import parse_held
 from protocol.vault import VaultKeys
@@ -50,12 +51,16 @@ class Restorer:
                 newer[tag] = address
             if count % AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
-        for item in [item async for item in items_of(talk, Space.HELD, tuple(newer))]:
-            batch = Batch()
-            try:
-                changed = self._handshakes.restore_held(batch, newer[item.id], parse_held(item.data))
-            except RemoteProtocolError as fault:
-                log.warning("a host holds a handshake that is none of ours: %s", fault)
-                continue
-            if changed:
-                await self._store.write(batch)
+        async with aclosing(items_of(talk, Space.HELD, tuple(newer))) as items:
+            async for item in items:  # one by one: a host may say that it has newer ones of all, of any size
+                await self._take_one(newer[item.id], item)
+
+    async def _take_one(self, address: str, item: Item) -> None:
+        batch = Batch()
+        try:
+            changed = self._handshakes.restore_held(batch, address, parse_held(item.data))
+        except RemoteProtocolError as fault:
+            log.warning("a host holds a handshake that is none of ours: %s", fault)
+            return
+        if changed:
+            await self._store.write(batch)

@@ -1,7 +1,7 @@
 """The room's one object: which hosts we use, what each of them is told, what waits there, how they stand."""
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +14,7 @@ from node.hosts.errors import HostError
 from node.hosts.keeper import DAY_MS, Former, Keeper, Means
 from node.hosts.planning import Consent, Outgoing, Pages, Planner
 from node.hosts.shelf import Shelf
-from node.hosts.status import ROLES, Standing, text_of, warnings_of
+from node.hosts.status import ROLES, Standing, Where, text_of, warnings_of
 from node.hosts.syncing import Newer
 from node.hosts.talk import HOST
 from node.hosts.visits import Identity, Jobs, Network, Visits
@@ -23,7 +23,10 @@ from node.runtime.errors import NodeError
 from node.runtime.events import LOST, Events
 from node.runtime.rooms import Warning_
 from node.storage import Batch, Store
+from protocol.account import Space
+from protocol.handshake import Handshake
 from protocol.identity import MAX_HOSTS, Host
+from protocol.kdf import blake2b
 from protocol.keys import SigningKey
 
 if TYPE_CHECKING:
@@ -95,8 +98,23 @@ class Hosts:
         self._means: Means | None = None
         if network is not None:
             visits = Visits(network, identity, clock, stamps, friend)
+
+            async def taken_in(handshake: Handshake) -> None:
+                """What follows from it is known before anything more is put there."""
+                await newer(handshake)
+                await self._carry()
+
             self._means = Means(
-                store, self._book, self._planner, visits, clock, doubtful, take, newer, self._changed, former
+                store,
+                self._book,
+                self._planner,
+                visits,
+                clock,
+                doubtful,
+                take,
+                taken_in,
+                self._changed,
+                former,
             )
             network.on_connected(self._connected)
         identity.on_change(self._poke_all)
@@ -158,7 +176,21 @@ class Hosts:
             state = host.stand.value if host.stand is not Stand.OPEN else "behind"
             if host.listed and not shelf.missing:
                 state = "current"
-            found.append(Standing(host, state, host.since, shelf.missing, shelf.revocations).row())
+            counts = shelf.missing, shelf.revocations, len(shelf.coming)
+            found.append(Standing(host, state, host.since, *counts).row())
+        return found
+
+    def where(self, files: Iterable[bytes]) -> Where:
+        """Where the files of these CIDs are, as far as is known: together they are where the worst is."""
+        hosts = [host for host in self._book.all() if host.used]
+        found = Where.AT_HOSTS
+        for cid in files:
+            said = {self._has(host, blake2b(cid)) for host in hosts}
+            if True in said:
+                continue
+            if False not in said:
+                return Where.HERE
+            found = Where.TO_HOSTS
         return found
 
     # ---- what the owner does
@@ -286,7 +318,9 @@ class Hosts:
             await self._begin(peer.peer_id, peer.addrs, Origin.SELF, None)
         for host, _ in zip((h for h in lost if h.origin is Origin.SELF), found, strict=False):
             never = host.stand is Stand.OPENING
-            await self._keepers[host.peer_id].leave(now + (DAY_MS if never else REMEMBERED_MS))
+            keeper = self._keepers.get(host.peer_id)
+            if keeper is not None:  # it may have ended while others were begun
+                await keeper.leave(now + (DAY_MS if never else REMEMBERED_MS))
 
     async def _note_moved(self, serving: Sequence["PeerAddress"]) -> None:
         for peer in serving:
@@ -362,11 +396,19 @@ class Hosts:
                 found.append(Standing(host, host.stand.value, host.since, 0, 0))
                 continue
             shelf = keeper.shelf
-            found.append(Standing(host, keeper.state, keeper.since, shelf.missing, shelf.revocations))
+            counts = shelf.missing, shelf.revocations, len(shelf.coming)
+            found.append(Standing(host, keeper.state, keeper.since, *counts))
         return found
 
     def _row_of(self, peer_id: bytes) -> dict[str, object]:
         return next(one.row() for one in self._standings() if one.host.peer_id == peer_id)
+
+    def _has(self, host: HostRow, file: bytes) -> bool | None:
+        """As a Keeper says it."""
+        if keeper := self._keepers.get(host.peer_id):
+            return keeper.has(file)
+        row = Shelf(self._store, host.peer_id).get(Space.FILE, file)
+        return row is not None and row.whole
 
     def _named(self, peer: str) -> HostRow:
         found = [host for host in self._shown() if peer and text_of(host.peer_id).startswith(peer)]

@@ -29,7 +29,8 @@ class Row:
     """One item as it is to be at a host. `placed`: the host has it. `gone`: it is not to be there, and the
     row goes once the host has dropped it. `kind` and `source` say what it is made from (None: a page or a
     file); `until` ends it (Unix ms, 0: never). `revoked`: while it is not placed, somebody revoked may
-    still be let in there.
+    still be let in there. Of a file, `whole`: the host has all of it; `adopted`: it is from before a disk
+    was lost, and lies there alone.
     """
 
     space: Space
@@ -42,6 +43,8 @@ class Row:
     kind: Kind | None = None
     source: str = ""
     until: int = 0
+    whole: bool = False
+    adopted: bool = False
 
     @property
     def entry(self) -> Entry:
@@ -59,11 +62,17 @@ class Shelf:
         self._store = store
         self._host = store.index("host", peer_id)
         self._open: dict[tuple[Space, bytes], str] = {}  # → who is revoked by it, if anyone
+        self._coming: set[bytes] = set()  # files of which the host has not everything
 
     @property
     def missing(self) -> int:
         """How many items are not there yet, or still there. Files do not count: a host may take none."""
         return sum(space is not Space.FILE for space, _ in self._open)
+
+    @property
+    def coming(self) -> frozenset[bytes]:
+        """The ids of files of which the host does not have everything yet."""
+        return frozenset(self._coming)
 
     @property
     def revocations(self) -> int:
@@ -73,6 +82,7 @@ class Shelf:
     async def load(self) -> None:
         """Find out anew what is not settled. Raises StoreUnavailable."""
         self._open.clear()
+        self._coming.clear()
         for space in Space:
             for row in self.rows(space):
                 self._note(row)
@@ -117,6 +127,8 @@ class Shelf:
             "kind": -1 if row.kind is None else int(row.kind),
             "source": row.source,
             "until": row.until,
+            "whole": row.whole,
+            "adopted": row.adopted,
         }
         batch.put(KEPT, self._key(row.space, row.id), value)
         self._note(row)
@@ -124,6 +136,7 @@ class Shelf:
     def delete(self, batch: Batch, space: Space, item: bytes) -> None:
         batch.delete(KEPT, self._key(space, item))
         self._open.pop((space, item), None)
+        self._coming.discard(item)
 
     def want(self, batch: Batch, row: Row) -> None:
         """Have this item there; nothing where it is so already. A rule that changed gets a seq of its own:
@@ -134,7 +147,7 @@ class Shelf:
             same = before.hash == row.hash
             row = replace(row, seq=before.seq if same else max(row.seq, before.seq + 1))
         if before is not None and before.is_at(row.entry):
-            row = replace(row, placed=before.placed)
+            row = replace(row, placed=before.placed, whole=before.whole)
         if row != before:
             self.put(batch, row)
 
@@ -142,7 +155,7 @@ class Shelf:
         """Have this item not there; nothing where we never had it there."""
         before = self.get(space, item)
         if before is not None and not (before.gone and before.revoked == revoked):
-            self.put(batch, replace(before, gone=True, placed=False, revoked=revoked))
+            self.put(batch, replace(before, gone=True, placed=False, whole=False, revoked=revoked))
 
     def clear(self, batch: Batch, most: int) -> int:
         """Forget up to so many rows; how many those were."""
@@ -150,6 +163,7 @@ class Shelf:
         for key, _ in rows:
             batch.delete(KEPT, key)
         self._open.clear()
+        self._coming.clear()
         return len(rows)
 
     def _note(self, row: Row) -> None:
@@ -158,6 +172,10 @@ class Shelf:
             self._open.pop(key, None)
         else:
             self._open[key] = row.source if row.revoked else ""
+        if row.space is Space.FILE and not (row.gone or row.whole or row.adopted):
+            self._coming.add(row.id)
+        else:
+            self._coming.discard(row.id)
 
     def _key(self, space: Space, item: bytes) -> Key:
         return self._host, _NUMBERS[space], item
@@ -177,4 +195,6 @@ def _read(space: Space, item: bytes, fields: Fields) -> Row:
         kind=Kind(kind) if isinstance(kind, int) and kind >= 0 else None,
         source=fields.text("source", _SOURCE),
         until=fields.int("until"),
+        whole=fields.flag("whole"),
+        adopted=fields.flag("adopted"),
     )

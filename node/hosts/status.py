@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import base58
 
@@ -15,15 +16,28 @@ ENOUGH = 2
 """Hosts at which something is before it counts as safe."""
 
 
+class Where(StrEnum):
+    """Where files are that recipients are to fetch. HERE: with us alone, and no host of ours takes them;
+    TO_HOSTS: some are not yet whole at any host of ours; AT_HOSTS: each is.
+    """
+
+    HERE = "here"
+    TO_HOSTS = "to-hosts"
+    AT_HOSTS = "at-hosts"
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One host as it stands: `behind` items and `revocations` that are not there as they are to be."""
+    """One host as it stands: `behind` items and `revocations` that are not there as they are to be, `files`
+    of which it has not everything yet.
+    """
 
     host: HostRow
     state: str
     since: int
     behind: int
     revocations: int
+    files: int = 0
 
     def row(self) -> dict[str, object]:
         """As `status` and `host list` have it."""
@@ -37,6 +51,7 @@ class Standing:
             "reached": host.reached,
             "behind": self.behind,
             "revocations": self.revocations,
+            "files": self.files,
             "origin": host.origin.value,
             "listed": host.listed,
             "text": host.text if host.stand is Stand.REFUSED else "",

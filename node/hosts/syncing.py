@@ -10,10 +10,11 @@ from typing import Final, TypeVar
 
 from node.consent import Place
 from node.hosts.planning import Planner
+from node.hosts.reading import items_of
 from node.hosts.shelf import Row, Shelf
 from node.hosts.talk import Talk, in_frames
 from node.storage import Batch, Store
-from protocol.account import Entry, Item, Space, replaces
+from protocol.account import Entry, Item, KeptFile, Space, replaces
 from protocol.errors import RemoteProtocolError
 from protocol.handshake import Handshake
 from protocol.held import digest, parse_held
@@ -29,6 +30,9 @@ MAX_PAGES: Final = 1_000
 
 AT_ONCE: Final = 500
 """Items made ready before they are sent, some 2 MB of handshakes."""
+
+MAX_ADOPTED: Final = 10_000
+"""Files of ours that we do not know taken over in one round, some MB of rows; an owner has fewer."""
 
 NOTHING: Final = digest(())
 
@@ -47,6 +51,11 @@ class Syncer:
         self._shelf = shelf
         self._newer = newer
         self._no_files = False
+        self._refused: set[bytes] = set()  # files that the host did not take when it was last asked
+
+    def takes(self, file: bytes) -> bool:
+        """Whether this host is to be hoped for where the file of this id is to be kept."""
+        return not self._no_files and file not in self._refused
 
     async def push(self, talk: Talk, place: Place) -> None:
         """Put what is not there and drop what is still there, revocations first, each once."""
@@ -69,19 +78,39 @@ class Syncer:
         return await talk.ask(Digest())
 
     async def repair(self, talk: Talk, space: Space) -> None:
-        """Find out by pages in what a host differs, so that `push` mends it; what nobody knows is dropped."""
+        """Find out by pages in what a host differs, so that `push` mends it; what nobody knows is dropped,
+        but files: of those that were sent before a disk was lost the host alone knows.
+        """
         strays: list[bytes] = []
+        lost: list[bytes] = []
         rivals: list[Row] = []
         async with aclosing(_side_by_side(self._shelf.rows(space), _pages(talk, space))) as found:
             async for row, entry in found:
-                if row is None and entry is not None:
+                if row is None and entry is not None and space is Space.FILE and len(lost) < MAX_ADOPTED:
+                    lost.append(entry.id)
+                elif row is None and entry is not None:
                     strays.append(entry.id)
                     await self._drop(talk, space, strays, MAX_IDS)
                 elif row is not None and await self._wins(row, entry) and len(rivals) < MAX_IDS:
                     rivals.append(row)  # beyond so many the others in the next round
         await self._drop(talk, space, strays, 1)
+        await self._adopt(talk, lost)
         for rival in rivals:
             await self._rival(talk, rival)
+
+    async def look(self, talk: Talk) -> None:
+        """Find out of which files the host has everything by now."""
+        space = Space.FILE
+        async with aclosing(_side_by_side(self._shelf.rows(space), _pages(talk, space))) as found:
+            async for row, entry in found:
+                if row is None:
+                    continue
+                whole = entry is not None and entry.whole and row.is_at(entry)
+                now = self._shelf.get(space, row.id)
+                if now is not None and now.is_at(row.entry) and now.whole != whole:
+                    batch = Batch()
+                    self._shelf.put(batch, replace(now, whole=whole))
+                    await self._store.write(batch, sync=False)
 
     async def empty(self, talk: Talk) -> None:
         """Drop all that this account keeps there, whatever we know of it."""
@@ -101,6 +130,9 @@ class Syncer:
             for status in set(refused.values()):
                 log.info("a host does not take some of what it is to keep (%s): %s", space, status.text)
                 self._no_files |= space is Space.FILE and status == NOT_OFFERED
+            if space is Space.FILE:
+                self._refused -= {item.id for item in put.items}
+                self._refused |= refused.keys()
             await self._placed(space, [item.entry for item in put.items if item.id not in refused])
 
     async def _put_loose(self, talk: Talk, space: Space, rows: Sequence[Row]) -> None:
@@ -136,6 +168,24 @@ class Syncer:
             await talk.ask(Put(space, (), tuple(ids)))
             ids.clear()
 
+    async def _adopt(self, talk: Talk, ids: Sequence[bytes]) -> None:
+        """Leave these files where they are until they end; what is none is dropped."""
+        odd: list[bytes] = []
+        async with aclosing(items_of(talk, Space.FILE, ids)) as items:
+            async for item in items:
+                try:
+                    file = KeptFile.parse(item.data)
+                except RemoteProtocolError:
+                    file = None
+                if file is None or file.id != item.id:
+                    odd.append(item.id)
+                elif self._shelf.get(Space.FILE, item.id) is None:  # nothing was sent meanwhile
+                    entry, batch = item.entry, Batch()
+                    row = Row(Space.FILE, entry.id, entry.seq, entry.hash, placed=True, until=file.until)
+                    self._shelf.put(batch, replace(row, adopted=True))
+                    await self._store.write(batch, sync=False)
+        await self._drop(talk, Space.FILE, odd, 1)
+
     async def _wins(self, row: Row, entry: Entry | None) -> bool:
         """Note what a host has of this item; whether that would win over ours."""
         if entry is None:
@@ -157,10 +207,10 @@ class Syncer:
         if now is None or (not now.placed and not now.gone):
             return
         batch = Batch()
-        if now.gone:
+        if now.gone or now.adopted:
             self._shelf.delete(batch, row.space, row.id)
         else:
-            self._shelf.put(batch, replace(now, placed=False))
+            self._shelf.put(batch, replace(now, placed=False, whole=False))
         await self._store.write(batch, sync=False)
 
     async def _rival(self, talk: Talk, row: Row) -> None:

@@ -68,10 +68,11 @@ class Jobs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One stream to a host, proven to be ours; `opened`: whether the account is."""
+    """One stream to a host, proven to be ours; `opened`: whether the account is, whose key is `account`."""
 
     talk: Talk
     opened: bool
+    account: bytes
 
 
 class Visits:
@@ -104,7 +105,8 @@ class Visits:
         peer = PeerAddress(host.peer_id, addrs)
         async with self._network.channel(peer, HOST, max_frame=MAX_FRAME, deadline=deadline) as channel:
             talk = Talk(channel)
-            yield Visit(talk, await talk.prove(account, host.peer_id, self._network.peer_id))
+            opened = await talk.prove(account, host.peer_id, self._network.peer_id)
+            yield Visit(talk, opened, account.public)
 
     def told(self) -> Open:
         """What an open account is told of us."""

@@ -28,7 +28,7 @@ def judged(
     if result.outcome == "refused":
         return replace(told, state="refused", until=0)
     if result.outcome == "at-host":
-        again = min(now + ANOTHER_WAY_MS, result.until)
+        again = min(now + ANOTHER_WAY_MS, max(result.until, now + 1))
         # Nobody receipts a letter of receipts.
         return replace(
             told,
@@ -39,7 +39,7 @@ def judged(
         )
     if delivery.state == "at-host":
         return _waits_there(delivery, now, patient=patient)
-    if result.outcome == "held":
+    if result.outcome == "held" and kind != "receipt":  # of which its author is not asked
         return replace(told, state="held", cause=result.cause)
     # A time that the other side names, and the end of a hold, begin the five days anew.
     since = result.until or (now if delivery.state == "held" else delivery.since)
@@ -52,7 +52,8 @@ def judged(
 def _waits_there(delivery: Delivery, now: int, *, patient: bool) -> Delivery:
     """It lies at a host, and this attempt to reach its recipient came to nothing."""
     if now < delivery.until or patient:
-        return replace(delivery, next=now + min(ANOTHER_WAY_MS, max(delivery.until - now, 1)))
+        left = delivery.until - now
+        return replace(delivery, next=now + (min(ANOTHER_WAY_MS, left) if left > 0 else ANOTHER_WAY_MS))
     if delivery.cause == "first-contact":
         return replace(delivery, next=0)
     detail = "nobody fetched it from the host that kept it for 30 days"

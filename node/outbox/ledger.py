@@ -158,10 +158,9 @@ class Ledger:
     def drop_parcel(self, batch: Batch, letter: Letter, recipient: Recipient) -> None:
         batch.delete(spaces.PARCEL, (letter.id, _number(letter, recipient)))
 
-    def recall(self, batch: Batch, letter: Letter, recipient: Recipient) -> None:
+    def recall(self, batch: Batch, letter: Letter, recipient: Recipient, parcel: bytes) -> None:
         """Its author takes it back: what the carrier kept says where it may lie (recalls.py)."""
-        if parcel := self.parcel(letter, recipient):
-            batch.put(spaces.RECALL, (letter.id, _number(letter, recipient)), {"parcel": parcel})
+        batch.put(spaces.RECALL, (letter.id, _number(letter, recipient)), {"parcel": parcel})
 
     # ---- what lies outside
 

@@ -54,6 +54,7 @@ class _Consignment:
     letter: Letter
     ledger: Ledger
     store: Store
+    recalls: Recalls
 
     def body(self, route: str) -> Reduced | None:
         return self.ledger.body(self.letter, route)
@@ -66,9 +67,15 @@ class _Consignment:
 
     async def keep(self, batch: Batch, recipient: Recipient, parcel: bytes) -> None:
         present = self.ledger.get(self.letter.id)
-        if present is not None and not present.ended:  # else nobody would ever take the parcel away again
+        delivery = None if present is None else present.delivery(recipient)
+        cancelled = delivery is not None and delivery.state == "cancelled"
+        if cancelled:  # while the attempt was under way, which may have left it somewhere
+            self.ledger.recall(batch, self.letter, recipient, parcel)
+        elif delivery is not None and delivery.open:  # else nobody would ever take the parcel away again
             self.ledger.put_parcel(batch, self.letter, recipient, parcel)
         await self.store.write(batch)
+        if cancelled:
+            self.recalls.wake()
 
 
 class Outbox:
@@ -157,7 +164,8 @@ class Outbox:
         if letter is None or not recipients:
             return
         carrier = self._carriers[recipients[0].route]
-        results = await carrier.send(recipients, _Consignment(letter, self._ledger, self._store))
+        consignment = _Consignment(letter, self._ledger, self._store, self.recalls)
+        results = await carrier.send(recipients, consignment)
         with trio.CancelScope(shield=True):
             await self._settle(name, lane, letter_id, results)
 
@@ -270,7 +278,8 @@ class Outbox:
         }
         batch = Batch()
         for recipient in changes:
-            self._ledger.recall(batch, letter, recipient)
+            if parcel := self._ledger.parcel(letter, recipient):
+                self._ledger.recall(batch, letter, recipient, parcel)
         letter = await self._decide(letter, changes, batch)
         self._stop(letter, changes)
         self.recalls.wake()

@@ -27,8 +27,13 @@ class Recalls:
         rows: Any = self._store.scan(RECALL, limit=STEP)
         return [(key, row["parcel"]) for key, row in rows]
 
-    def change(self, batch: Batch, key: Key, parcel: bytes | None) -> None:
-        """What is left to be taken back of it; None: nothing."""
+    def change(self, batch: Batch, key: Key, before: bytes, parcel: bytes | None) -> None:
+        """What is left to be taken back of it; None: nothing. One that is not as it was `before` stays: an
+        attempt that ended meanwhile has left it elsewhere.
+        """
+        row: Any = self._store.get(RECALL, key)
+        if row is None or row["parcel"] != before:
+            return
         if parcel is None:
             batch.delete(RECALL, key)
         else:

@@ -24,7 +24,8 @@ Run = Callable[..., AbstractAsyncContextManager[Desk]]
 def config(bootstrap: Sequence[str] = (), **more: Any) -> Config:
     network = NetworkConfig(listen=(LISTEN,), bootstrap=tuple(bootstrap))
     mail: dict[str, Any] = {"smtp": SmtpConfig(port=0), "submission": SubmissionConfig(port=0)}
-    return Config(network=network, limits=LimitsConfig(price=1, free_disk=0), **(mail | more))
+    given = mail | {"limits": LimitsConfig(price=1, free_disk=0)} | more
+    return Config(network=network, **given)
 
 
 @asynccontextmanager

@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import trio
 
 from bootstrap.service import run_bootstrap
-from node.api import Base, Desk
+from node.api import Base, Desk, make_public_api
+from node.api.status import status_of
 from node.app.hosting import friends_of
 from node.consent import Counterpart, Rules
 from node.hosts import HostRefused, Talk
@@ -49,6 +51,13 @@ def now_ms() -> int:
 
 @asynccontextmanager
 async def a_bootstrap(home: Home, settings: Config) -> AsyncIterator[Network]:
+    async with a_public_node(home, settings) as base:
+        assert isinstance(base.network, Network)
+        yield base.network
+
+
+@asynccontextmanager
+async def a_public_node(home: Home, settings: Config) -> AsyncIterator[Base]:
     stop, opened = trio.Event(), trio.open_memory_channel[Base](1)
 
     async def ready(base: Base) -> None:
@@ -62,9 +71,8 @@ async def a_bootstrap(home: Home, settings: Config) -> AsyncIterator[Network]:
 
         nursery.start_soon(run)
         with trio.fail_after(BOUND):
-            network = (await opened[1].receive()).network
-        assert isinstance(network, Network)
-        yield network
+            base = await opened[1].receive()
+        yield base
         stop.set()
         with trio.fail_after(BOUND):
             await trio.sleep_forever()
@@ -106,6 +114,44 @@ async def test_a_bootstrap_node_is_a_host_for_everyone(tmp_path: Path) -> None:
             assert (OK, blob) == (answer.status, await talk.fetch(letter.envelope_id))
         assert record.record == (await ask_identity(client, host, ALICE.address))[0]
         assert [] == [name for name in there.counters if name.startswith("fault")]
+
+
+async def test_what_its_operator_sees_and_gives_out(tmp_path: Path) -> None:
+    limits = LimitsConfig(price=1, free_disk=0, host_accounts=1, host_size=1_000)
+    async with a_public_node(Home(tmp_path / "b"), replace(config(), limits=limits)) as base:
+        empty = {"offer": "all", "accounts": 0, "letters": 0, "used": 0, "quota": 1_000}
+        assert empty | {"deposits": 0, "strangers": 0} == status_of(base)["hosting"]
+        assert [] == [one["code"] for one in status_of(base)["warnings"]]
+        app = make_public_api(base)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://node") as local:
+            answer = await local.post("/local/hosting/voucher", json={})
+        assert 201 == answer.status_code
+        voucher = bytes.fromhex(answer.json()["voucher"])
+        network: Any = base.network
+        host = address_of(network)
+        async with a_network(server=False) as client, talking(client, host) as talk:
+            account = SigningKey.from_seed(ALICE.secrets.account_seed(host.peer_id))
+            now = now_ms()
+            record = build_identity(ALICE.secrets, ALICE.chain, price=6, created=now).record
+            await talk.prove(account, host.peer_id, client.peer_id)
+            opening = Open(record, (client.peer_id,), week_of(now))
+            assert isinstance(await talk.open(opening), Challenge)
+            assert await talk.open(replace(opening, voucher=voucher)) is None
+        hosting = status_of(base)["hosting"]
+        assert (1, 0) == (hosting["accounts"], hosting["letters"])
+        assert ["host-accounts"] == [one["code"] for one in status_of(base)["warnings"]]
+
+
+async def test_what_an_owner_who_is_a_host_sees(alices: Home, running: Run) -> None:
+    limits = LimitsConfig(price=1, free_disk=0, host_size=0)
+    async with running(alices, hosts=HostsConfig(use=(), offer="friends"), limits=limits) as desk:
+        status = status_of(desk)
+        assert ("friends", 0, 0) == tuple(status["hosting"][x] for x in ("offer", "accounts", "quota"))
+        assert "host-full" in [one["code"] for one in status["warnings"]]
+        assert desk.voucher is not None
+        assert 16 == len(await desk.voucher())
+    async with running(alices) as desk:
+        assert (None, None) == (status_of(desk)["hosting"], desk.voucher)
 
 
 async def is_host(network: Network) -> bool:

@@ -40,6 +40,11 @@ def test_hosts_are_added_listed_and_removed(mailio: Commands, home: Path) -> Non
     assert [] == mailio(home, "host", "list", "--json").json
 
 
+def test_vouchers_are_made_by_a_running_node(mailio: Commands, home: Path, tmp_path: Path) -> None:
+    assert "node-silent" == mailio(home, "host", "voucher", "--json").error["code"]
+    assert "node-silent" == mailio(tmp_path / "none", "host", "voucher", "--json").error["code"]
+
+
 def test_what_is_no_host_is_said_in_a_line(mailio: Commands, home: Path) -> None:
     assert "bad-address" == mailio(home, "host", "add", "host.example.org", "--json").error["code"]
     assert "no-host" == mailio(home, "host", "remove", PEER, "--json").error["code"]

@@ -7,8 +7,12 @@ import pytest
 from node.exchange.depositing import HOST_S
 from node.exchange.sender import DIRECT_S
 from node.identity.files import KEEP_LINK_MS
+from node.storage import Batch
+from protocol.account import Item, Space
 from protocol.handshake import State
+from protocol.held import held_nonce, seal_held
 from protocol.keys import SigningKey
+from protocol.pair import Pair
 from protocol.prekeys import week_of
 from tests.kit.hostnodes import HostNode
 from tests.kit.houses import DAY_S, House, Street
@@ -120,7 +124,7 @@ async def test_a_friend_and_a_stranger_after_three_weeks(town: Town, friends: tu
     first = await eve.send(bob, "may I")
     await town.while_hosts_answer()
     assert (alice.state(letter), eve.state(first)) == ([("at-host", "2.0.0")], [("at-host", "2.0.0")])
-    await town.street.pass_time(21 * DAY_S)
+    await town.street.pass_time(21 * DAY_S, 6 * 3_600.0)
     bob = await town.wake(bob)
     assert (bob.folder(), bob.folder("handshake")) == (["welcome back"], ["may I"])
     assert bob.stands(eve) is State.REQUEST
@@ -215,6 +219,26 @@ async def test_what_is_cancelled_is_taken_back_from_a_host_that_was_away(
     assert town.waiting(bob) == [0, 0]
 
 
+@pytest.mark.parametrize("closes", [False, True])
+async def test_what_is_cancelled_while_it_is_left_at_hosts_is_taken_back(
+    town: Town, friends: tuple[House, House], closes: bool
+) -> None:
+    """One has it already, the other hangs."""
+    alice, bob = friends
+    await town.sleep(bob)
+    assert town.hosts[0].wire is not None
+    town.hosts[0].wire.suspended = True
+    letter = await alice.send(bob, "oh no")
+    await town.street.pass_time(3.0, 1.0)
+    assert (alice.state(letter), town.waiting(bob)) == ([("queued", "")], [0, 1])
+    if closes:
+        alice = await town.street.reopen(alice)
+    await alice.owner.outbox.cancel(letter.id)
+    await town.settle()
+    assert (alice.state(letter), town.waiting(bob)) == ([("cancelled", "")], [0, 0])
+    assert alice.owner.outbox.recalls.due() == []
+
+
 async def test_one_host_hangs(town: Town, friends: tuple[House, House]) -> None:
     alice, bob = friends
     await town.sleep(bob)
@@ -300,3 +324,30 @@ async def test_many_letters_have_few_receipts(town: Town, friends: tuple[House, 
     assert {alice.state(letter)[0][0] for letter in letters} == {"delivered"}
     sent = [one for one in bob.owner.outbox.list(everything=True) if one.kind == "receipt"]
     assert len(sent) <= 6
+
+
+async def test_a_revocation_from_before_a_disk_was_restored_comes_back_from_hosts(
+    town: Town, friends: tuple[House, House]
+) -> None:
+    """Its hosts had it, and the vault's page was not written any more."""
+    alice, bob = friends
+    old = Batch()
+    bob.owner.consent.revoke(old, alice.address, bob.ground.clock.now())  # never written: a later disk's
+    entry = bob.owner.consent.ours(alice.address, old)
+    assert entry is not None
+    assert entry.handshake is not None
+    assert entry.pair_key is not None
+    secrets = bob.owner.identity.secrets
+    ends = (secrets.pair_public, entry.pair_key, bob.address, alice.address)
+    pair = Pair.derive(secrets.pair_key, entry.pair_key, *ends)
+    for host in town.hosts:
+        account = SigningKey.from_seed(secrets.account_seed(host.peer_id))
+        sealed = seal_held(entry.handshake, pair, account, held_nonce(entry.handshake, pair))
+        held = Item(pair.tag, entry.handshake.seq, sealed)
+        keys = tuple(host.kept(account.public, Space.KEY))
+        await host.change(account.public, Space.HELD, [held])
+        await host.change(account.public, Space.KEY, drop=keys)
+    assert bob.stands(alice) is State.ACCEPTED
+    await town.street.pass_time(700.0, 10.0)
+    assert bob.stands(alice) is State.REVOKED
+    assert [host.kept(town.account(bob, host), Space.KEY) for host in town.hosts] == [{}, {}]

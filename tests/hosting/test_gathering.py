@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from node.hosting.items import OVERHEAD
 from node.hosting.purging import EVERY_S
 from protocol.account import Item, KeptFile, Space
 from protocol.host import Digest, Page, Put
 from protocol.status import FULL, MALFORMED
 from protocol.unixfs import raw_cid
-from tests.kit.hosting import ROOMY, Cellar, Guest, Inn, Lane, Shelf
+from tests.kit.hosting import ROOMY, Cellar, Guest, Inn, Lane, Shelf, an_item
 from tests.kit.owners import NOW
 from tests.kit.wires import BITSWAP, Act, Frame
 
@@ -129,6 +130,17 @@ async def test_a_file_counts_as_soon_as_it_is_wanted(lane: Lane, inn: Inn, alice
     assert {} == await put(alice, inn, item())
     async with alice.talk(inn) as talk:
         assert 256 + len(item().data) + KEPT.size == (await talk.ask(Digest())).used
+
+
+async def test_files_leave_a_quarter_of_the_account_to_letters_and_handshakes(
+    lane: Lane, inn: Inn, alice: Guest
+) -> None:
+    most = ROOMY.account_size - ROOMY.account_size // 4 - OVERHEAD - 200
+    large, other = replace(KEPT, size=most), replace(KEPT, cid=CID[:-1] + b"\1", size=10_000)
+    assert {} == await put(alice, inn, item(large))
+    assert {other.id: FULL} == await put(alice, inn, item(other))
+    async with alice.talk(inn) as talk:
+        assert {} == (await talk.ask(Put(Space.VAULT, (an_item(1, data=bytes(10_000)),)))).refused
 
 
 async def test_an_item_is_named_by_its_file(inn: Inn, alice: Guest) -> None:

@@ -14,7 +14,7 @@ from node.hosts.shelf import Row, Shelf
 from node.hosts.syncing import Syncer, _side_by_side
 from node.storage import Batch, Store, open_store
 from node.storage.database import Database
-from protocol.account import Entry, Item, Space, replaces
+from protocol.account import Entry, Item, KeptFile, Space, replaces
 from protocol.errors import RemoteProtocolError
 from protocol.held import digest
 from protocol.host import MAX_IDS, Answer, Digest, Get, Page, Put
@@ -109,6 +109,38 @@ async def _check(path: Path, ours: Items, theirs: Items, settled: set[bytes]) ->
         assert ours == {i.id: (i.seq, i.data) for i in talk.items.values()}
         assert 0 == shelf.missing
         assert [] == await syncer.differing(await syncer.digests(talk))
+
+
+async def test_files_that_we_do_not_know_stay_until_they_end_and_what_is_none_goes(tmp_path: Path) -> None:
+    file = KeptFile(bytes(36), 1_000, 5_000)
+    theirs = {file.id: (7, file.encode()), bytes(32): (7, file.encode()), b"x" * 32: (7, b"no file")}
+    async with open_store(tmp_path / "db", KEY, reserve=0, inline=True, opener=Database) as store:
+        shelf, syncer, planner = await shelf_of(store, {}, ())
+        talk: Any = FakeHost(theirs)
+        place: Any = None
+        await syncer.repair(talk, Space.FILE)
+        await planner.files([shelf])
+        await planner.expire(shelf, file.until - 1)
+        await syncer.push(talk, place)
+        assert [file.id] == list(talk.items)
+        assert digest([(file.id, 7, blake2b(file.encode()))]) == await shelf.digest(Space.FILE)
+        assert (frozenset(), 0) == (shelf.coming, shelf.missing)
+        await planner.expire(shelf, file.until)
+        await syncer.push(talk, place)
+        assert {} == talk.items
+        assert [] == list(shelf.rows(Space.FILE))
+
+
+async def test_a_file_that_we_do_not_know_and_a_host_has_lost_is_forgotten(tmp_path: Path) -> None:
+    file = KeptFile(bytes(36), 1_000, 5_000)
+    async with open_store(tmp_path / "db", KEY, reserve=0, inline=True, opener=Database) as store:
+        shelf, syncer, _ = await shelf_of(store, {}, ())
+        talk: Any = FakeHost({file.id: (7, file.encode())})
+        await syncer.repair(talk, Space.FILE)
+        assert 1 == len(list(shelf.rows(Space.FILE)))
+        talk.items.clear()
+        await syncer.repair(talk, Space.FILE)
+        assert [] == list(shelf.rows(Space.FILE))
 
 
 @given(rows=st.sets(IDS), entries=st.sets(IDS))

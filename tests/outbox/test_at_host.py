@@ -106,6 +106,19 @@ async def test_a_first_contact_stays_at_its_host(post: Post, autojump_clock: Moc
     assert list(post.store.walk(spaces.OUTBOX)) == []  # nothing is left to do
 
 
+async def test_of_receipts_nobody_is_asked(post: Post, autojump_clock: MockClock) -> None:
+    post.courier.answer = lambda letter, recipient: Result("held", UNKNOWN_SENDER, cause="approval")
+    batch = Batch()
+    letter = post.outbox.submit(
+        batch, Outgoing("receipt", "Receipt", post.clock.now(), (BOB,), records=(b"r",))
+    )
+    await post.store.write(batch)
+    post.outbox.started(letter)
+    await trio.sleep(6 * DAY_S)
+    assert post.state(letter) == [("failed", "4.8.9")]
+    assert (list(post.store.walk(spaces.OUTBOX)), post.notices) == ([], [])
+
+
 async def test_nobody_receipts_receipts(post: Post, autojump_clock: MockClock) -> None:
     at_host(post)
     batch = Batch()
@@ -153,11 +166,11 @@ async def test_who_cancels_has_it_taken_back(post: Post, autojump_clock: MockClo
     ((key, parcel),) = post.outbox.recalls.due()
     assert parcel == b"where it lies"
     batch = Batch()
-    post.outbox.recalls.change(batch, key, b"less")
+    post.outbox.recalls.change(batch, key, parcel, b"less")
     await post.store.write(batch)
     assert post.outbox.recalls.due() == [(key, b"less")]
     batch = Batch()
-    post.outbox.recalls.change(batch, key, None)
+    post.outbox.recalls.change(batch, key, b"less", None)
     await post.store.write(batch)
     assert post.outbox.recalls.due() == []
     with pytest.raises(OutboxError):

@@ -14,6 +14,7 @@ from protocol.host import (
     MAX_IDS,
     MAX_ITEMS,
     MAX_ITEMS_BYTES,
+    MAX_PARTS,
     MAX_WAIT_S,
     Acknowledge,
     Answer,
@@ -74,7 +75,12 @@ ANSWERS = [
     Answer(items=(ITEM,), more=True),
     Answer(digests=dict.fromkeys(Space, KEY), used=5, quota=MAX_INT, last=7),
     Answer(entries=(ITEM.entry, Entry(KEY, 1, ID, whole=True)), more=True),
-    Answer(letters=(Waiting(1, ID, 5_000, NOW), Waiting(2, KEY, MAX_ENVELOPE, NOW, KEY, service=True))),
+    Answer(
+        letters=(
+            Waiting(1, ID, 5_000, NOW),
+            Waiting(2, KEY, MAX_ENVELOPE, NOW, KEY, service=True, signature=bytes(64)),
+        )
+    ),
     Answer(record=b"record"),
 ]
 
@@ -154,7 +160,7 @@ def test_what_is_allowed_at_most_fits_a_frame() -> None:
     data = bytes(MAX_ITEMS_BYTES // MAX_ITEMS)
     put = Put(Space.VAULT, (Item(ID, MAX_INT, data),) * MAX_ITEMS, (ID,) * MAX_IDS)
     assert MAX_FRAME > len(put.encode())
-    waiting = Waiting(MAX_INT, ID, MAX_ENVELOPE, MAX_INT, KEY, service=True)
+    waiting = Waiting(MAX_INT, ID, MAX_ENVELOPE, MAX_INT, KEY, service=True, signature=bytes(64))
     for answer in (
         Answer(letters=(waiting,) * MAX_IDS),
         Answer(entries=(Entry(ID, MAX_INT, ID, whole=True),) * MAX_IDS),
@@ -274,3 +280,14 @@ def _map(data: bytes) -> dict[str, Value]:
     value = decode(data)
     assert isinstance(value, dict)
     return value
+
+
+def test_a_frame_of_more_parts_than_any_honest_one_has_is_not_read() -> None:
+    many: dict[str, Value] = {"verb": "list", "after": 0, "x": [0] * MAX_PARTS}
+    with pytest.raises(RemoteProtocolError, match="more than 20000 items"):
+        parse_request(encode(many))
+    with pytest.raises(RemoteProtocolError, match="more than 20000 items"):
+        Answer.parse(encode({"answer": "host", "status": "2.0.0", "x": [0] * MAX_PARTS}))
+    waiting = Waiting(MAX_INT, ID, MAX_ENVELOPE, MAX_INT, KEY, service=True, signature=bytes(64))
+    full = Answer(letters=(waiting,) * MAX_IDS, more=True)
+    assert Answer.parse(full.encode()) == full

@@ -310,6 +310,7 @@ ANSWERS = Topic(
                     "size": 5_000,
                     "arrived": NOW,
                     "key": _x("de" * 32),
+                    "signature": _x("51" * 64),
                     "service": True,
                 },
             ]
