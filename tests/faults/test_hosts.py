@@ -1,0 +1,37 @@
+"""By hosts, and partly by hosts, whatever goes wrong at whichever step at an author, a host or a recipient:
+nothing lost, nothing twice, and all is well again without anybody's help. Here one of each kind of fault is
+played for each role and each kind of step; all of them by `python -m tests.kit.longplay`.
+"""
+
+import pytest
+
+from tests.kit.hostfaults import covering
+from tests.kit.hoststories import HOSTED
+from tests.kit.playing import Outcome, Theatre
+
+SEED = 1
+FEW = 4
+"""Pairs of faults in each story."""
+
+Stages = list[tuple[Theatre, Outcome]]
+
+
+@pytest.fixture(scope="module")
+def stages(tmp_path_factory: pytest.TempPathFactory) -> Stages:
+    """Each story, and how it goes when nothing goes wrong."""
+    theatres = [Theatre(story, tmp_path_factory.mktemp("story")) for story in HOSTED]
+    return [(theatre, theatre.play()) for theatre in theatres]
+
+
+def test_stories_without_faults(stages: Stages) -> None:
+    assert [[] for _ in stages] == [survey.trouble for _, survey in stages]
+
+
+def test_each_kind_of_fault_for_each_role_at_each_kind_of_step(stages: Stages) -> None:
+    plans = covering([(theatre.story, survey) for theatre, survey in stages], SEED)
+    found = [
+        line
+        for theatre, _ in stages
+        for line in theatre.failures(faults for story, faults in plans if story is theatre.story)
+    ]
+    assert [] == found
