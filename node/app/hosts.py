@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
+import trio
+
 from node.app.ground import Ground
 from node.consent import Consent
 from node.files import FOR_EVER, Files
@@ -104,9 +106,10 @@ def fit_hosts(
     vault: Vault,
     doorstep: Doorstep,
 ) -> Hosts:
-    def friend(peer_id: bytes) -> SigningKey | None:
+    async def friend(peer_id: bytes) -> SigningKey | None:
         """Our delivery key at a host whose owner is in our address book and has accepted us."""
         for contact in names.contacts():
+            await trio.lowlevel.checkpoint()  # 0.2 ms for each
             if contact.address is None:
                 continue
             if any(node.peer_id == peer_id for node in names.nodes_of(contact.address)):

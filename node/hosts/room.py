@@ -17,7 +17,7 @@ from node.hosts.shelf import Shelf
 from node.hosts.status import ROLES, Standing, Where, text_of, warnings_of
 from node.hosts.syncing import Newer
 from node.hosts.talk import HOST
-from node.hosts.visits import Identity, Jobs, Network, Visits
+from node.hosts.visits import Friend, Identity, Jobs, Network, Visits
 from node.runtime.clock import Clock
 from node.runtime.errors import NodeError
 from node.runtime.events import LOST, Events
@@ -27,7 +27,6 @@ from protocol.account import Space
 from protocol.handshake import Handshake
 from protocol.identity import MAX_HOSTS, Host
 from protocol.kdf import blake2b
-from protocol.keys import SigningKey
 
 if TYPE_CHECKING:
     from node.network import PeerAddress
@@ -51,8 +50,8 @@ TOLD_OF: Final = "handshake"
 """The event that most changes come with."""
 
 
-async def _nobody(handshake: object) -> None:
-    """Nobody wants to know."""
+async def _nobody(what: object) -> None:
+    """Nobody wants to know, or knows."""
 
 
 class Hosts:
@@ -75,7 +74,7 @@ class Hosts:
         files: Outgoing | None = None,
         newer: Newer = _nobody,
         former: Former = _nobody,
-        friend: Callable[[bytes], SigningKey | None] = lambda peer_id: None,
+        friend: Friend = _nobody,
     ) -> None:
         """`use`: multiaddrs with `/p2p/` of the hosts to use, None: by itself. `take` hands in a letter that
         waited; `newer` is told of a handshake of ours that we do not know; `former` reads what a host keeps

@@ -1,6 +1,6 @@
 """Being at a host as the owner of an account: reached, proven, opened. What is done there is for others."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from node.network import PeerAddress
 
 T = TypeVar("T")
+
+Friend = Callable[[bytes], Awaitable[SigningKey | None]]
+"""Our delivery key at a peer whose owner is known to accept us."""
 
 STAMP_S: Final = 300.0
 """Seconds for one stamp: 10 bits take a quarter of a minute here, one on a Raspberry Pi."""
@@ -84,7 +87,7 @@ class Visits:
         identity: Identity,
         clock: Clock,
         stamps: Jobs,
-        friend: Callable[[bytes], SigningKey | None],
+        friend: Friend,
     ) -> None:
         """`friend` gives our delivery key at that peer, where its owner is known to accept us."""
         self._network = network
@@ -118,7 +121,7 @@ class Visits:
         HostRefused, WorkerError.
         """
         told = self.told()
-        for proof in self._proofs(host):
+        for proof in await self._proofs(host):
             try:
                 await self._ask(talk, told, proof, host)
             except HostRefused:
@@ -128,8 +131,8 @@ class Visits:
                 return told
         raise AssertionError("the last proof is none")
 
-    def _proofs(self, host: HostRow) -> list[KeyProof | None]:
-        key = self._friend(host.peer_id)
+    async def _proofs(self, host: HostRow) -> list[KeyProof | None]:
+        key = await self._friend(host.peer_id)
         if key is None:
             return [None]
         account = SigningKey.from_seed(self._identity.secrets.account_seed(host.peer_id)).public

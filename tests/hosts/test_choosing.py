@@ -1,6 +1,9 @@
 """Which hosts are used: found by itself, set, added, refused, lost and replaced, removed."""
 
+from collections.abc import Awaitable, Callable
+
 import pytest
+import trio
 
 from node.hosts import HostError
 from node.hosts.talk import HOST
@@ -159,12 +162,22 @@ async def test_a_voucher_opens_where_nothing_else_does(
     assert [host.peer_id] == [one.peer_id for one in uses.hosts.listed()]
 
 
+def friend_at(host: HostNode, key: SigningKey) -> Callable[[bytes], Awaitable[SigningKey | None]]:
+    """Our delivery key at this one."""
+
+    async def friend(peer_id: bytes) -> SigningKey | None:
+        await trio.lowlevel.checkpoint()
+        return key if peer_id == host.peer_id else None
+
+    return friend
+
+
 async def test_a_friends_node_opens_for_its_owners_delivery_key(
     street: Street, alice: House, open_hosts: Opener
 ) -> None:
     key = SigningKey.from_seed(bytes(32))
     (host,) = await open_hosts(1, policy="friends", friends={key.public})
-    friend = {host.peer_id: key}.get
+    friend = friend_at(host, key)
     uses = await start(fit(street, alice, [host.address], friend=friend))
     assert "current" == uses.state(host)
 
@@ -173,7 +186,7 @@ async def test_one_that_is_a_friends_no_longer_may_still_be_had_for_work(
     street: Street, alice: House, open_hosts: Opener
 ) -> None:
     (host,) = await open_hosts(1, policy="all")
-    friend = {host.peer_id: SigningKey.from_seed(bytes(32))}.get
+    friend = friend_at(host, SigningKey.from_seed(bytes(32)))
     uses = await start(fit(street, alice, [host.address], friend=friend))
     assert "current" == uses.state(host)
 
