@@ -5,6 +5,7 @@ they carry are channels.py's.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final
 
 import trio
 from libp2p.abc import INetConn
@@ -30,6 +31,12 @@ from node.network.muxer import Muxer
 from node.runtime.clock import Clock
 
 log = logging.getLogger(__name__)
+
+
+CROSSING_MS: Final = 10_000
+"""Milliseconds in which two who call each other at once are done (CONNECT_TIMEOUT). Who comes again later has
+restarted or moved, and the connection that we still see leads nowhere.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +81,8 @@ class Remote:
 
 
 class Connections:
-    """Who is connected. `came` is called once for each peer that was not connected before, `went`
-    when its last connection closed.
+    """Who is connected. `came` is called for each peer that was not connected before, or that comes anew,
+    `went` when its last connection closed.
     """
 
     def __init__(self, swarm: NodeSwarm, admission: Admission, clock: Clock) -> None:
@@ -143,10 +150,14 @@ class Connections:
             assert isinstance(connection.muxed_conn, Muxer)
             connection.muxed_conn.kill()
             return
-        if peer_id in self._remotes:
-            return
         muxer = connection.muxed_conn
         assert isinstance(muxer, Muxer)
+        if (before := self._remotes.get(peer_id)) is not None:
+            others = [one for one in self._live(peer_id) if one is not connection]
+            if others and (muxer.is_initiator or self._clock.now() - before.since < CROSSING_MS):
+                return
+            if not others:  # its end has not been told yet
+                self.went(peer_id)
         remote = Remote(
             peer_id, muxer.remote_host, muxer.remote_port, not muxer.is_initiator, self._clock.now()
         )

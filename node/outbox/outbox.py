@@ -178,7 +178,7 @@ class Outbox:
         if broken is None:
             lane.worked()
         else:
-            lane.failed(now, self._chance(), broken.until)
+            lane.failed(now, self._chance(), broken.until, missed=letter_id in lane.missed)
         letter = self._ledger.get(letter_id)
         if letter is None:
             return

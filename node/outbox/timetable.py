@@ -9,6 +9,11 @@ import heapq
 from dataclasses import dataclass, field
 
 FIRST_WAIT_MS = 60_000
+SOON_MS = 2_000
+"""After an attempt that failed while the way was opened: it may have met the other side as it was before.
+Doubles up to FIRST_WAIT_MS, for whoever answers each call and then hangs up opens the way each time.
+"""
+
 LONGEST_WAIT_MS = 4 * 3_600_000
 JITTER = 0.2
 """A wait is stretched by up to this share, so that a host coming back is not met by all at once."""
@@ -40,7 +45,7 @@ class Lane:
     """What waits for one destination. One letter probes a way that failed; many use one that works.
 
     `missed` are letters whose attempt was under way when the lane was opened: what they found out may
-    be from before.
+    be from before. `vain` counts those that failed, in a row.
     """
 
     ready: dict[bytes, None] = field(default_factory=dict)
@@ -48,6 +53,7 @@ class Lane:
     active: set[bytes] = field(default_factory=set)
     missed: set[bytes] = field(default_factory=set)
     failures: int = 0
+    vain: int = 0
     retry_at: int = 0
     width: int = 1
     _due: list[tuple[int, bytes]] = field(default_factory=list)
@@ -90,15 +96,17 @@ class Lane:
 
     def worked(self) -> None:
         """The other side answered: the way is good."""
-        self.failures, self.retry_at, self.width = 0, 0, WIDTH
+        self.failures, self.vain, self.retry_at, self.width = 0, 0, 0, WIDTH
 
-    def failed(self, now: int, chance: float, until: int = 0) -> int:
+    def failed(self, now: int, chance: float, until: int = 0, *, missed: bool = False) -> int:
         """Close the lane for a while; returns when it opens again. Letters that failed side by side
-        count as one failure.
+        count as one failure. `missed`: the lane was opened during the attempt.
         """
         if now >= self.retry_at:
             self.failures += 1
-            self.retry_at = until or now + wait_after(self.failures, chance)
+            self.vain = self.vain + 1 if missed else 0
+            soon = min(SOON_MS << min(self.vain - 1, 20), FIRST_WAIT_MS) if missed else 0
+            self.retry_at = until or now + (soon or wait_after(self.failures, chance))
         self.width = 1
         return self.retry_at
 

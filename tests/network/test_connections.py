@@ -24,10 +24,12 @@ from node.network import (
     parse_peer,
 )
 from node.network.addresses import Scope, scope_of
+from node.network.connections import CROSSING_MS
 from node.network.errors import NoSuchFamily
 from node.network.muxer import Muxer
 from node.runtime.errors import NodeError
 from node.runtime.rooms import Warning_
+from tests.kit.gates import Hand
 from tests.kit.network import BOUND, LISTEN, a_network, until
 
 SEED = bytes(range(32))
@@ -49,6 +51,24 @@ async def test_a_wildcard_is_told_as_addresses_of_this_machine() -> None:
         assert all("0.0.0.0" not in addr for addr in addrs)
         assert min(map(scope_of, addrs)) is Scope.LOOPBACK
         assert network.public_addrs() == [a for a in network.listen_addrs() if scope_of(a) is Scope.PUBLIC]
+
+
+async def test_who_comes_again_is_told_of_though_its_old_connection_seems_to_live() -> None:
+    """A laptop that moved, or started again after a power cut: nobody heard the end of what it had."""
+    hand, came = Hand(), list[bytes]()
+    async with a_network(clock=hand) as alice, a_network(seed=SEED) as bob:
+        alice.on_connected(came.append)
+        where = alice.listen_addrs()[0]
+        await bob.connect(where)
+        await until(lambda: came == [bob.peer_id])
+        async with a_network(seed=SEED) as crossing:
+            await crossing.connect(where)
+            await until(lambda: len(alice._connections._live(bob.peer_id)) == 2)
+            hand.time += CROSSING_MS
+            async with a_network(seed=SEED) as moved:
+                await moved.connect(where)
+                await until(lambda: len(came) > 1)
+        assert came == [bob.peer_id] * 2
 
 
 async def test_the_peer_id_comes_from_the_key() -> None:

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from node.letters import Reduced
-from node.outbox import Delivery, Outgoing, Result
+from node.outbox import Delivery, Letter, Outgoing, Recipient, Result
 from node.outbox.errors import OutboxError
 from node.outbox.ledger import PIECE
 from node.outbox.timetable import FIRST_WAIT_MS, GIVE_UP_MS, WIDTH
@@ -144,6 +144,32 @@ async def test_a_handshake_that_comes_during_the_attempt_is_not_missed(
     post.outbox.wake(BOB.address)
     await trio.sleep(20)
     assert post.state(letter) == [("delivered", "2.0.0")]
+
+
+async def test_a_way_that_opens_during_an_attempt_in_vain_is_tried_soon(
+    post: Post, autojump_clock: MockClock
+) -> None:
+    answers = iter([ASLEEP, DELIVERED])
+    post.courier.answer = lambda letter, recipient: next(answers)
+    post.courier.seconds = 10.0
+    letter = await post.send("one")
+    await trio.sleep(5)
+    post.outbox.wake(BOB.address)
+    await trio.sleep(20)
+    assert post.state(letter) == [("delivered", "2.0.0")]
+
+
+async def test_who_answers_each_call_and_hangs_up_is_not_called_all_the_time(
+    post: Post, autojump_clock: MockClock
+) -> None:
+    def hangs_up(letter: Letter, recipient: Recipient) -> Result:
+        post.outbox.wake(BOB.address)
+        return ASLEEP
+
+    post.courier.answer = hangs_up
+    await post.send("one")
+    await trio.sleep(3 * 60)
+    assert [at // 1_000 for _, _, at in post.courier.sent] == [0, 2, 6, 14, 30, 62, 122]
 
 
 async def test_a_held_letter_goes_when_its_author_approves(post: Post, autojump_clock: MockClock) -> None:
