@@ -32,7 +32,7 @@ from protocol.keys import SigningKey
 from protocol.letter import LETTER_LIFE_MS
 from protocol.offer import Challenge, Stamp
 from protocol.offer import Result as Answered
-from protocol.status import NO_ANSWER, PREKEY_GONE, TOO_OFTEN, UNKNOWN_SENDER
+from protocol.status import NO_ANSWER, PREKEY_GONE, TIME, TOO_OFTEN, UNKNOWN_SENDER
 
 log = logging.getLogger(__name__)
 
@@ -214,8 +214,10 @@ class _Visit:
         now = self.depositor._clock.now()
         if answer.status == TOO_OFTEN and answer.until is not None and answer.until > now:
             return Result("later", answer.status, text, until=min(answer.until, self.trip.parcel.expires))
-        # A host never has the last word: what it refuses for good, its owner's node may take.
-        code = answer.status if answer.status.category == 4 else NO_ANSWER
+        # A host never has the last word: what it refuses for good, its owner's node may take. Nor does its
+        # clock say anything of the letter.
+        told = answer.status.category == 4 and answer.status != TIME
+        code = answer.status if told else NO_ANSWER
         return Result("later", code, text)
 
     def _newer(self, identity: bytes) -> bytes:

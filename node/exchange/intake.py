@@ -17,7 +17,7 @@ from node.files import Files
 from node.handshakes import Handshakes
 from node.identity import Identity
 from node.letters import Arrival, Mailbox, Reduced, Seen, Summary
-from node.names import Names
+from node.names import KeyChanged, Names
 from node.runtime.clock import Clock
 from node.storage import Batch, Store
 from protocol import status as codes
@@ -105,6 +105,8 @@ class Intake:
                 waiting.envelope_id, len(blob), envelope_week(blob), None, proof, None, waiting.service
             )
             outcome = await self.take(offer, self._invitation(waiting), blob, waited=True)
+        except KeyChanged:
+            return False  # it stays there until the owner has decided who that is
         except RemoteProtocolError as fault:
             # Who sealed for a prekey that is gone, or used another's invitation, gets no receipt, and comes
             # another way after a day.

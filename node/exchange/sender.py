@@ -228,7 +228,8 @@ class SealedCarrier:
         parcel = trip.parcel
         if not trip.record.hosts or now >= parcel.expires:
             return None
-        if delivery.state == "at-host" and any(now < at.since + ANOTHER_WAY_MS for at in parcel.deposits):
+        there = any(now < at.since + ANOTHER_WAY_MS for at in parcel.deposits)
+        if delivery.state == "at-host" and (there or delivery.cause == "first-contact"):
             return Result("at-host", OK, until=parcel.until, cause=delivery.cause)
         trip, left = await self._leave(trip, consignment)
         if left.identity is not None:
