@@ -1,7 +1,7 @@
-"""The long form of tests/faults/test_hosts.py: every fault at every step, one at a time and in the pairs that
+"""The long form of tests/faults: every fault at every step, one at a time and in the pairs that
 matter, in an order drawn by lot, so that who stops early has played some of everything.
 
-    python -m tests.kit.longplay [--minutes N] [--processes N] [--seed S] [--story PART]
+    scripts/soak --harness [--minutes N] [--processes N] [--seed S] [--only TEXT]
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from tests.kit.faults import Fault
+from tests.kit.faults import Fault, named, pairs
 from tests.kit.hostfaults import everything
 from tests.kit.hoststories import HOSTED
-from tests.kit.playing import Theatre
+from tests.kit.playing import Outcome, Theatre
+from tests.kit.stage import Story
+from tests.kit.stories import DIRECT
 
 MEMORY: Final = Path("/dev/shm")  # Linux's
+
+STORIES: Final = (*DIRECT, *HOSTED)
 
 Plan = tuple[int, tuple[Fault, ...]]
 """Which story, and what goes wrong."""
@@ -38,22 +42,32 @@ class Company:
 
     def theatre(self, story: int) -> Theatre:
         if story not in self._theatres:
-            self._theatres[story] = Theatre(HOSTED[story], self._directory / str(story), self.seed)
+            self._theatres[story] = Theatre(STORIES[story], self._directory / str(story), self.seed)
         return self._theatres[story]
 
     def play(self, plan: Plan) -> tuple[str, int, list[str]]:
         """The story, how many faults struck, and what was wrong, with what is needed to see it again."""
         story, faults = plan
         outcome = self.theatre(story).play(*faults)
-        return HOSTED[story].name, len(outcome.struck), [str(outcome)] if outcome.trouble else []
+        return STORIES[story].name, len(outcome.struck), [str(outcome)] if outcome.trouble else []
 
 
-def plans(company: Company, seed: int, part: str) -> list[Plan]:
-    """All of them, in an order of chance."""
-    stories = [n for n, story in enumerate(HOSTED) if part in story.name]
-    found = [(n, faults) for n in stories for faults in everything(HOSTED[n], company.theatre(n).play())]
+def plans(company: Company, seed: int, text: str) -> list[Plan]:
+    """All whose names have this text in them, in an order of chance."""
+    found = [
+        (n, faults)
+        for n, story in enumerate(STORIES)
+        for faults in _plans(story, company.theatre(n).play())
+        if text in f"{story.name}: {named(faults)}"
+    ]
     Random(seed).shuffle(found)
     return found
+
+
+def _plans(story: Story, survey: Outcome) -> Iterator[tuple[Fault, ...]]:
+    yield from everything(story, survey)
+    if not story.hosts:
+        yield from pairs(survey.counts)
 
 
 def _work(share: Sequence[Plan], seed: int, until: float, results: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
@@ -85,7 +99,7 @@ def _played(found: Sequence[Plan], arguments: argparse.Namespace) -> Iterator[tu
 def main(arguments: argparse.Namespace) -> int:
     """Exit 1 where something was not as it must be in the end."""
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as directory:
-        found = plans(Company(Path(directory), arguments.seed), arguments.seed, arguments.story)
+        found = plans(Company(Path(directory), arguments.seed), arguments.seed, arguments.only)
     played: Counter[str] = Counter()
     faults, wrong = 0, 0
     for story, struck, lines in _played(found, arguments):
@@ -101,11 +115,11 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.kit.longplay", description=__doc__)
+    parser = argparse.ArgumentParser(prog="scripts/soak --harness", description=__doc__)
     parser.add_argument("--minutes", type=float, default=24 * 60.0)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--story", default="", help="those with this in their names")
+    parser.add_argument("--only", default="", help="plays that have this in what is said of them")
     return parser.parse_args()
 
 
