@@ -14,7 +14,8 @@ from pathlib import Path
 import trio
 
 from tests.kit.processes import Unmet
-from tests.kit.soaking import Figures, Plan, soak
+from tests.kit.soaking import Plan, soak
+from tests.kit.soakpost import Figures
 
 
 def tell(text: str) -> None:

@@ -7,26 +7,22 @@ from __future__ import annotations
 import signal
 import socket
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from email.parser import BytesHeaderParser
-from email.policy import SMTP
+from dataclasses import dataclass
 from functools import partial
-from math import inf
 from pathlib import Path
 from random import Random
-from smtplib import SMTPException
-from typing import Any, Final
+from typing import Final
 
 import trio
 
 from node.cli.client import NotRunning
 from node.runtime.errors import NodeError
-from tests.kit.outside import ALICE, STELLA, World, a_mail, by_provider, deliver, open_world
+from tests.kit.outside import STELLA, World, open_world
 from tests.kit.people import heard, standing
-from tests.kit.processes import Process, Unmet, Village, a_village, until
+from tests.kit.processes import Unmet, Village, a_village, until
+from tests.kit.soakpost import Figures, Post, Sent
 
 DAVE: Final = "dave@dales.example"
 
@@ -48,9 +44,6 @@ LIDS_S: Final = (1.0, 4.0, 40.0)
 LONG_LID: Final = 0.05
 """Share of stopped processes that sleep for the longest: each costs that time."""
 
-AGAIN_S: Final = 0.5
-"""Seconds until what a node did not take is handed in again."""
-
 SETTLE_S: Final = 1_800.0
 """Seconds in which everything must have come once nobody is hurt any more: waits double up to what an outage
 lasted.
@@ -58,11 +51,6 @@ lasted.
 
 WATCH_S: Final = 5.0
 """Seconds between two looks at what lies at hosts: a list of hundreds of letters each time."""
-
-PAGE: Final = 500
-"""Letters in one answer of the listing."""
-
-TEXT: Final = "All is well here, and there is little to tell.\n" * 20
 
 Tell = Callable[[str], None]
 
@@ -78,53 +66,12 @@ class Plan:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A letter that was acknowledged, `at` (Unix seconds)."""
-
-    subject: str
-    author: str
-    to: str
-    at: float
-
-
-@dataclass(slots=True)
-class Figures:
-    """What came of it. `amiss` is what else should not be: letters that still wait, failure notices."""
-
-    letters: Counter[str] = field(default_factory=Counter)
-    kills: Counter[str] = field(default_factory=Counter)
-    stops: Counter[str] = field(default_factory=Counter)
-    at_hosts: int = 0
-    lost: list[str] = field(default_factory=list)
-    doubled: list[str] = field(default_factory=list)
-    amiss: list[str] = field(default_factory=list)
-    repeated: int = 0
-    slowest: float = 0.0
-    seconds: float = 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        """`letters` by way; `repeated` are copies by SMTP of one Message-ID, which are allowed."""
-        return {
-            "letters": sum(self.letters.values()),
-            "ways": dict(self.letters),
-            "at_hosts": self.at_hosts,
-            "kills": sum(self.kills.values()),
-            "stops": sum(self.stops.values()),
-            "lost": len(self.lost),
-            "doubled": len(self.doubled),
-            "amiss": len(self.amiss),
-            "repeated_by_smtp": self.repeated,
-            "slowest_s": round(self.slowest, 1),
-            "seconds": round(self.seconds),
-        }
-
-
 class Soak:
     """The village, its post, and who torments it."""
 
     def __init__(self, village: Village, world: World, plan: Plan, tell: Tell) -> None:
         self.village, self.world, self.plan, self._tell = village, world, plan, tell
+        self.post = Post(village, world)
         self.figures = Figures()
         self.sent: list[Sent] = []
         self._chance = Random(plan.seed)
@@ -135,10 +82,6 @@ class Soak:
         self._busy: set[str] = set()
         self._strength = trio.Semaphore(HURT)
         self._moved = trio.Event()
-
-    @property
-    def nodes(self) -> dict[str, Process]:
-        return {one.name: one for one in self.village.nodes}
 
     async def run(self) -> Figures:
         """Raises Unmet where the village can't be set up, or a node does not start again."""
@@ -167,12 +110,12 @@ class Soak:
         for name in OWNERS:
             settings = self.world.settings if name == "alice" else {}
             await self.village.owner(name, **settings, **_at_a_port())
-        nodes = self.nodes
+        nodes = self.post.nodes
         for one, other in (("alice", "bob"), ("alice", "carol"), ("bob", "carol")):
             await nodes[one].mailio("handshake", "request", nodes[other].address)
             await nodes[other].mailio("handshake", "accept", nodes[one].address)
             await heard(nodes[one], nodes[other])
-        await self._bring("hello")
+        await self.post.bring("hello")
         await until("Stella's first letter", partial(standing, nodes["alice"], STELLA))
         await nodes["alice"].mailio("handshake", "accept", STELLA)
         for name in OWNERS:
@@ -185,7 +128,7 @@ class Soak:
         self.village.bootstrap += tuple((await host.mailio("status"))["listen"]["libp2p"])
 
     async def _kept(self, name: str) -> bool | None:
-        rows = (await self._ask(name, "GET", "/api/v1/status"))["hosts"]
+        rows = (await self.post.ask(name, "GET", "/api/v1/status"))["hosts"]
         return True if sum(row["state"] == "current" for row in rows) == len(HOSTS) else None
 
     # ---- letters
@@ -208,9 +151,9 @@ class Soak:
             subject = f"soak {number:05}"
             if name == "stella":
                 to = "alice"
-                await self._bring(subject)
+                await self.post.bring(subject)
             else:
-                await self._hand_in(name, to, subject)
+                await self.post.hand_in(name, to, subject)
             way = "smtp in" if name == "stella" else "smtp out" if to == DAVE else "mailio"
             self.figures.letters[way] += 1
             self.sent.append(Sent(subject, name, to, time.time()))
@@ -229,35 +172,6 @@ class Soak:
             await self._moved.wait()
         return None
 
-    async def _hand_in(self, author: str, to: str, subject: str) -> None:
-        """As often as needed: a node that dies may have taken it without having said so."""
-        who = self.nodes[to].address if to in OWNERS else to
-        letter = {"to": [who], "subject": subject, "text": TEXT}
-        while True:
-            with suppress(NotRunning, NodeError):
-                found = await self._ask(author, "GET", "/api/v1/message", None, folder="sent", limit=20)
-                if subject not in [row["subject"] for row in found]:
-                    await self._ask(author, "POST", "/api/v1/message", letter)
-                return
-            await trio.sleep(AGAIN_S)
-
-    async def _bring(self, subject: str) -> None:
-        """As Stella's mail server does, until alice's node says that it has it."""
-        raw = by_provider(a_mail(subject, STELLA, ALICE))
-        while True:
-            with suppress(NotRunning, NodeError, OSError, SMTPException):
-                listen = (await self._ask("alice", "GET", "/api/v1/status"))["listen"]["smtp"]
-                port = int(listen.rpartition(":")[2])
-                code, text = await trio.to_thread.run_sync(deliver, port, STELLA, raw)
-                if code == 250:
-                    return
-                if code >= 500:
-                    raise Unmet(f"alice's node refused {subject!r}: {code} {text}")
-            await trio.sleep(AGAIN_S)
-
-    async def _ask(self, name: str, *question: Any, **params: Any) -> Any:
-        return await trio.to_thread.run_sync(partial(self.nodes[name].ask, *question, **params))
-
     # ---- what happens to them
 
     async def _torment(self) -> None:
@@ -269,7 +183,7 @@ class Soak:
                 harm = planned[self._harms] if planned else self._chance.choice(["kill", "kill", "stop"])
                 await self._until_flowing()
                 await self._strength.acquire()
-                victim = self._chance.choice([one for one in self.nodes if one not in self._busy])
+                victim = self._chance.choice([one for one in self.post.nodes if one not in self._busy])
                 nursery.start_soon(self._hurt, victim, self._kill if harm == "kill" else self._stop)
                 self._busy.add(victim)
                 self._harms += 1
@@ -293,7 +207,7 @@ class Soak:
         self._moved = trio.Event()
 
     async def _kill(self, name: str) -> None:
-        node = self.nodes[name]
+        node = self.post.nodes[name]
         await node.kill()
         self.figures.kills[name] += 1
         away = name in OWNERS and self._chance.random() < STAYS_AWAY
@@ -301,7 +215,7 @@ class Soak:
         await node.start(*(("bootstrap", "run") if name in HOSTS else ()))
 
     async def _stop(self, name: str) -> None:
-        node = self.nodes[name]
+        node = self.post.nodes[name]
         node.send_signal(signal.SIGSTOP)
         self.figures.stops[name] += 1
         short, long, longest = LIDS_S
@@ -320,7 +234,7 @@ class Soak:
         while True:
             for name in OWNERS:
                 with suppress(NotRunning, NodeError):
-                    rows = await self._ask(name, "GET", "/api/v1/outbox")
+                    rows = await self.post.ask(name, "GET", "/api/v1/outbox")
                     states = {row["id"]: {one["state"] for one in row["recipients"]} for row in rows}
                     self._at_hosts |= {one for one, found in states.items() if "at-host" in found}
             await trio.sleep(WATCH_S)
@@ -332,27 +246,18 @@ class Soak:
 
         async def look() -> bool | None:
             try:
-                return True if not [line for name in OWNERS for line in await self._waiting(name)] else None
+                return (
+                    True if not [line for name in OWNERS for line in await self.post.waiting(name)] else None
+                )
             except (NotRunning, NodeError):
                 return None
 
         with suppress(Unmet):  # what did not come is told by name
             await until("that everything has come", look, SETTLE_S)
 
-    async def _waiting(self, name: str) -> list[str]:
-        """What its outbox still has to do; a receipt at a host is nobody's to wait for."""
-        rows = await self._ask(name, "GET", "/api/v1/outbox", None, all=True)
-        waits = {"queued", "held", "at-host"}
-        return [
-            f"{row['kind']} {row['subject']!r} of {name} is {one['state']} ({one['code']} {one['detail']})"
-            for row in rows
-            for one in row["recipients"]
-            if one["state"] in waits and (row["kind"], one["state"]) != ("receipt", "at-host")
-        ]
-
     async def _judge(self) -> None:
-        found = {name: await self._came(name) for name in OWNERS}
-        found[DAVE] = self._outside()
+        found = {name: await self.post.came(name) for name in OWNERS}
+        found[DAVE], self.figures.repeated = self.post.outside()
         for one in self.sent:
             came = found[one.to].get(one.subject, [])
             what = f"{one.subject} of {one.author} to {one.to}"
@@ -363,39 +268,10 @@ class Soak:
             else:
                 self.figures.slowest = max(self.figures.slowest, came[0] - one.at)
         for name in OWNERS:
-            self.figures.amiss += await self._waiting(name)
+            self.figures.amiss += await self.post.waiting(name)
             known = {one.subject for one in self.sent} | {"hello"}
             notices = [subject for subject in found[name] if "soak" in subject and subject not in known]
             self.figures.amiss += [f"{name} was told: {subject}" for subject in notices]
-
-    async def _came(self, name: str) -> dict[str, list[float]]:
-        """Subject → when each letter of it arrived, wherever it lies."""
-        found: dict[str, list[float]] = {}
-        folders = [row["name"] for row in await self._ask(name, "GET", "/api/v1/folder")]
-        for folder in folders:
-            before = None
-            while folder != "sent":
-                page = await self._ask(
-                    name, "GET", "/api/v1/message", None, folder=folder, limit=PAGE, before=before
-                )
-                for row in page:
-                    found.setdefault(row["subject"], []).append(row["arrived"] / 1000)
-                if len(page) < PAGE:
-                    break
-                before = page[-1]["id"]
-        return found
-
-    def _outside(self) -> dict[str, list[float]]:
-        """The same at the mail server; copies of one Message-ID are one letter (protocol.md §6)."""
-        found: dict[str, dict[str, float]] = {}
-        for path in self.world.folder.glob("*.json"):
-            eml = path.with_suffix(".eml")
-            header = BytesHeaderParser(policy=SMTP).parsebytes(eml.read_bytes())
-            copies = found.setdefault(str(header["Subject"]), {})
-            self.figures.repeated += str(header["Message-ID"]) in copies
-            at = min(eml.stat().st_mtime, copies.get(str(header["Message-ID"]), inf))
-            copies[str(header["Message-ID"])] = at
-        return {subject: list(copies.values()) for subject, copies in found.items()}
 
 
 async def soak(directory: Path, plan: Plan, tell: Tell) -> Figures:
