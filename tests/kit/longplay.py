@@ -9,20 +9,16 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
-from typing import Final
 
 from tests.kit.faults import Fault
 from tests.kit.hostfaults import everything
 from tests.kit.hoststories import HOSTED
-from tests.kit.playing import Theatre
-
-MEMORY: Final = Path("/dev/shm")  # Linux's
+from tests.kit.playing import Theatre, a_place
 
 Plan = tuple[int, tuple[Fault, ...]]
 """Which story, and what goes wrong."""
@@ -57,8 +53,8 @@ def plans(company: Company, seed: int, part: str) -> list[Plan]:
 
 
 def _work(share: Sequence[Plan], seed: int, until: float, results: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as directory:
-        company = Company(Path(directory), seed)
+    with a_place() as directory:
+        company = Company(directory, seed)
         for plan in share:
             if time.monotonic() > until:
                 break
@@ -84,8 +80,8 @@ def _played(found: Sequence[Plan], arguments: argparse.Namespace) -> Iterator[tu
 
 def main(arguments: argparse.Namespace) -> int:
     """Exit 1 where something was not as it must be in the end."""
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as directory:
-        found = plans(Company(Path(directory), arguments.seed), arguments.seed, arguments.story)
+    with a_place() as directory:
+        found = plans(Company(directory, arguments.seed), arguments.seed, arguments.story)
     played: Counter[str] = Counter()
     faults, wrong = 0, 0
     for story, struck, lines in _played(found, arguments):
