@@ -80,12 +80,14 @@ class Sealer:
         batch, now, letter = Batch(), self._clock.now(), consignment.letter
         records = letter.records + self._handshake(batch, letter, record, now)
         records += self._nodes(batch, recipient.address, now)
-        body = consignment.body("mailio")
+        body, sender = consignment.body("mailio"), self._identity.record(now)
+        # By a clock that runs behind it would be older than who wrote it, and nobody would ever take it.
+        created = max(now, sender.seq, sender.created)
         inner = Inner(
             letter_id=letter.letter_id,
             to=record.public_key,
-            sender=self._identity.record(now),
-            created=now,
+            sender=sender,
+            created=created,
             previous=self._previous(batch, recipient.address, letter.letter_id),
             thid=letter.thid or letter.letter_id.hex(),
             pthid=letter.pthid or None,
@@ -94,7 +96,7 @@ class Sealer:
             message_hash=body.hash if body else None,
             refs=body.refs if body else (),
         )
-        parcel = Parcel.make(sign_inner(inner, self._identity.signing_key), record, now)
+        parcel = Parcel.make(sign_inner(inner, self._identity.signing_key), record, created)
         await consignment.keep(batch, recipient, parcel.encode())
         return parcel
 

@@ -309,3 +309,12 @@ async def test_a_node_that_never_answers_holds_up_nobody(
     assert [("delivered", "2.0.0")] == alice.state(good)
     await street.pass_time(120, 10)
     assert ("queued", "4.4.1") in [alice.state(letter)[0] for letter in stuck]
+
+
+async def test_no_letter_is_older_than_who_wrote_it(street: Street, friends: tuple[House, House]) -> None:
+    """By a clock that fell behind it would be, and left at a host nobody would ever take it."""
+    alice, bob = friends
+    alice.machine.misdate(-1, told=True)
+    letter = await alice.send(bob, "Yesterday")
+    await street.quiet()
+    assert ([("delivered", "2.0.0")], ["Yesterday"]) == (alice.state(letter), bob.folder())

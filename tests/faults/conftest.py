@@ -1,15 +1,14 @@
-"""Where stories are played: in memory, where the system has a place for that."""
+"""Where stories are played."""
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-MEMORY = Path("/dev/shm")  # Linux's
+from tests.kit.playing import a_place
 
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as directory:
-        yield Path(directory)
+    with a_place() as directory:
+        yield directory

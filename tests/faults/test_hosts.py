@@ -3,24 +3,28 @@ nothing lost, nothing twice, and all is well again without anybody's help. Here 
 played for each role and each kind of step; all of them by `python -m tests.kit.longplay`.
 """
 
+from collections.abc import Iterator
+
 import pytest
 
-from tests.kit.hostfaults import covering
+from tests.kit.faults import sample
+from tests.kit.hostfaults import covering, pairs
 from tests.kit.hoststories import HOSTED
-from tests.kit.playing import Outcome, Theatre
+from tests.kit.playing import Outcome, Theatre, a_place
 
 SEED = 1
-FEW = 4
+FEW = 3
 """Pairs of faults in each story."""
 
 Stages = list[tuple[Theatre, Outcome]]
 
 
 @pytest.fixture(scope="module")
-def stages(tmp_path_factory: pytest.TempPathFactory) -> Stages:
+def stages() -> Iterator[Stages]:
     """Each story, and how it goes when nothing goes wrong."""
-    theatres = [Theatre(story, tmp_path_factory.mktemp("story")) for story in HOSTED]
-    return [(theatre, theatre.play()) for theatre in theatres]
+    with a_place() as directory:
+        theatres = [Theatre(story, directory / str(n)) for n, story in enumerate(HOSTED)]
+        yield [(theatre, theatre.play()) for theatre in theatres]
 
 
 def test_stories_without_faults(stages: Stages) -> None:
@@ -33,5 +37,14 @@ def test_each_kind_of_fault_for_each_role_at_each_kind_of_step(stages: Stages) -
         line
         for theatre, _ in stages
         for line in theatre.failures(faults for story, faults in plans if story is theatre.story)
+    ]
+    assert [] == found
+
+
+def test_two_faults(stages: Stages) -> None:
+    found = [
+        line
+        for theatre, survey in stages
+        for line in theatre.failures(sample(pairs(survey, theatre.story.hosts), FEW, SEED))
     ]
     assert [] == found

@@ -25,8 +25,8 @@ def role(name: str) -> str:
 
 
 def covering(surveys: Iterable[tuple[Story, Outcome]], seed: int) -> list[Plan]:
-    """Of each fault of each role, before and after each kind of step, and of each protocol's frames, one: the
-    same ones for a seed.
+    """Of each fault of each role, before and after batches and frames, and of each that befalls frames of a
+    protocol, those of hosts and those to them, one: the same ones for a seed.
     """
     groups: dict[tuple[object, ...], list[Plan]] = {}
     for story, survey in surveys:
@@ -40,8 +40,8 @@ def _kind(fault: Fault, order: Mapping[Step, str]) -> tuple[object, ...]:
     step = fault.step
     if fault.house:
         return fault.kind, role(fault.house), step.frame, step.after
-    roles = ">".join(map(role, step.where.split(">")))
-    return fault.kind, roles, order.get(step, ""), step.after
+    source, _ = step.where.split(">")
+    return fault.kind, order.get(step, ""), role(source) == "host", step.after
 
 
 def pairs(survey: Outcome, hosts: Sequence[str]) -> list[Pair]:

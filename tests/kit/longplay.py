@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,11 +19,9 @@ from typing import Final
 from tests.kit.faults import Fault, named, pairs
 from tests.kit.hostfaults import everything
 from tests.kit.hoststories import HOSTED
-from tests.kit.playing import Outcome, Theatre
+from tests.kit.playing import Outcome, Theatre, a_place
 from tests.kit.stage import Story
 from tests.kit.stories import DIRECT
-
-MEMORY: Final = Path("/dev/shm")  # Linux's
 
 STORIES: Final = (*DIRECT, *HOSTED)
 
@@ -71,8 +68,8 @@ def _plans(story: Story, survey: Outcome) -> Iterator[tuple[Fault, ...]]:
 
 
 def _work(share: Sequence[Plan], seed: int, until: float, results: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as directory:
-        company = Company(Path(directory), seed)
+    with a_place() as directory:
+        company = Company(directory, seed)
         for plan in share:
             if time.monotonic() > until:
                 break
@@ -98,8 +95,8 @@ def _played(found: Sequence[Plan], arguments: argparse.Namespace) -> Iterator[tu
 
 def main(arguments: argparse.Namespace) -> int:
     """Exit 1 where something was not as it must be in the end."""
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as directory:
-        found = plans(Company(Path(directory), arguments.seed), arguments.seed, arguments.only)
+    with a_place() as directory:
+        found = plans(Company(directory, arguments.seed), arguments.seed, arguments.only)
     played: Counter[str] = Counter()
     faults, wrong = 0, 0
     for story, struck, lines in _played(found, arguments):

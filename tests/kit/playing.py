@@ -7,8 +7,10 @@ from __future__ import annotations
 import logging
 import random
 import shutil
+import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +34,16 @@ SETTLES_S: Final = 60.0
 
 AFTERWARDS_S: Final = 600.0
 """Seconds in which nothing may change any more."""
+
+
+MEMORY: Final = Path("/dev/shm")  # Linux's
+
+
+@contextmanager
+def a_place() -> Iterator[Path]:
+    """Where stories are played: in memory, where the system has a place for that."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as directory:
+        yield Path(directory)
 
 
 @dataclass(slots=True)
