@@ -156,7 +156,8 @@ class Intake:
         """It was taken before. Who left it at a host too may not have got the answer: it is told again."""
         if waited and seen.receipt is not None and not _only_receipts(inner):
             batch = Batch()
-            wake = self._receipts.note(batch, inner.sender.address, inner.letter_id, seen.receipt)
+            author, letter_id = inner.sender.address, inner.letter_id
+            wake = self._receipts.note(batch, author, letter_id, seen.receipt, again=True)
             await self._store.write(batch)
             wake()
         return Outcome(await self.again(seen))

@@ -51,11 +51,16 @@ class Receipts:
         self._busy = False
         self._sent: OrderedDict[str, list[int]] = OrderedDict()
 
-    def note(self, batch: Batch, author: str, letter_id: bytes, receipt: bytes) -> Callable[[], None]:
+    def note(
+        self, batch: Batch, author: str, letter_id: bytes, receipt: bytes, *, again: bool = False
+    ) -> Callable[[], None]:
         """Send this receipt (of the letter with this id) to its author; a later one takes an earlier one's
-        place. Returns what is to be done once the batch is on disk.
+        place. With `again` it was noted before, and one that is still due stays: it may name what was fetched
+        since. Returns what is to be done once the batch is on disk.
         """
-        batch.put(RECEIPT_DUE, (self._place(author), letter_id), {"author": author, "receipt": receipt})
+        place = (self._place(author), letter_id)
+        if not (again and self._store.get(RECEIPT_DUE, place) is not None):
+            batch.put(RECEIPT_DUE, place, {"author": author, "receipt": receipt})
         return self._wake
 
     async def run(self) -> None:

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 import pytest
 
+from node.exchange import Receipts
 from node.exchange.depositing import HOST_S
 from node.exchange.sender import DIRECT_S
 from node.identity.files import KEEP_LINK_MS
 from node.storage import Batch
+from node.storage.schema import RECEIPT_DUE
 from protocol.account import Item, Space
 from protocol.handshake import State
 from protocol.held import held_nonce, seal_held
@@ -351,3 +353,16 @@ async def test_a_revocation_from_before_a_disk_was_restored_comes_back_from_host
     await town.street.pass_time(700.0, 10.0)
     assert bob.stands(alice) is State.REVOKED
     assert [host.kept(town.account(bob, host), Space.KEY) for host in town.hosts] == [{}, {}]
+
+
+async def test_a_copy_from_another_host_undoes_no_receipt(town: Town, friends: tuple[House, House]) -> None:
+    """What has been fetched meanwhile stands in the one that is due."""
+    alice, bob = friends
+    store = bob.ground.store
+    receipts, letter_id = Receipts(store, bob.owner.outbox, bob.ground.clock), bytes(32)
+    for receipt, again in ((b"with files", False), (b"as it was taken", True)):
+        batch = Batch()
+        receipts.note(batch, alice.address, letter_id, receipt, again=again)
+        await store.write(batch)
+    rows = [row for _, row in store.scan(RECEIPT_DUE, limit=9)]
+    assert [{"author": alice.address, "receipt": b"with files"}] == rows

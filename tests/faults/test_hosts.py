@@ -4,17 +4,23 @@ played for each role and each kind of step; all of them by `python -m tests.kit.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from node.letters import Mailbox
 from tests.kit.faults import sample
 from tests.kit.hostfaults import covering, pairs
-from tests.kit.hoststories import HOSTED
+from tests.kit.hoststories import FLAPPING, HOSTED
 from tests.kit.playing import Outcome, Theatre, a_place
+from tests.kit.stage import Stage
 
 SEED = 1
 FEW = 3
 """Pairs of faults in each story."""
+
+AN_HOUR_S = 3_600.0
+"""Seconds that are enough to see what never gets well."""
 
 Stages = list[tuple[Theatre, Outcome]]
 
@@ -48,3 +54,11 @@ def test_two_faults(stages: Stages) -> None:
         for line in theatre.failures(sample(pairs(survey, theatre.story.hosts), FEW, SEED))
     ]
     assert [] == found
+
+
+def test_a_node_that_forgets_what_it_took_is_caught(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Mailbox, "seen", lambda *_: None)
+    monkeypatch.setattr(Mailbox, "seen_envelope", lambda *_: None)
+    monkeypatch.setattr(Stage.until, "__defaults__", (AN_HOUR_S,))
+    outcome = Theatre(FLAPPING, place).play()
+    assert "'Both' is 3 times at bob, ['delivered'] at alice, told 0 times" in outcome.trouble

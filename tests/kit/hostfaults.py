@@ -30,10 +30,15 @@ def covering(surveys: Iterable[tuple[Story, Outcome]], seed: int) -> list[Plan]:
     """
     groups: dict[tuple[object, ...], list[Plan]] = {}
     for story, survey in surveys:
-        for fault in single(survey.counts, story.hosts):
+        for fault in singles(story, survey):
             groups.setdefault(_kind(fault, survey.order), []).append((story, (fault,)))
     chance = Random(seed)
     return [chance.choice(groups[kind]) for kind in sorted(groups)]
+
+
+def singles(story: Story, survey: Outcome) -> list[Fault]:
+    """Every fault at every step that there was: what goes to somebody who has just left never arrives."""
+    return [fault for fault in single(survey.counts, story.hosts) if fault.step in survey.order]
 
 
 def _kind(fault: Fault, order: Mapping[Step, str]) -> tuple[object, ...]:
@@ -75,5 +80,5 @@ def _neighbours(order: Sequence[Step]) -> Iterator[tuple[Step, Step]]:
 
 def everything(story: Story, survey: Outcome) -> Iterator[tuple[Fault, ...]]:
     """All single faults, then all pairs."""
-    yield from ((fault,) for fault in single(survey.counts, story.hosts))
+    yield from ((fault,) for fault in singles(story, survey))
     yield from pairs(survey, story.hosts)

@@ -277,7 +277,7 @@ CHANGE_OF_MIND = Play(
         replace(
             accepts("bob", "alice"),
             ready=every(
-                ended_at("alice", "bob", "Tries", "refused", "delivered"), _knows("h1"), patience=12 * HOUR_S
+                ended_at("alice", "bob", "Tries", "refused", "delivered"), _knows("h1"), patience=2 * HOUR_S
             ),
         ),
         writes(
@@ -287,7 +287,7 @@ CHANGE_OF_MIND = Play(
             ready=every(
                 ended_at("alice", "bob", "Tries", "refused", "delivered"),
                 lambda stage: stage["alice"].owner.consent.accepted_by(stage["bob"].address),
-                patience=24 * HOUR_S,
+                patience=4 * HOUR_S,
             ),
         ),
     ),

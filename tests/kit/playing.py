@@ -10,10 +10,11 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 import trio
 from trio.testing import MockClock
@@ -67,7 +68,8 @@ class Theatre:
     def __init__(self, story: Story, directory: Path, seed: int = 0) -> None:
         self.story, self.seed = story, seed
         self._ready, self._scratch = directory / "ready", directory / "scratch"
-        trio.run(self._prepare, clock=MockClock())
+        with _reproducible(seed):
+            trio.run(self._prepare, clock=MockClock())
 
     def survey(self) -> Counts:
         """How many batches and frames there are when nothing goes wrong. Raises AssertionError if all is not
@@ -87,10 +89,10 @@ class Theatre:
         outcome = Outcome(f"{self.story.name}: {named(faults)} (seed {self.seed})")
         alarms = _Alarms()
         logging.getLogger().addHandler(alarms)
-        _reproducible(self.seed)
         shutil.copytree(self._ready, self._scratch)
         try:
-            trio.run(self._play, outcome, faults, clock=MockClock(autojump_threshold=0))
+            with _reproducible(self.seed):
+                trio.run(self._play, outcome, faults, clock=MockClock(autojump_threshold=0))
         finally:
             logging.getLogger().removeHandler(alarms)
             shutil.rmtree(self._scratch)
@@ -167,9 +169,18 @@ class _Alarms(logging.Handler):
             self.lines.append(f"logged: {record.getMessage()} ({record.exc_info[1]!r})")
 
 
-def _reproducible(seed: int) -> None:
-    """The same order of tasks and the same jitter for a seed (what trio does for hypothesis)."""
+@contextmanager
+def _reproducible(seed: int) -> Iterator[None]:
+    """The same order of tasks and the same jitter for a seed (what trio does for hypothesis), and the same
+    secrets: an envelope's bytes say at which host it is left first.
+    """
     random.seed(seed)
     run: Any = trio._core._run
     run._ALLOW_DETERMINISTIC_SCHEDULING = True
     run._r.seed(seed)
+    chance = random.Random(seed).randbytes
+    sources = ("secrets.token_bytes", "nacl.utils.random", "os.urandom")
+    with ExitStack() as stack:
+        for source in sources:
+            stack.enter_context(patch(source, chance))
+        yield
