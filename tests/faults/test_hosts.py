@@ -1,6 +1,6 @@
 """By hosts, and partly by hosts, whatever goes wrong at whichever step at an author, a host or a recipient:
 nothing lost, nothing twice, and all is well again without anybody's help. Here one of each kind of fault is
-played for each role and each kind of step; all of them by `python -m tests.kit.longplay`.
+played for each role and each kind of step; all of them by `scripts/soak --harness`.
 """
 
 from collections.abc import Iterator
