@@ -21,13 +21,16 @@ come to 100,000.
 INLINE_BYTES: Final = 2_048
 """Of records that are read on trio's thread, which takes some milliseconds at most; more goes to another."""
 
-MAX_HINTS: Final = 1_000
-"""Domains of which it is kept what had to be asked: a record is read once then, and its names asked for
-together.
+MAX_KNOWN: Final = 500
+"""Outcomes kept, of a domain and a client each, the one used longest ago goes first: reading a record anew
+takes ten times as long as comparing it.
 """
 
-MAX_HINT: Final = 20
-"""Questions kept of a domain; most have five."""
+MAX_KNOWN_BYTES: Final = 8 * 1024
+"""Of the answers that an outcome rests on; kept are outcomes of less."""
+
+ANSWER_BYTES: Final = 100
+"""Bytes that an answer counts for beside its text, and a record that is none."""
 
 MAX_HELO: Final = 255
 """Characters of a greeting: a name has 253."""
@@ -48,12 +51,14 @@ class Names(Protocol):
 
 
 class Senders:
-    """Asks for senders, and remembers what their domains need."""
+    """Asks for senders. Remembers what came of a client of a domain: as long as the DNS says the same, the
+    same comes of it.
+    """
 
     def __init__(self, names: Names, worker: Worker) -> None:
         self._names = names
         self._worker = worker
-        self._hints: OrderedDict[str, tuple[Question, ...]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], tuple[Answers, Spf]] = OrderedDict()
 
     def sender(self, hop: Hop) -> "Check":
         """Whether it may send, not asked for yet."""
@@ -61,10 +66,12 @@ class Senders:
 
     async def check(self, sender: Sender) -> Spf:
         """By as many look-ups as RFC 7208 §4.6.4 allows."""
-        answers: dict[Question, tuple[Any, ...] | None] = {}
-        for question in self._hints.get(sender.domain, ()):
-            answers[question] = await self._answer(question)
-        work = 0
+        before, outcome = self._known.get((sender.domain, sender.client), ({}, None))
+        answers = {question: await self._answer(question) for question in before}
+        if outcome is not None and answers == before:
+            self._remember(sender, answers, outcome)
+            return outcome
+        answers, work = {}, 0
         while True:
             size = record_bytes(answers)
             work += size
@@ -72,7 +79,7 @@ class Senders:
                 return Spf("permerror", sender.domain, TOO_MUCH)
             found = await self._evaluate(sender, answers, size)
             if isinstance(found, Spf):
-                self._remember(sender.domain, answers)
+                self._remember(sender, answers, found)
                 return found
             answers[found] = await self._answer(found)
 
@@ -98,13 +105,14 @@ class Senders:
         except DnsLater:
             return None
 
-    def _remember(self, domain: str, answers: Answers) -> None:
-        """Not where names depend on the sender: they would be asked for in vain with the next one."""
-        self._hints.pop(domain, None)
-        if len(answers) <= MAX_HINT and not _varies(answers):
-            self._hints[domain] = tuple(answers)
-            if len(self._hints) > MAX_HINTS:
-                self._hints.popitem(last=False)
+    def _remember(self, sender: Sender, answers: Answers, outcome: Spf) -> None:
+        key = sender.domain, sender.client
+        self._known.pop(key, None)
+        if _varies(answers) or _size(answers) > MAX_KNOWN_BYTES:
+            return
+        self._known[key] = answers, outcome
+        if len(self._known) > MAX_KNOWN:
+            self._known.popitem(last=False)
 
 
 class Check:
@@ -136,6 +144,16 @@ def _sender(hop: Hop) -> Sender | None:
 
 
 def _varies(answers: Answers) -> bool:
-    """Whether another sender or client of the same domain needs other names."""
+    """Whether it may be another outcome with another sender's name or greeting (RFC 7208 §7)."""
     texts = (text for (kind, _), found in answers.items() if kind == "TXT" for text in found or ())
-    return any(kind == "PTR" for kind, _ in answers) or any(isinstance(t, bytes) and b"%" in t for t in texts)
+    return any(b"%" in text for text in texts)
+
+
+def _size(answers: Answers) -> int:
+    """Of all that an outcome rests on, in bytes."""
+    sizes = (ANSWER_BYTES + sum(map(_length, found or ())) for found in answers.values())
+    return sum(sizes)
+
+
+def _length(record: object) -> int:
+    return len(record) if isinstance(record, bytes) else ANSWER_BYTES
