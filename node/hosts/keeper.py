@@ -134,9 +134,8 @@ class Keeper:
 
     async def leave(self, until: int, *, removed: bool = False) -> None:
         """Use it no longer: what waits is got until then (Unix ms), what is kept there is taken back."""
-        never = self.host.stand is Stand.OPENING or self.host.stand is Stand.REFUSED
-        stand = Stand.SHUNNED if never else Stand.LEFT
-        await self._stands(stand, until=until, removed=removed, voucher=None)
+        await self._save(self.host.leaving(self._m.clock.now(), until, removed=removed))
+        self._m.changed()
         self._wake.set()
 
     async def moved(self, addrs: tuple[str, ...]) -> None:

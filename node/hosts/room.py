@@ -223,8 +223,7 @@ class Hosts:
         if keeper is not None:
             await keeper.leave(until, removed=True)
         else:
-            stand = Stand.LEFT if host.stand is Stand.OPEN else Stand.SHUNNED
-            await self._book.save(replace(host, stand=stand, until=until, removed=True, voucher=None))
+            await self._book.save(host.leaving(self._clock.now(), until, removed=True))
             self._changed()
         return row
 
@@ -243,9 +242,8 @@ class Hosts:
             unset = host.origin is Origin.SET and host.peer_id not in wanted
             unchosen = host.origin is Origin.SELF and self._use is not None and host.peer_id not in wanted
             if host.used and (unset or unchosen):
-                stand = Stand.LEFT if host.stand is Stand.OPEN else Stand.SHUNNED
-                until = self._clock.now() + REMEMBERED_MS
-                await self._book.save(replace(host, stand=stand, until=until, removed=True))
+                now = self._clock.now()
+                await self._book.save(host.leaving(now, now + REMEMBERED_MS, removed=True))
 
     async def _begin(
         self, peer_id: bytes, addrs: tuple[str, ...], origin: Origin, voucher: bytes | None
