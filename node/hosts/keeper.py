@@ -16,7 +16,7 @@ from node.hosts.shelf import Shelf
 from node.hosts.syncing import Newer, Syncer
 from node.hosts.talk import Talk
 from node.hosts.visits import Visit, Visits
-from node.runtime.clock import Clock
+from node.runtime.clock import DAY_MS, Clock
 from node.runtime.errors import NodeError
 from node.storage import Batch, Store
 from protocol.account import Space
@@ -43,7 +43,6 @@ again, up to DIGEST_S, until another file is on its way.
 PLAN_S: Final = 86_400.0
 """Seconds between two workings out of everything: what no note told of, such as a grant that ended."""
 
-DAY_MS: Final = 86_400_000
 
 REFUSED_MS: Final = DAY_MS
 """How long a host that refused is not asked again."""

@@ -11,14 +11,14 @@ from node.hosts.book import HostBook, HostRow, Origin, Stand
 from node.hosts.choosing import REMEMBERED_MS, blocks_of, is_lost, pick
 from node.hosts.draining import Take
 from node.hosts.errors import HostError
-from node.hosts.keeper import DAY_MS, Former, Keeper, Means
+from node.hosts.keeper import Former, Keeper, Means
 from node.hosts.planning import Consent, Outgoing, Pages, Planner
 from node.hosts.shelf import Shelf
 from node.hosts.status import ROLES, Standing, Where, text_of, warnings_of
 from node.hosts.syncing import Newer
 from node.hosts.talk import HOST
 from node.hosts.visits import Friend, Identity, Jobs, Network, Visits
-from node.runtime.clock import Clock
+from node.runtime.clock import DAY_MS, Clock
 from node.runtime.errors import NodeError
 from node.runtime.events import LOST, Events
 from node.runtime.rooms import Warning_
