@@ -82,7 +82,7 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
     if config.submission.host and tls is None:
         _require_loopback(config.submission.host)
     smarthost = parse_smarthost(config.smtp.smarthost) if config.smtp.smarthost else None
-    hostname = config.smtp.domains[0] if config.smtp.domains else NOBODY
+    hostname = owner.domains.hostname
     async with AsyncExitStack() as stack:
         bridge = await stack.enter_async_context(open_bridge())
         carrier = SmtpCarrier(
@@ -90,7 +90,7 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
             lambda: smarthost,
             owner.passwords.smarthost,
             ground.clock,
-            hostname=hostname,
+            hostname=hostname or NOBODY,
             max_size=config.limits.mail_size,
         )
         owner.carriers["smtp"] = carrier
@@ -100,7 +100,7 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
         common: Mapping[str, Any] = {
             "max_size": config.limits.mail_size,
             "tls": tls,
-            "hostname": hostname if config.smtp.domains else "localhost",
+            "hostname": hostname or "localhost",
         }
         if config.smtp.host:
             opened = open_receiver(bridge, config.smtp.host, config.smtp.port, intake, **common)
@@ -141,7 +141,7 @@ def fit_intake(ground: Ground, owner: Owner, names: Names) -> MailIntake:
         MailAuth(names, ground.porter, ground.clock),
         ground.clock,
         Addresses.parse(config.mail.addresses),
-        frozenset(config.smtp.domains),
+        owner.domains,
         requested,
         owner.files,
     )
