@@ -123,6 +123,7 @@ async def _work(
     )
     tasks: tuple[Task, ...] = (
         clocks.run,
+        mail.run,
         recovery.run,
         partial(serve_settled, recovery, receiver.serve),
         *(once_settled(recovery, task) for task in held_back),
