@@ -145,7 +145,9 @@ class HttpConfig:
         "Where your domains' MTA-STS policy is served by HTTPS, once a certificate is set. Empty: nowhere.",
     )
     port: int = setting(
-        whole(0, 65_535), 8025, "The port for it; others ask at 443, from where it is sent on. 0 is a free one."
+        whole(0, 65_535),
+        8025,
+        "The port for it; others ask at 443, from where it is sent on. 0 is a free one.",
     )
 
 
