@@ -89,7 +89,7 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
     if config.submission.host and certificate is None:
         _require_loopback(config.submission.host)
     smarthost = parse_smarthost(config.smtp.smarthost) if config.smtp.smarthost else None
-    hostname = config.smtp.domains[0] if config.smtp.domains else NOBODY
+    hostname = owner.domains.hostname
     async with AsyncExitStack() as stack:
         bridge = await stack.enter_async_context(open_bridge())
         carrier = SmtpCarrier(
@@ -97,7 +97,7 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
             lambda: smarthost,
             owner.passwords.smarthost,
             ground.clock,
-            hostname=hostname,
+            hostname=hostname or NOBODY,
             max_size=config.limits.mail_size,
         )
         owner.carriers["smtp"] = carrier
@@ -107,7 +107,7 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
         common: Mapping[str, Any] = {
             "max_size": config.limits.mail_size,
             "tls": certificate.context if certificate is not None else None,
-            "hostname": hostname if config.smtp.domains else "localhost",
+            "hostname": hostname or "localhost",
         }
         if config.smtp.host:
             opened = open_receiver(bridge, config.smtp.host, config.smtp.port, intake, **common)
@@ -148,7 +148,7 @@ def fit_intake(ground: Ground, owner: Owner, names: Names) -> MailIntake:
         MailAuth(names, ground.porter, ground.clock),
         ground.clock,
         Addresses.parse(config.mail.addresses),
-        frozenset(config.smtp.domains),
+        owner.domains,
         requested,
         owner.files,
     )
