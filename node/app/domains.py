@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from node.app.owner import Owner
+from node.app.web import published_policy
 from node.domains import DnsRecord
 from node.domains.records import Facts
 from node.runtime.settings_mail import parse_smarthost
@@ -22,6 +23,7 @@ def records_of(owner: Owner, network: Network | None, name: str) -> tuple[DnsRec
         owner.identity.public_key,
         tuple(_public(network.public_addrs())) if network else (),
         smarthost.host if smarthost and not smarthost.is_local else "",
+        published_policy(owner.ground.config, owner.domains.row(name)["host"]),
     )
     return owner.domains.records(name, facts)
 
