@@ -16,6 +16,7 @@ from node.app.owner import Owner
 from node.letters import Reader
 from node.mailauth import MailAuth, Names
 from node.runtime.bridge import open_bridge
+from node.runtime.certificate import ServerCertificate, server_certificate
 from node.runtime.config import ConfigError
 from node.runtime.dns import Resolver
 from node.runtime.rooms import Warning_
@@ -28,7 +29,6 @@ from node.smtp import (
     SmtpCarrier,
     open_receiver,
     open_submission,
-    server_context,
 )
 from protocol.addresses import Addresses
 
@@ -45,6 +45,12 @@ class Mail:
     receiver: Listener | None
     submission: Listener | None
     smarthost: Smarthost | None
+    certificate: ServerCertificate | None
+
+    async def run(self) -> None:
+        """Keep the certificate up to date."""
+        if self.certificate is not None:
+            await self.certificate.run()
 
     def listening(self) -> dict[str, str | None]:
         """Where: host:port, None for what is not open."""
@@ -61,7 +67,8 @@ class Mail:
 
     def warnings(self) -> list[Warning_]:
         """What the owner should know."""
-        return list(self.carrier.warnings())
+        shown = self.certificate.warnings() if self.certificate is not None else []
+        return [*self.carrier.warnings(), *shown]
 
     def _sending(self) -> dict[str, str]:
         if self.smarthost is None:
@@ -78,11 +85,11 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
     read, passwords that would cross a network in the clear.
     """
     config = ground.config
-    tls = server_context(config.tls.certificate, config.tls.key)
-    if config.submission.host and tls is None:
+    certificate = server_certificate(config.tls.certificate, config.tls.key, ground.clock)
+    if config.submission.host and certificate is None:
         _require_loopback(config.submission.host)
     smarthost = parse_smarthost(config.smtp.smarthost) if config.smtp.smarthost else None
-    hostname = config.smtp.domains[0] if config.smtp.domains else NOBODY
+    hostname = owner.domains.hostname
     async with AsyncExitStack() as stack:
         bridge = await stack.enter_async_context(open_bridge())
         carrier = SmtpCarrier(
@@ -90,7 +97,7 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
             lambda: smarthost,
             owner.passwords.smarthost,
             ground.clock,
-            hostname=hostname,
+            hostname=hostname or NOBODY,
             max_size=config.limits.mail_size,
         )
         owner.carriers["smtp"] = carrier
@@ -99,8 +106,8 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
         intake, receiver, submission = fit_intake(ground, owner, names), None, None
         common: Mapping[str, Any] = {
             "max_size": config.limits.mail_size,
-            "tls": tls,
-            "hostname": hostname if config.smtp.domains else "localhost",
+            "tls": certificate.context if certificate is not None else None,
+            "hostname": hostname or "localhost",
         }
         if config.smtp.host:
             opened = open_receiver(bridge, config.smtp.host, config.smtp.port, intake, **common)
@@ -111,7 +118,7 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
                 bridge, config.submission.host, config.submission.port, hand_in, **common
             )
             submission = await stack.enter_async_context(_named(opened, "submission"))
-        yield Mail(intake, carrier, receiver, submission, smarthost)
+        yield Mail(intake, carrier, receiver, submission, smarthost, certificate)
 
 
 @asynccontextmanager
@@ -141,7 +148,7 @@ def fit_intake(ground: Ground, owner: Owner, names: Names) -> MailIntake:
         MailAuth(names, ground.porter, ground.clock),
         ground.clock,
         Addresses.parse(config.mail.addresses),
-        frozenset(config.smtp.domains),
+        owner.domains,
         requested,
         owner.files,
     )

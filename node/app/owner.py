@@ -13,6 +13,7 @@ from node.app.ground import Ground, files_of
 from node.app.hosts import Doorstep, fit_hosts, fit_vault
 from node.app.offline import Offline, Parked
 from node.consent import Consent, Limits
+from node.domains import Domains
 from node.files import Files
 from node.handshakes import Handshakes
 from node.hosts import Hosts
@@ -22,6 +23,7 @@ from node.letters import Failure, Mailbox, UploadBook, failure_notice, new_messa
 from node.names import Names
 from node.outbox import MAILIO, SMTP, Carrier, Delivery, Letter, Outbox
 from node.outbox.submission import Submission
+from node.runtime.dns import Resolver
 from node.runtime.settings import duration_ms
 from node.storage import Batch
 from node.users import Passwords, Users
@@ -58,6 +60,7 @@ class Owner:
     carriers: dict[str, Carrier]
     users: Users
     passwords: Passwords
+    domains: Domains
     files: Files
     uploads: UploadBook
     vault: Vault
@@ -87,6 +90,9 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
     notices = Notices(mailbox, identity)
     outbox = Outbox(ground.store, ground.clock, ground.events, carriers, notices, files, ground.doubtful)
     emails = Addresses.parse(ground.config.mail.addresses)
+    resolver = Resolver(ground.config.dns.nameservers) if network else None
+    domains = Domains(ground.store, ground.clock, ground.config.smtp.domains, resolver)
+    await domains.start()
     handshakes = Handshakes(
         ground.store,
         consent,
@@ -111,7 +117,7 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         way_back=handshakes,
         can_mail=lambda: ground.config.smtp.smarthost is not None,
         mail_size=ground.config.limits.mail_size,
-        domains=frozenset(ground.config.smtp.domains),
+        domains=domains,
         files=files,
         uploads=uploads,
         pin=duration_ms(ground.config.files.pin),
@@ -129,6 +135,7 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         carriers,
         Users(ground.store, ground.clock),
         Passwords(ground.store),
+        domains,
         files,
         uploads,
         vault,

@@ -1,6 +1,5 @@
 """Ordinary mail, in and out (protocol.md §5, §6): the two listeners, what they ask, and the sender."""
 
-from node.smtp.certificate import server_context
 from node.smtp.handin import HandIn
 from node.smtp.intake import MailIntake
 from node.smtp.listen import Listener, ListenFailed, open_receiver, open_submission
@@ -14,5 +13,4 @@ __all__ = [
     "SmtpCarrier",
     "open_receiver",
     "open_submission",
-    "server_context",
 ]
