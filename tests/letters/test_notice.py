@@ -1,6 +1,7 @@
 """What an author reads of a letter that is late; of one that failed test_compose.py tells."""
 
 from email import message_from_bytes, policy
+from typing import Any
 
 from node.letters import Failure, delay_notice
 from protocol.status import Status
@@ -29,7 +30,8 @@ def test_a_delay_notice_says_what_waits_why_and_until_when() -> None:
         "still trying, until",
     ):
         assert said in text
-    _, bob, eve = report.get_payload()
+    parts: Any = report.get_payload()
+    _, bob, eve = parts
     assert ("delayed", "4.4.1", "rfc822; bob@example.net") == (
         bob["Action"],
         bob["Status"],
