@@ -13,10 +13,12 @@ from typing import Any, Final
 
 from node.app.ground import Ground
 from node.app.owner import Owner, destination
+from node.domains import Domains
 from node.letters import Reader
 from node.mailauth import MailAuth, Names
 from node.outbox import DIRECT, Sizes
 from node.runtime.bridge import open_bridge
+from node.runtime.certificate import ServerCertificate, server_certificate
 from node.runtime.config import ConfigError, SmtpConfig
 from node.runtime.dns import Resolver
 from node.runtime.rooms import Warning_
@@ -37,7 +39,6 @@ from node.smtp import (
     SmtpCarrier,
     open_receiver,
     open_submission,
-    server_context,
 )
 from protocol.addresses import Addresses
 
@@ -56,6 +57,12 @@ class Mail:
     outlet: Outlet
     receiver: Listener | None
     submission: Listener | None
+    certificate: ServerCertificate | None
+
+    async def run(self) -> None:
+        """Keep the certificate up to date."""
+        if self.certificate is not None:
+            await self.certificate.run()
 
     def listening(self) -> dict[str, str | None]:
         """Where: host:port, None for what is not open."""
@@ -72,7 +79,8 @@ class Mail:
 
     def warnings(self) -> list[Warning_]:
         """What the owner should know."""
-        return self.outlet.warnings()
+        shown = self.certificate.warnings() if self.certificate is not None else []
+        return [*self.outlet.warnings(), *shown]
 
 
 @asynccontextmanager
@@ -81,21 +89,21 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
     read, passwords that would cross a network in the clear.
     """
     config = ground.config
-    tls = server_context(config.tls.certificate, config.tls.key)
-    if config.submission.host and tls is None:
+    certificate = server_certificate(config.tls.certificate, config.tls.key, ground.clock)
+    if config.submission.host and certificate is None:
         _require_loopback(config.submission.host)
-    hostname = config.smtp.domains[0] if config.smtp.domains else NOBODY
+    hostname = owner.domains.hostname
     async with AsyncExitStack() as stack:
         bridge = await stack.enter_async_context(open_bridge())
         names = Resolver(config.dns.nameservers)
-        outlet = await fit_outlet(ground, owner, names, Lines(bridge, hostname))
+        outlet = await fit_outlet(ground, owner, names, Lines(bridge, hostname or NOBODY))
         stack.push_async_callback(outlet.aclose)
-        owner.carriers["smtp"] = await fit_carrier(ground, outlet)
+        owner.carriers["smtp"] = await fit_carrier(ground, owner, outlet)
         intake, receiver, submission = fit_intake(ground, owner, names), None, None
         common: Mapping[str, Any] = {
             "max_size": config.limits.mail_size,
-            "tls": tls,
-            "hostname": hostname if config.smtp.domains else "localhost",
+            "tls": certificate.context if certificate is not None else None,
+            "hostname": hostname or "localhost",
         }
         if config.smtp.host:
             opened = open_receiver(bridge, config.smtp.host, config.smtp.port, intake, **common)
@@ -106,7 +114,7 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
                 bridge, config.submission.host, config.submission.port, hand_in, **common
             )
             submission = await stack.enter_async_context(_named(opened, "submission"))
-        yield Mail(intake, outlet, receiver, submission)
+        yield Mail(intake, outlet, receiver, submission, certificate)
 
 
 async def fit_outlet(ground: Ground, owner: Owner, names: Resolver, lines: Lines) -> Outlet:
@@ -118,9 +126,14 @@ async def fit_outlet(ground: Ground, owner: Owner, names: Resolver, lines: Lines
     networks = Networks(smtp.networks)
     policies = Policies(ground.store, names, networks, ground.clock)
     await policies.tidy()
-    ourselves = Ourselves(frozenset(smtp.domains), lambda: _listens_at(smtp))
+    ourselves = Ourselves(lambda: _known_as(owner.domains), lambda: _listens_at(smtp))
     routes = Exchangers(names, networks, ourselves)
-    return DirectOutlet(lines, routes, policies, ground.clock, has_name=bool(smtp.domains))
+    return DirectOutlet(lines, routes, policies, ground.clock, has_name=bool(owner.domains.hostname))
+
+
+def _known_as(domains: Domains) -> frozenset[str]:
+    hosts = (domains.host_of(name) for name in domains.names())
+    return domains.names() | {domains.hostname} | {host for host in hosts if host}
 
 
 def _listens_at(smtp: SmtpConfig) -> frozenset[str]:
@@ -130,15 +143,15 @@ def _listens_at(smtp: SmtpConfig) -> frozenset[str]:
     return frozenset([smtp.host]) if smtp.host and smtp.port == MAIL_PORT else frozenset()
 
 
-async def fit_carrier(ground: Ground, outlet: Outlet) -> SmtpCarrier:
-    """It remembers what size destinations take."""
+async def fit_carrier(ground: Ground, owner: Owner, outlet: Outlet) -> SmtpCarrier:
+    """It signs for the owner's domains, and remembers what size destinations take."""
     smtp, sizes = ground.config.smtp, Sizes(ground.store, ground.clock)
     await sizes.tidy()
 
     async def known(lane: str, size: int | None) -> None:
         await sizes.learn(destination(smtp, lane.removeprefix(DIRECT)), size)
 
-    return SmtpCarrier(outlet, max_size=ground.config.limits.mail_size, known=known)
+    return SmtpCarrier(outlet, max_size=ground.config.limits.mail_size, sign=owner.domains.sign, known=known)
 
 
 @asynccontextmanager
@@ -168,7 +181,7 @@ def fit_intake(ground: Ground, owner: Owner, names: Names) -> MailIntake:
         MailAuth(names, ground.porter, ground.clock),
         ground.clock,
         Addresses.parse(config.mail.addresses),
-        frozenset(config.smtp.domains),
+        owner.domains,
         requested,
         owner.files,
     )

@@ -13,6 +13,7 @@ from node.app.ground import Ground, files_of
 from node.app.hosts import Doorstep, fit_hosts, fit_vault
 from node.app.offline import Offline, Parked
 from node.consent import Consent, Limits
+from node.domains import Domains
 from node.files import Files
 from node.handshakes import Handshakes
 from node.hosts import Hosts
@@ -23,6 +24,7 @@ from node.names import Names
 from node.outbox import DIRECT, GIVE_UP_MS, MAILIO, SMTP, Carrier, Delivery, Letter, Outbox, Sizes
 from node.outbox.submission import Submission
 from node.runtime.config import SmtpConfig
+from node.runtime.dns import Resolver
 from node.runtime.settings import duration_ms
 from node.runtime.settings_mail import parse_smarthost
 from node.storage import Batch
@@ -60,6 +62,7 @@ class Owner:
     carriers: dict[str, Carrier]
     users: Users
     passwords: Passwords
+    domains: Domains
     files: Files
     uploads: UploadBook
     vault: Vault
@@ -98,6 +101,9 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         delays=notices.delayed,
     )
     emails = Addresses.parse(ground.config.mail.addresses)
+    resolver = Resolver(ground.config.dns.nameservers) if network else None
+    domains = Domains(ground.store, ground.clock, ground.config.smtp.domains, resolver)
+    await domains.start()
     handshakes = Handshakes(
         ground.store,
         consent,
@@ -123,7 +129,7 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         can_mail=lambda: ground.config.smtp.direct or ground.config.smtp.smarthost is not None,
         mail_size=ground.config.limits.mail_size,
         takes=partial(_takes, Sizes(ground.store, ground.clock), ground.config.smtp),
-        domains=frozenset(ground.config.smtp.domains),
+        domains=domains,
         files=files,
         uploads=uploads,
         pin=duration_ms(ground.config.files.pin),
@@ -141,6 +147,7 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         carriers,
         Users(ground.store, ground.clock),
         Passwords(ground.store),
+        domains,
         files,
         uploads,
         vault,

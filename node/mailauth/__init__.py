@@ -1,4 +1,5 @@
-"""Who a message was signed by (DKIM), and whether that proves its author. Consent is asked elsewhere.
+"""Who a message was signed by (DKIM), and whether that proves its author; signing. Consent is asked
+elsewhere.
 
 Names are loaded when first asked for: the worker process needs `verify` alone, without trio and the DNS.
 """
@@ -9,10 +10,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from node.mailauth.alignment import aligned
     from node.mailauth.room import MailAuth, Names, Proof
+    from node.mailauth.signing import Signer, sign_message
 
-_MODULES = {"MailAuth": "room", "Names": "room", "Proof": "room", "aligned": "alignment"}
+_MODULES = {
+    "MailAuth": "room",
+    "Names": "room",
+    "Proof": "room",
+    "Signer": "signing",
+    "aligned": "alignment",
+    "sign_message": "signing",
+}
 
-__all__ = ["MailAuth", "Names", "Proof", "aligned"]
+__all__ = ["MailAuth", "Names", "Proof", "Signer", "aligned", "sign_message"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ How it travels, and when, is for the rest of this room and its carriers.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -97,7 +97,7 @@ class Submission:
         way_back: WayBack,
         can_mail: Callable[[], bool],
         mail_size: int,
-        domains: frozenset[str],
+        domains: Container[str],
         files: Files,
         uploads: UploadBook,
         pin: int,

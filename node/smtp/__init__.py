@@ -1,6 +1,5 @@
 """Ordinary mail, in and out (protocol.md §5, §6): the two listeners, what they ask, and the sender."""
 
-from node.smtp.certificate import server_context
 from node.smtp.direct import DirectOutlet
 from node.smtp.exchangers import Exchangers, Networks, Ourselves
 from node.smtp.handin import HandIn
@@ -27,5 +26,4 @@ __all__ = [
     "SmtpCarrier",
     "open_receiver",
     "open_submission",
-    "server_context",
 ]

@@ -131,6 +131,9 @@ BLOCK: Final = Space(
 )
 
 USER: Final = Space("user", 60, ("bytes",), "(keyed hash of a name) → app password of a mail program")
+DOMAIN: Final = Space(
+    "domain", 61, ("bytes",), "(keyed hash of a domain) → a domain of ours and its DKIM keys"
+)
 
 HOST_ACCOUNT: Final = Space("host-account", 80, ("bytes",), "(account key) → an owner's account at us")
 HOST_ENTRY: Final = Space(
@@ -214,6 +217,7 @@ SPACES: Final[tuple[Space, ...]] = (
     HOLD,
     BLOCK,
     USER,
+    DOMAIN,
     HOST_ACCOUNT,
     HOST_ENTRY,
     HOST_ITEM,

@@ -65,7 +65,7 @@ def fit(
     resolver, networks, clock = Resolver([names.address]), Networks(inside), SystemClock()
     tls = (lambda: trusted) if trusted is not None else ssl.create_default_context
     policies = Policies(store, resolver, networks, clock, tls=tls, port=policy_port)
-    routes = Exchangers(resolver, networks, Ourselves(frozenset(ours)))
+    routes = Exchangers(resolver, networks, Ourselves(lambda: ours))
     outlet = DirectOutlet(lines, routes, policies, clock, verified=trusted, port=port)
     sizes = Sizes(store, clock)
     carrier = SmtpCarrier(outlet, max_size=30_000_000, known=sizes.learn)
