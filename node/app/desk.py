@@ -77,7 +77,7 @@ def with_mail(
     smarthost = parse_smarthost(config.smtp.smarthost) if config.smtp.smarthost else None
     sending: dict[str, object] = {
         "state": "unknown" if smarthost else "none",
-        "host": f"{smarthost.host}:{smarthost.port}" if smarthost else "",
+        "host": smarthost.place if smarthost else "",
         "text": "",
         "password": "none" if not (smarthost and smarthost.user) else _kept(passwords),
     }
@@ -87,7 +87,8 @@ def with_mail(
     if isinstance(said_sending, Mapping):
         sending |= said_sending
     mail = {"addresses": list(config.mail.addresses), "domains": sorted(domains)}
-    return dict(told) | {"smtp": mail | said | {"smarthost": sending}}
+    direct = said.get("direct") or ({"state": "unknown", "faults": []} if config.smtp.direct else None)
+    return dict(told) | {"smtp": mail | said | {"smarthost": sending, "direct": direct}}
 
 
 def _kept(passwords: Passwords) -> str:
