@@ -16,7 +16,7 @@ from node.hosts.shelf import Shelf
 from node.hosts.syncing import Newer, Syncer
 from node.hosts.talk import Talk
 from node.hosts.visits import Visit, Visits
-from node.runtime.clock import Clock
+from node.runtime.clock import DAY_MS, Clock
 from node.runtime.errors import NodeError
 from node.storage import Batch, Store
 from protocol.account import Space
@@ -43,7 +43,6 @@ again, up to DIGEST_S, until another file is on its way.
 PLAN_S: Final = 86_400.0
 """Seconds between two workings out of everything: what no note told of, such as a grant that ended."""
 
-DAY_MS: Final = 86_400_000
 
 REFUSED_MS: Final = DAY_MS
 """How long a host that refused is not asked again."""
@@ -134,9 +133,8 @@ class Keeper:
 
     async def leave(self, until: int, *, removed: bool = False) -> None:
         """Use it no longer: what waits is got until then (Unix ms), what is kept there is taken back."""
-        never = self.host.stand is Stand.OPENING or self.host.stand is Stand.REFUSED
-        stand = Stand.SHUNNED if never else Stand.LEFT
-        await self._stands(stand, until=until, removed=removed, voucher=None)
+        await self._save(self.host.leaving(self._m.clock.now(), until, removed=removed))
+        self._m.changed()
         self._wake.set()
 
     async def moved(self, addrs: tuple[str, ...]) -> None:

@@ -11,14 +11,14 @@ from node.hosts.book import HostBook, HostRow, Origin, Stand
 from node.hosts.choosing import REMEMBERED_MS, blocks_of, is_lost, pick
 from node.hosts.draining import Take
 from node.hosts.errors import HostError
-from node.hosts.keeper import DAY_MS, Former, Keeper, Means
+from node.hosts.keeper import Former, Keeper, Means
 from node.hosts.planning import Consent, Outgoing, Pages, Planner
 from node.hosts.shelf import Shelf
 from node.hosts.status import ROLES, Standing, Where, text_of, warnings_of
 from node.hosts.syncing import Newer
 from node.hosts.talk import HOST
 from node.hosts.visits import Friend, Identity, Jobs, Network, Visits
-from node.runtime.clock import Clock
+from node.runtime.clock import DAY_MS, Clock
 from node.runtime.errors import NodeError
 from node.runtime.events import LOST, Events
 from node.runtime.rooms import Warning_
@@ -223,8 +223,7 @@ class Hosts:
         if keeper is not None:
             await keeper.leave(until, removed=True)
         else:
-            stand = Stand.LEFT if host.stand is Stand.OPEN else Stand.SHUNNED
-            await self._book.save(replace(host, stand=stand, until=until, removed=True, voucher=None))
+            await self._book.save(host.leaving(self._clock.now(), until, removed=True))
             self._changed()
         return row
 
@@ -243,9 +242,8 @@ class Hosts:
             unset = host.origin is Origin.SET and host.peer_id not in wanted
             unchosen = host.origin is Origin.SELF and self._use is not None and host.peer_id not in wanted
             if host.used and (unset or unchosen):
-                stand = Stand.LEFT if host.stand is Stand.OPEN else Stand.SHUNNED
-                until = self._clock.now() + REMEMBERED_MS
-                await self._book.save(replace(host, stand=stand, until=until, removed=True))
+                now = self._clock.now()
+                await self._book.save(host.leaving(now, now + REMEMBERED_MS, removed=True))
 
     async def _begin(
         self, peer_id: bytes, addrs: tuple[str, ...], origin: Origin, voucher: bytes | None

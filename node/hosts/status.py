@@ -1,6 +1,6 @@
 """How our hosts stand, for people: rows and warnings."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -96,8 +96,3 @@ def text_of(peer_id: bytes) -> str:
 
 def _many(count: int, what: str) -> str:
     return f"{count} {what}" + ("" if count == 1 else "s")
-
-
-def by_age(rows: Mapping[bytes, Standing]) -> list[Standing]:
-    """Those used longest first."""
-    return sorted(rows.values(), key=lambda one: (one.host.since, one.host.peer_id))
