@@ -136,6 +136,10 @@ class Names:
         """Pin the key that a link carries, and remember where it says the owner is. Raises KeyChanged."""
         self._pins.learn_link(batch, link)
 
+    def learn_key(self, batch: Batch, public_key: bytes) -> None:
+        """Pin the key that a domain has named. Raises KeyChanged."""
+        self._pins.learn_key(batch, public_key)
+
     def learn_nodes(self, batch: Batch, records: Sequence[bytes], author: IdentityRecord, now: int) -> bool:
         """Keep the newest `nodes/1` record of a letter's author; whether anything changed. Raises
         RemoteProtocolError for one that is not the author's, or is ahead of `now` (Unix ms).
