@@ -15,6 +15,7 @@ from node.app.ground import Ground
 from node.app.owner import Owner
 from node.letters import Reader
 from node.mailauth import MailAuth, Names
+from node.outbox import Unsealed
 from node.runtime.bridge import open_bridge
 from node.runtime.config import ConfigError
 from node.runtime.dns import Resolver
@@ -73,9 +74,9 @@ class Mail:
 
 
 @asynccontextmanager
-async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
-    """Open what the settings ask for. Raises NodeError: a port that is taken, a certificate that can't be
-    read, passwords that would cross a network in the clear.
+async def open_mail(ground: Ground, owner: Owner, names: Resolver) -> AsyncIterator[Mail]:
+    """Open what the settings ask for; `names` is the DNS. Raises NodeError: a port that is taken, a
+    certificate that can't be read, passwords that would cross a network in the clear.
     """
     config = ground.config
     tls = server_context(config.tls.certificate, config.tls.key)
@@ -93,9 +94,8 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
             hostname=hostname,
             max_size=config.limits.mail_size,
         )
-        owner.carriers["smtp"] = carrier
+        owner.carriers["smtp"] = Unsealed(carrier, owner.bindings)
         stack.push_async_callback(carrier.aclose)
-        names = Resolver(config.dns.nameservers)
         intake, receiver, submission = fit_intake(ground, owner, names), None, None
         common: Mapping[str, Any] = {
             "max_size": config.limits.mail_size,

@@ -17,9 +17,9 @@ from node.files import Files
 from node.handshakes import Handshakes
 from node.hosts import Hosts
 from node.hosts.vault import Vault
-from node.identity import Identity, Profile, ask_identity, exists, load, load_peer_key, node_of
+from node.identity import Identity, Profile, ask_binding, ask_identity, exists, load, load_peer_key, node_of
 from node.letters import Failure, Mailbox, UploadBook, failure_notice, new_message_id
-from node.names import Names
+from node.names import Bindings, Names
 from node.outbox import MAILIO, SMTP, Carrier, Delivery, Letter, Outbox
 from node.outbox.submission import Submission
 from node.runtime.settings import duration_ms
@@ -36,6 +36,7 @@ from protocol.status import FAILED, Status
 
 if TYPE_CHECKING:
     from node.network import Network
+    from node.runtime.dns import Resolver
 
 PROTOCOLS: Final = (IDENTITY, LETTER)
 """What our nodes speak, as our IdentityRecord says it."""
@@ -49,6 +50,7 @@ class Owner:
     peer_id: bytes
     identity: Identity
     names: Names
+    bindings: Bindings
     consent: Consent
     mailbox: Mailbox
     outbox: Outbox
@@ -65,8 +67,10 @@ class Owner:
 
 
 @asynccontextmanager
-async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[Owner]:
-    """The owner's rooms; without a network for a command on a closed store. Raises NodeError."""
+async def open_owner(
+    ground: Ground, network: Network | None, dns: Resolver | None = None
+) -> AsyncIterator[Owner]:
+    """The owner's rooms; without network and DNS for a command on a closed store. Raises NodeError."""
     if not exists(ground.home):
         raise NoIdentity(ground.home.path)
     identity, peer_id = load(ground.home, ground.key), own_peer_id(ground)
@@ -77,6 +81,7 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
     await files.start()
     uploads = UploadBook(ground.store, files, scope, ground.clock, ground.config.limits.attachment_size)
     names, mailbox = _names(ground, network), _mailbox(ground, files, scope)
+    bindings = _bindings(ground, network, dns, names, identity)
     consent = _consent(ground, identity, peer_id, names, mailbox)
     await consent.start()
     vault, doorstep = fit_vault(ground, identity, consent, names), Doorstep()
@@ -106,6 +111,7 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         lambda: identity.address,
         ground.clock,
         consent,
+        discovery=bindings,
         addresses=emails,
         way_back=handshakes,
         can_mail=lambda: ground.config.smtp.smarthost is not None,
@@ -120,6 +126,7 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         peer_id,
         identity,
         names,
+        bindings,
         consent,
         mailbox,
         outbox,
@@ -144,6 +151,22 @@ def _names(ground: Ground, network: Network | None) -> Names:
     directory = network or Offline()
     ask = partial(ask_identity, network) if network else Offline().ask
     return Names(ground.store, directory, ask, ground.clock, ground.doubtful)
+
+
+def _bindings(
+    ground: Ground, network: Network | None, dns: Resolver | None, names: Names, identity: Identity
+) -> Bindings:
+    return Bindings(
+        names,
+        ground.store,
+        dns,
+        network or Offline(),
+        partial(ask_binding, network) if network else Offline().ask_binding,
+        ground.searcher,
+        ground.clock,
+        ground.doubtful,
+        identity.public_key,
+    )
 
 
 def _mailbox(ground: Ground, files: Files, scope: bytes) -> Mailbox:

@@ -38,13 +38,15 @@ MAX_SUGGESTIONS: Final = 3
 @dataclass(frozen=True, slots=True)
 class Target:
     """Whom a person meant. With kind "mailio" `address` is a Mailio address, with "email" an e-mail address
-    in its normal form that no contact with a Mailio address has. `name` is the contact's, where one fits.
+    in its normal form that no contact with a Mailio address has. `name` is the contact's, where one fits;
+    `email` the e-mail address by which a Mailio owner was found.
     """
 
     kind: Literal["mailio", "email"]
     address: str
     link: ContactLink | None = None
     name: str | None = None
+    email: str = ""
 
 
 class Names:

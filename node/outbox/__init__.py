@@ -19,6 +19,7 @@ from node.outbox.letter import (
     State,
 )
 from node.outbox.outbox import Outbox
+from node.outbox.unsealed import Unsealed
 
 __all__ = [
     "ANOTHER_WAY_MS",
@@ -35,4 +36,5 @@ __all__ = [
     "Recipient",
     "Result",
     "State",
+    "Unsealed",
 ]
