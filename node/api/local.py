@@ -76,12 +76,13 @@ def owner_routes(desk: Desk) -> APIRouter:
 
     @router.post("/recipients")
     async def recipients(body: Recipients) -> dict[str, Any]:
-        """Raises what sending to them would; `routes` are mailio (sealed) or smtp (open), in their order."""
-        desk.submission.check(body.who, body.sizes)
+        """Raises what sending to them would; `routes` are mailio (sealed), smtp (open) or later (it is looked
+        up again before the letter goes), in their order.
+        """
+        routes = await desk.submission.check(body.who, body.sizes)
         for size in body.sizes:
             desk.uploads.require(size)
-        kinds = [desk.names.resolve(who).kind for who in body.who]
-        return {"known": True, "routes": ["smtp" if kind == "email" else "mailio" for kind in kinds]}
+        return {"known": True, "routes": routes}
 
     @router.get("/files")
     async def files() -> dict[str, Any]:

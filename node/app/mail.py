@@ -16,7 +16,7 @@ from node.app.owner import Owner, destination
 from node.domains import Domains
 from node.letters import Reader
 from node.mailauth import MailAuth, Names
-from node.outbox import DIRECT, Sizes
+from node.outbox import DIRECT, Sizes, Unsealed
 from node.runtime.bridge import open_bridge
 from node.runtime.certificate import ServerCertificate, server_certificate
 from node.runtime.config import ConfigError, SmtpConfig
@@ -84,9 +84,9 @@ class Mail:
 
 
 @asynccontextmanager
-async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
-    """Open what the settings ask for. Raises NodeError: a port that is taken, a certificate that can't be
-    read, passwords that would cross a network in the clear.
+async def open_mail(ground: Ground, owner: Owner, names: Resolver) -> AsyncIterator[Mail]:
+    """Open what the settings ask for; `names` is the DNS. Raises NodeError: a port that is taken, a
+    certificate that can't be read, passwords that would cross a network in the clear.
     """
     config = ground.config
     certificate = server_certificate(config.tls.certificate, config.tls.key, ground.clock)
@@ -95,10 +95,9 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
     hostname = owner.domains.hostname
     async with AsyncExitStack() as stack:
         bridge = await stack.enter_async_context(open_bridge())
-        names = Resolver(config.dns.nameservers)
         outlet = await fit_outlet(ground, owner, names, Lines(bridge, hostname or NOBODY))
         stack.push_async_callback(outlet.aclose)
-        owner.carriers["smtp"] = await fit_carrier(ground, owner, outlet)
+        owner.carriers["smtp"] = Unsealed(await fit_carrier(ground, owner, outlet), owner.bindings)
         intake, receiver, submission = fit_intake(ground, owner, names), None, None
         common: Mapping[str, Any] = {
             "max_size": config.limits.mail_size,

@@ -34,10 +34,12 @@ from node.exchange import (
 )
 from node.hosting import Hosting
 from node.hosts.recovering import Recovery
-from node.identity import Identity, PeerClocks, Publisher, serve_identity
+from node.identity import Bound, Identity, PeerClocks, Publisher, serve_identity
 from node.network import Network, peer_id_text
 from node.runtime.config import Config
+from node.runtime.dns import Resolver
 from node.runtime.home import Home
+from protocol.addresses import Addresses
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +58,11 @@ async def run_node(
     """
     people = Acquaintances()
     async with open_ground(home, config, passphrase) as ground:
-        opened = open_peers(ground, "mailio-node")
-        async with opened as (network, records), open_owner(ground, network) as owner:
+        opened, names = open_peers(ground, "mailio-node"), Resolver(config.dns.nameservers)
+        async with opened as (network, records), open_owner(ground, network, names) as owner:
             records.on_put(Wakes(owner.outbox.wake).put)
             async with (
-                open_mail(ground, owner) as mail,
+                open_mail(ground, owner, names) as mail,
                 open_web(config, mail.certificate, owner.domains.host_of) as web,
             ):
                 await _work(ground, network, owner, mail, web, people, stop, ready)
@@ -107,7 +109,8 @@ async def _work(
     friend = friends_of(owner.consent, ground.clock.now)
     hosting = fit_hosting(ground, network, friend=friend, files=owner.files.hosted)
     record_of = partial(_record_of, owner.identity, recovery, ground, network, hosting)
-    serve_identity(network, record_of, ground.clock)
+    bound = fit_bound(ground, owner, lambda: not recovery.settled.is_set())
+    serve_identity(network, record_of, ground.clock, bound)
     if hosting is not None:
         hosting.serve()
     network.bitswap.serve(owner.files.blocks)
@@ -142,6 +145,7 @@ async def _work(
         clocks.run,
         mail.run,
         web.run,
+        bound.run,
         recovery.run,
         partial(serve_settled, recovery, receiver.serve),
         *(once_settled(recovery, task) for task in held_back),
@@ -199,6 +203,7 @@ def fit_exchange(
         fetcher.add,
         ground.config.limits.attachment_size,
         receipts,
+        owner.bindings,
     )
     receiver = Receiver(
         intake=intake,
@@ -212,6 +217,21 @@ def fit_exchange(
         doubtful=ground.doubtful,
     )
     return receiver, intake
+
+
+def fit_bound(ground: Ground, owner: Owner, unsettled: Callable[[], bool]) -> Bound:
+    """What answers for the owner's e-mail addresses in its domains."""
+    config = ground.config
+    addresses, domains = Addresses.parse(config.mail.addresses), frozenset(config.smtp.domains)
+    return Bound(
+        ground.store,
+        owner.identity,
+        lambda: addresses,
+        lambda: domains,
+        ground.searcher,
+        ground.clock,
+        lambda: bool(ground.doubtful()) or unsettled(),
+    )
 
 
 def _record_of(

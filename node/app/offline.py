@@ -31,6 +31,9 @@ class Offline:
     async def ask(self, peer: PeerAddress, address: str) -> tuple[bytes | None, int]:
         raise NotRunning
 
+    async def ask_binding(self, peer: PeerAddress, email_hash: str, nonce: bytes) -> bytes | None:
+        raise NotRunning
+
 
 class Parked:
     """The carrier of a closed store: letters wait in the outbox until the node runs."""

@@ -18,9 +18,9 @@ from node.files import Files
 from node.handshakes import Handshakes
 from node.hosts import Hosts
 from node.hosts.vault import Vault
-from node.identity import Identity, Profile, ask_identity, exists, load, load_peer_key, node_of
+from node.identity import Identity, Profile, ask_binding, ask_identity, exists, load, load_peer_key, node_of
 from node.letters import Failure, Mailbox, UploadBook, delay_notice, failure_notice, new_message_id
-from node.names import Names
+from node.names import Bindings, Names
 from node.outbox import DIRECT, GIVE_UP_MS, MAILIO, SMTP, Carrier, Delivery, Letter, Outbox, Sizes
 from node.outbox.submission import Submission
 from node.runtime.config import SmtpConfig
@@ -41,6 +41,7 @@ from protocol.status import FAILED, Status
 
 if TYPE_CHECKING:
     from node.network import Network
+    from node.runtime.dns import Resolver
 
 PROTOCOLS: Final = (IDENTITY, LETTER)
 """What our nodes speak, as our IdentityRecord says it."""
@@ -54,6 +55,7 @@ class Owner:
     peer_id: bytes
     identity: Identity
     names: Names
+    bindings: Bindings
     consent: Consent
     mailbox: Mailbox
     outbox: Outbox
@@ -71,8 +73,10 @@ class Owner:
 
 
 @asynccontextmanager
-async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[Owner]:
-    """The owner's rooms; without a network for a command on a closed store. Raises NodeError."""
+async def open_owner(
+    ground: Ground, network: Network | None, dns: Resolver | None = None
+) -> AsyncIterator[Owner]:
+    """The owner's rooms; without network and DNS for a command on a closed store. Raises NodeError."""
     if not exists(ground.home):
         raise NoIdentity(ground.home.path)
     identity, peer_id = load(ground.home, ground.key), own_peer_id(ground)
@@ -83,6 +87,7 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
     await files.start()
     uploads = UploadBook(ground.store, files, scope, ground.clock, ground.config.limits.attachment_size)
     names, mailbox = _names(ground, network), _mailbox(ground, files, scope)
+    bindings = _bindings(ground, network, dns, names, identity)
     consent = _consent(ground, identity, peer_id, names, mailbox)
     await consent.start()
     vault, doorstep = fit_vault(ground, identity, consent, names), Doorstep()
@@ -101,8 +106,7 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         delays=notices.delayed,
     )
     emails = Addresses.parse(ground.config.mail.addresses)
-    resolver = Resolver(ground.config.dns.nameservers) if network else None
-    domains = Domains(ground.store, ground.clock, ground.config.smtp.domains, resolver)
+    domains = Domains(ground.store, ground.clock, ground.config.smtp.domains, dns)
     await domains.start()
     handshakes = Handshakes(
         ground.store,
@@ -124,6 +128,7 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         lambda: identity.address,
         ground.clock,
         consent,
+        discovery=bindings,
         addresses=emails,
         way_back=handshakes,
         can_mail=lambda: ground.config.smtp.direct or ground.config.smtp.smarthost is not None,
@@ -139,6 +144,7 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         peer_id,
         identity,
         names,
+        bindings,
         consent,
         mailbox,
         outbox,
@@ -175,6 +181,22 @@ def _names(ground: Ground, network: Network | None) -> Names:
     directory = network or Offline()
     ask = partial(ask_identity, network) if network else Offline().ask
     return Names(ground.store, directory, ask, ground.clock, ground.doubtful)
+
+
+def _bindings(
+    ground: Ground, network: Network | None, dns: Resolver | None, names: Names, identity: Identity
+) -> Bindings:
+    return Bindings(
+        names,
+        ground.store,
+        dns,
+        network or Offline(),
+        partial(ask_binding, network) if network else Offline().ask_binding,
+        ground.searcher,
+        ground.clock,
+        ground.doubtful,
+        identity.public_key,
+    )
 
 
 def _mailbox(ground: Ground, files: Files, scope: bytes) -> Mailbox:

@@ -12,12 +12,13 @@ from typing import Final
 import trio
 
 from node.consent import Consent, Verdict
+from node.exchange.fromline import FromLine
 from node.exchange.receipts import Receipts
 from node.files import Files
 from node.handshakes import Handshakes
 from node.identity import Identity
 from node.letters import Arrival, Mailbox, Reduced, Seen, Summary
-from node.names import KeyChanged, Names
+from node.names import Bindings, KeyChanged, Names
 from node.runtime.clock import Clock
 from node.storage import Batch, Store
 from protocol import status as codes
@@ -26,7 +27,7 @@ from protocol.folder import Arrival as Facts
 from protocol.folder import Relation, folder_for
 from protocol.handshake import State, Type
 from protocol.host import Waiting
-from protocol.letter import Inner, check_from, envelope_week, open_envelope, read_inner
+from protocol.letter import Inner, envelope_week, open_envelope, read_inner
 from protocol.nodes import NODES_KIND
 from protocol.offer import MAX_NOTE_BYTES, KeyProof, Offer, Result
 from protocol.receipt import KIND as RECEIPT_KIND
@@ -72,9 +73,11 @@ class Intake:
         fetch: Callable[[bytes], None],
         max_attachment: int,
         receipts: Receipts,
+        bindings: Bindings,
     ) -> None:
         """`fetch` is told of each new letter with references, `max_attachment` is in bytes."""
         self._receipts = receipts
+        self._from = FromLine(bindings, consent, clock)
         self._files = files
         self._fetch = fetch
         self._max_attachment = max_attachment
@@ -186,7 +189,7 @@ class Intake:
         if inner.message is None:
             return None
         summary = await self._mailbox.summary(inner.message)
-        check_from(summary.from_mailboxes, inner.sender.address, ())
+        await self._from.check(summary.from_mailboxes, inner.sender.address)
         if stranger and not (summary.plain_only and summary.text_bytes <= MAX_NOTE_BYTES):
             raise RemoteProtocolError("a first contact is plain text of at most 2 KB", codes.TOO_LARGE)
         return summary

@@ -41,6 +41,7 @@ T = TypeVar("T")
 BLAMELESS = frozenset(
     {
         codes.BUSY,
+        codes.NO_ANSWER,
         codes.PREKEY_GONE,
         codes.TIME,
         codes.EXPIRED,

@@ -4,7 +4,7 @@ under way, one piece of work at a time. Counting only; nothing is stored.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
@@ -13,6 +13,7 @@ import trio
 
 from node.hosting.ports import Channel
 from node.network import Busy
+from node.runtime.rates import Rate
 
 SMALL: Final = 16_384
 """Bytes of a request of somebody without an account: an opening with the largest IdentityRecord has 10,000.
@@ -31,9 +32,6 @@ FINDS_OF_BLOCK: Final = 600
 """The same from one /24 or /48: peer ids are free."""
 
 FINDS_S: Final = 60.0
-
-MAX_COUNTED: Final = 4_096
-"""Peers and blocks whose questions are counted; the one seen longest ago is forgotten first."""
 
 
 class Large:
@@ -101,30 +99,11 @@ class Finds:
     """Counts look-ups of handshakes, which need no account."""
 
     def __init__(self) -> None:
-        self._peers = _Rate(FINDS)
-        self._blocks = _Rate(FINDS_OF_BLOCK)
+        self._peers = Rate(FINDS, FINDS_S)
+        self._blocks = Rate(FINDS_OF_BLOCK, FINDS_S)
 
     def require(self, channel: Channel) -> None:
         """Count one. Raises Busy where that is one too many."""
         now = trio.current_time()
         if not self._peers.take(channel.peer_id, now) or not self._blocks.take(channel.remote_block, now):
             raise Busy("too many look-ups")
-
-
-class _Rate:
-    """So many in FINDS_S, coming back evenly."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._levels: OrderedDict[bytes | str, tuple[float, float]] = OrderedDict()
-
-    def take(self, who: bytes | str, now: float) -> bool:
-        level, since = self._levels.get(who, (0.0, now))
-        level = max(0.0, level - (now - since) * self._most / FINDS_S)
-        if level + 1 > self._most:
-            return False
-        self._levels[who] = level + 1, now
-        self._levels.move_to_end(who)
-        while len(self._levels) > MAX_COUNTED:
-            self._levels.popitem(last=False)
-        return True

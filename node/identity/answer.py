@@ -1,5 +1,5 @@
-"""`/mailio/identity/1`: answering who an owner is and what time it is, and asking others (protocol §8).
-Which records are kept, and what is believed of an answer, is decided elsewhere.
+"""`/mailio/identity/1`: answering who an owner is, whose an e-mail hash is and what time it is, and asking
+others (protocol §8). Which records are kept, and what is believed of an answer, is decided elsewhere.
 """
 
 from collections import OrderedDict
@@ -11,9 +11,10 @@ import trio
 
 from node.runtime.clock import Clock
 from node.runtime.errors import NodeError
+from node.runtime.rates import Rate
 from protocol.errors import RemoteProtocolError
 from protocol.exchange_identity import MAX_FRAME_BYTES, PROTOCOL_ID, IdentityAnswer, IdentityRequest
-from protocol.status import NO_ANSWER, OK
+from protocol.status import BUSY, NO_ANSWER, OK
 
 if TYPE_CHECKING:
     from node.network.addresses import PeerAddress
@@ -37,8 +38,23 @@ MAX_WAITING: Final = 32
 """Peers that wait to be asked for their time; enough for the median, whatever a crowd does."""
 
 
+HASHES: Final = 20
+"""E-mail hashes that one peer may ask about in HASHES_S: more than it has letters for one domain."""
+
+HASHES_OF_BLOCK: Final = 60
+"""The same from one /24 or /48, for peer ids are free: a list of likely names takes days to try."""
+
+HASHES_S: Final = 3_600.0
+
+
 class Channel(Protocol):
     """Framed messages with one peer."""
+
+    @property
+    def peer_id(self) -> bytes: ...
+
+    @property
+    def remote_block(self) -> str: ...
 
     async def send(self, data: bytes) -> None: ...
 
@@ -70,20 +86,51 @@ class Watch(Protocol):
     def told(self, peer_id: bytes, their_ms: int) -> None: ...
 
 
-def serve_identity(network: Streams, lookup: Callable[[str], bytes | None], clock: Clock) -> None:
-    """Answer with what `lookup` has for an address (our own record, or what our part of the DHT holds),
-    and with our time. A bootstrap node does this too.
+class Domain(Protocol):
+    """What a domain's node knows of the addresses there."""
+
+    def answer(self, email_hash: str, nonce: bytes) -> bytes | None:
+        """The signed answer, None where there is none to give now."""
+        ...
+
+
+class _Guesses:
+    """Counts questions about e-mail hashes: who may ask without end learns every address."""
+
+    def __init__(self) -> None:
+        self._peers = Rate(HASHES, HASHES_S)
+        self._blocks = Rate(HASHES_OF_BLOCK, HASHES_S)
+
+    def allow(self, channel: Channel) -> bool:
+        now = trio.current_time()
+        return self._peers.take(channel.peer_id, now) and self._blocks.take(channel.remote_block, now)
+
+
+def serve_identity(
+    network: Streams, lookup: Callable[[str], bytes | None], clock: Clock, domain: Domain | None = None
+) -> None:
+    """Answer with what `lookup` has for an address (our own record, or what our part of the DHT holds), with
+    what `domain` says of an e-mail hash, and with our time. A bootstrap node does this too.
 
     A malformed request raises RemoteProtocolError out of the handler: network counts it.
     """
+    guesses = _Guesses()
+
+    def answer(channel: Channel, request: IdentityRequest) -> IdentityAnswer:
+        if request.address is not None:
+            record = lookup(request.address)
+        elif request.email_hash is None or request.nonce is None or domain is None:
+            record = None  # "not here" is never "no" (§4)
+        elif not guesses.allow(channel):
+            return IdentityAnswer(clock.now(), BUSY)
+        else:
+            record = domain.answer(request.email_hash, request.nonce)
+        return IdentityAnswer(clock.now(), NO_ANSWER if record is None else OK, record)
 
     async def handle(channel: Channel) -> None:
         while True:
             request = IdentityRequest.parse(await channel.receive())
-            # An e-mail hash is answered by a domain's node only; "not here" is never "no" (§4).
-            record = None if request.address is None else lookup(request.address)
-            status = NO_ANSWER if record is None else OK
-            await channel.send(IdentityAnswer(clock.now(), status, record).encode())
+            await channel.send(answer(channel, request).encode())
 
     network.serve(PROTOCOL_ID, handle, max_frame=MAX_FRAME_BYTES, deadline=DEADLINE)
 
@@ -92,8 +139,20 @@ async def ask_identity(network: Streams, peer: "PeerAddress", address: str) -> t
     """Ask one peer for the record of an address: the record as it was sent, unchecked, and the peer's time
     (Unix ms). Raises NodeError when it can't be reached, RemoteProtocolError for a malformed answer.
     """
+    return await _ask(network, peer, IdentityRequest(address=address))
+
+
+async def ask_binding(network: Streams, peer: "PeerAddress", email_hash: str, nonce: bytes) -> bytes | None:
+    """Ask one peer whose an e-mail hash is: the record as it was sent, unchecked, None where it has no answer
+    now. Raises the same.
+    """
+    record, _ = await _ask(network, peer, IdentityRequest(email_hash=email_hash, nonce=nonce))
+    return record
+
+
+async def _ask(network: Streams, peer: "PeerAddress", request: IdentityRequest) -> tuple[bytes | None, int]:
     async with network.channel(peer, PROTOCOL_ID, max_frame=MAX_FRAME_BYTES, deadline=DEADLINE) as channel:
-        await channel.send(IdentityRequest(address=address).encode())
+        await channel.send(request.encode())
         answer = IdentityAnswer.parse(await channel.receive())
     return (answer.record if answer.status.category == OK.category else None), answer.time
 

@@ -38,13 +38,15 @@ MAX_SUGGESTIONS: Final = 3
 @dataclass(frozen=True, slots=True)
 class Target:
     """Whom a person meant. With kind "mailio" `address` is a Mailio address, with "email" an e-mail address
-    in its normal form that no contact with a Mailio address has. `name` is the contact's, where one fits.
+    in its normal form that no contact with a Mailio address has. `name` is the contact's, where one fits;
+    `email` the e-mail address by which a Mailio owner was found.
     """
 
     kind: Literal["mailio", "email"]
     address: str
     link: ContactLink | None = None
     name: str | None = None
+    email: str = ""
 
 
 class Names:
@@ -135,6 +137,10 @@ class Names:
     def learn_link(self, batch: Batch, link: ContactLink) -> None:
         """Pin the key that a link carries, and remember where it says the owner is. Raises KeyChanged."""
         self._pins.learn_link(batch, link)
+
+    def learn_key(self, batch: Batch, public_key: bytes) -> None:
+        """Pin the key that a domain has named. Raises KeyChanged."""
+        self._pins.learn_key(batch, public_key)
 
     def learn_nodes(self, batch: Batch, records: Sequence[bytes], author: IdentityRecord, now: int) -> bool:
         """Keep the newest `nodes/1` record of a letter's author; whether anything changed. Raises

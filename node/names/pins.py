@@ -116,6 +116,15 @@ class Pins:
         hints = tuple(dict.fromkeys((*link.addrs, *pin.hints)))[:MAX_HINTS]
         self._put(batch, replace(pin, hints=hints))
 
+    def learn_key(self, batch: Batch, public_key: bytes) -> None:
+        """Pin the full key of whom a domain has named. Raises KeyChanged."""
+        address = address_of(public_key)
+        pin = self.get(address)
+        if pin is None:
+            self._put(batch, Pin(address, public_key))
+        elif pin.public_key != public_key:
+            raise self._conflict(address)
+
     def forget(self, batch: Batch, address: str) -> None:
         """Pin nothing for this address any longer."""
         (place,) = self._place(address)

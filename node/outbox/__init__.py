@@ -22,6 +22,7 @@ from node.outbox.letter import (
 from node.outbox.outbox import Outbox
 from node.outbox.sizes import Sizes
 from node.outbox.timetable import GIVE_UP_MS
+from node.outbox.unsealed import Unsealed
 
 __all__ = [
     "ANOTHER_WAY_MS",
@@ -41,4 +42,5 @@ __all__ = [
     "Result",
     "Sizes",
     "State",
+    "Unsealed",
 ]

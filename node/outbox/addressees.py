@@ -5,10 +5,10 @@ The address book says who is who (names); nothing is composed or queued here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from node.names import Names, Target
+from node.names import Discovered, Found, Later, Names, No, Target
 from node.outbox.letter import MAILIO, SMTP, Recipient
 from protocol.keys import mailbox_of
 
@@ -18,10 +18,13 @@ Shown = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Addressees:
-    """Those of one letter, as typed and as the address book has them."""
+    """Those of one letter, as typed and as the address book has them; `found` is whose their domains say that
+    the other e-mail addresses are.
+    """
 
     texts: tuple[str, ...]
     targets: tuple[Target, ...]
+    found: Mapping[str, Discovered] = field(default_factory=dict)
 
     @classmethod
     def resolve(cls, names: Names, texts: Sequence[str]) -> Addressees:
@@ -34,8 +37,16 @@ class Addressees:
         found = (home if one.kind == "email" and is_here(one.address) else one for one in self.targets)
         return Addressees(self.texts, tuple(found))
 
+    def discovered(self, found: Mapping[str, Discovered]) -> Addressees:
+        """With those e-mail addresses that are Mailio owners' as these owners."""
+        targets = (
+            _owner(one, found.get(one.address)) if one.kind == "email" else one for one in self.targets
+        )
+        return Addressees(self.texts, tuple(targets), found)
+
     def __add__(self, other: Addressees) -> Addressees:
-        return Addressees(self.texts + other.texts, self.targets + other.targets)
+        found = {**self.found, **other.found}
+        return Addressees(self.texts + other.texts, self.targets + other.targets, found)
 
     @property
     def recipients(self) -> tuple[Recipient, ...]:
@@ -51,10 +62,25 @@ class Addressees:
         """Those that are reached by ordinary mail, each once."""
         return tuple(one.address for one in self.recipients if one.route == SMTP)
 
-    def in_sealed(self) -> Shown:
-        """As the sealed copy shows them: everyone."""
+    @property
+    def unsure(self) -> frozenset[str]:
+        """Those of them that may not be reached so after all."""
+        return frozenset(email for email in self.emails if not isinstance(self.found.get(email), No))
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """The route of each as far as is known: mailio (sealed), smtp (open), or later."""
+        kinds = ((one.kind, self.found.get(one.address)) for one in self.targets)
         return tuple(
-            ("", mailbox_of(one.address) if one.kind == "mailio" else one.address) for one in self.targets
+            MAILIO if kind == "mailio" else "later" if isinstance(found, Later) else SMTP
+            for kind, found in kinds
+        )
+
+    def in_sealed(self) -> Shown:
+        """As the sealed copy shows them: everyone, who was found by an e-mail address by that."""
+        return tuple(
+            ("", one.email or (mailbox_of(one.address) if one.kind == "mailio" else one.address))
+            for one in self.targets
         )
 
     def in_mail(self, names: Names) -> Shown:
@@ -62,14 +88,21 @@ class Addressees:
         not at all (protocol.md §6).
         """
         emails = (
-            one.address if one.kind == "email" else email_of(names, one.address) for one in self.targets
+            one.address if one.kind == "email" else one.email or email_of(names, one.address)
+            for one in self.targets
         )
         return tuple(("", email) for email in emails if email)
 
     def known(self, names: Names) -> dict[str, str]:
         """`@mailio.alt` mailbox of each Mailio owner → e-mail address that may stand in its place, or ""."""
-        owners = [one.address for one in self.targets if one.kind == "mailio"]
-        return {mailbox_of(address): email_of(names, address) for address in owners}
+        owners = [one for one in self.targets if one.kind == "mailio"]
+        return {mailbox_of(one.address): one.email or email_of(names, one.address) for one in owners}
+
+
+def _owner(target: Target, found: Discovered | None) -> Target:
+    if not isinstance(found, Found):
+        return target
+    return replace(target, kind="mailio", address=found.address, email=target.address)
 
 
 def email_of(names: Names, address: str) -> str:

@@ -43,6 +43,11 @@ def no_smarthost(email: str) -> OutboxError:
     return OutboxError("no-smarthost", text, remedy)
 
 
+def not_reached(email: str, text: str) -> OutboxError:
+    remedy = "try again later, or add them with their contact link: mailio contact add NAME …"
+    return OutboxError("recipient-later", f"{email} can't be reached now: {text}", remedy)
+
+
 def no_address(email: str) -> OutboxError:
     text = f"{email} is an ordinary e-mail address, and yours to write from is not set"
     return OutboxError("no-address", text, "mailio config set mail.addresses you@example.org")

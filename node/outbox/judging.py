@@ -23,6 +23,8 @@ def judged(
     if not delivery.open and result.outcome != "delivered":
         return delivery
     told = replace(delivery, code=result.status.code, detail=result.detail, next=0, cause="")
+    if result.moved is not None:
+        return replace(told, recipient=result.moved, state="queued", code="", since=now)
     if result.outcome == "delivered":
         return replace(told, state="delivered", until=0)
     if result.outcome == "refused":

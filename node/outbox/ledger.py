@@ -58,14 +58,9 @@ class Ledger:
         for route, body in outgoing.bodies.items():
             for n, value in enumerate(_pieces(body)):
                 batch.put(spaces.OUTBOX_BODY, _body_key(letter, route, n), value)
-        self._pin(batch, letter, outgoing)
         for recipient in outgoing.to:
-            if recipient.route == MAILIO:
-                batch.put(
-                    spaces.BY_LETTER,
-                    self._receipt_key(letter.letter_id, recipient.address),
-                    {"id": letter.id},
-                )
+            bodies = outgoing.bodies.values() if recipient.address in outgoing.unsure else ()
+            self._for_recipient(batch, letter, recipient, outgoing.bodies.get(recipient.route), *bodies)
         if letter.digest:
             batch.put(spaces.BY_LETTER, self._receipt_key(letter.digest, HANDED_IN), {"id": letter.id})
         self.put(batch, letter)
@@ -81,9 +76,14 @@ class Ledger:
         batch.put(spaces.OUTBOX_ENDED, (letter.id,), _row_of(replace(letter, records=())))
         for n in range(len(letter.deliveries)):
             batch.delete(spaces.PARCEL, (letter.id, n))
-        for route in {delivery.recipient.route for delivery in letter.deliveries}:
+        for route in ROUTES:
             for n in range(self._number_of_pieces(letter, route)):
                 batch.delete(spaces.OUTBOX_BODY, _body_key(letter, route, n))
+
+    def move(self, batch: Batch, letter: Letter, before: Recipient, after: Recipient) -> None:
+        """What was for one of its recipients is for another, by the other route. The row is not written."""
+        self._files.unpin(batch, self._holder(letter, before))
+        self._for_recipient(batch, letter, after, self.body(letter, after.route))
 
     def forget(self, batch: Batch, letter: Letter) -> None:
         """Drop the last trace of an ended letter."""
@@ -174,12 +174,16 @@ class Ledger:
         """Nothing is kept for this recipient any more."""
         self._files.unpin(batch, self._for(PinKind.OUT, address, b""))
 
-    def _pin(self, batch: Batch, letter: Letter, outgoing: Outgoing) -> None:
-        """As long as it is on its way nothing of it goes."""
-        for recipient in outgoing.to:
-            body = outgoing.bodies.get(recipient.route)
+    def _for_recipient(
+        self, batch: Batch, letter: Letter, recipient: Recipient, *bodies: Reduced | None
+    ) -> None:
+        """As long as it is on its way nothing of it goes, and a receipt finds it."""
+        for body in bodies:
             for name in body.names if body is not None else ():
                 self._files.pin(batch, name, self._holder(letter, recipient), FOR_EVER)
+        if recipient.route == MAILIO:
+            key = self._receipt_key(letter.letter_id, recipient.address)
+            batch.put(spaces.BY_LETTER, key, {"id": letter.id})
 
     def _repin(self, batch: Batch, letter: Letter) -> None:
         """Who does not get it, or has it whole, needs nothing of it kept. From when a sealed letter has

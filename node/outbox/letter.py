@@ -81,7 +81,8 @@ class Outgoing:
     """A letter as its author gives it to the outbox. `bodies` has one rendering for each route in
     `to`; a letter that only carries `records` has none. What lies outside of the one for nodes is kept for
     its recipients for `pin` ms from when they have the letter. `sender` is the envelope's on the route smtp
-    ("" is the null path); by `digest` a letter that is handed in a second time is known.
+    ("" is the null path); by `digest` a letter that is handed in a second time is known. Of `unsure`,
+    addresses on the route smtp, nobody knows yet whether they are reached sealed: there is a body for that.
     """
 
     kind: Kind
@@ -95,6 +96,7 @@ class Outgoing:
     sender: str = ""
     digest: bytes = b""
     pin: int = PIN_MS
+    unsure: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,8 @@ class Result:
     `later` is tried again: at `until` where the other side named a time (the five days start there),
     else by the timetable. `way` tells that the path failed and not this letter, so that others for
     the same lane need not be tried now. `held` waits for `cause`. `at-host` is kept there until `until`.
-    `whole`: its recipient has everything that lies outside of it too.
+    `whole`: its recipient has everything that lies outside of it too. `moved`: it goes to this recipient, by
+    its route, in place of the one that was tried. Not `tried` says nothing of the lane's way.
     """
 
     outcome: Literal["delivered", "at-host", "refused", "held", "later"]
@@ -155,6 +158,8 @@ class Result:
     way: bool = False
     cause: Cause = ""
     whole: bool = False
+    moved: Recipient | None = None
+    tried: bool = True
 
 
 class Consignment(Protocol):

@@ -191,23 +191,26 @@ class Outbox:
         """Write down what came of an attempt, then let the schedule know."""
         now = self._clock.now()
         broken = next((r for r in results.values() if r.way), None)
-        if broken is None:
-            lane.worked()
-        else:
+        if broken is not None:
             lane.failed(now, self._chance(), broken.until, missed=letter_id in lane.missed)
+        elif any(r.tried for r in results.values()):
+            lane.worked()
         letter = self._ledger.get(letter_id)
         if letter is None:
             return
         batch = Batch()
         changes = {r: self._judge(batch, letter, r, result, lane, now) for r, result in results.items()}
         letter = self._late(batch, letter.changed(changes), now)
+        for recipient, delivery in changes.items():
+            if delivery.recipient != recipient:
+                self._ledger.move(batch, letter, recipient, delivery.recipient)
         self._ledger.put(batch, letter)
         for recipient in (r for r, result in results.items() if result.whole):
             self._ledger.received(batch, letter, recipient.address, letter.files)
         await self._store.write(batch)
         for delivery in changes.values():
             if delivery.open and delivery.state != "held":
-                self._schedule.add(name, letter_id, delivery.next)
+                self._schedule.add(self._lane_of(delivery.recipient), letter_id, delivery.next)
             elif delivery.state == "held":
                 self._schedule.hold(name, letter_id)
         self._tell(letter)

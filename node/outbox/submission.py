@@ -15,11 +15,12 @@ from node.consent import Consent
 from node.files import Files
 from node.letters import Draft, Faces, Mailbox, Reduced, Summary, Upload, UploadBook, new_message_id
 from node.letters.render import IN_LINES
-from node.names import Names
+from node.names import Held, Later, Names
 from node.outbox import errors
 from node.outbox.addressees import Addressees, named
 from node.outbox.letter import FAILED, MAILIO, SMTP, Letter, Outgoing, Recipient
 from node.outbox.outbox import Outbox
+from node.outbox.unsealed import Discovery
 from node.runtime.clock import Clock
 from node.storage import Batch, Store
 from protocol.addresses import Addresses
@@ -34,6 +35,12 @@ MAX_RECIPIENTS: Final = 500
 
 AGAIN_MS: Final = 86_400_000
 """A day: how long a mail program whose connection broke may hand in the same letter again."""
+
+
+LOOK_S: Final = 6.0
+"""Seconds for finding out who is reached sealed while a person waits: a name server and a domain's node
+answer in one. Who is not found out about by then is asked for again before the letter goes.
+"""
 
 
 class WayBack(Protocol):
@@ -93,6 +100,7 @@ class Submission:
         clock: Clock,
         consent: Consent,
         *,
+        discovery: Discovery,
         addresses: Addresses,
         way_back: WayBack,
         can_mail: Callable[[], bool],
@@ -114,6 +122,7 @@ class Submission:
         self._outbox = outbox
         self._own = own
         self._clock = clock
+        self._discovery = discovery
         self._addresses = addresses
         self._way_back = way_back
         self._can_mail = can_mail
@@ -124,13 +133,13 @@ class Submission:
 
     async def send(self, message: Message) -> Letter:
         """Queue a letter; when this returns it is on disk. Raises NodeError for what can't be sent."""
-        to, cc, bcc = (self._resolve(who) for who in (message.to, message.cc, message.bcc))
+        to, cc, bcc = await self._people(message.to, message.cc, message.bcc)
         people, uploads = to + cc + bcc, self._uploads.get(message.attachments)
         recipients = self._some(people)
         self._check_attachments(recipients, [one.ref.size for one in uploads])
         main = self._main() if people.emails else ""
         drafts: dict[str, Draft] = {}
-        if any(one.route == MAILIO for one in recipients):
+        if people.unsure or any(one.route == MAILIO for one in recipients):
             own, names = mailbox_of(self._own()), (to.in_sealed(), cc.in_sealed())
             drafts[MAILIO] = Draft("", own, *names, message.subject, message.text)
         if main:
@@ -155,20 +164,29 @@ class Submission:
             }
             pin = self._pin if message.pin is None else message.pin
             outgoing = Outgoing(
-                "letter", message.subject, now, people.recipients, bodies, sender=main, pin=pin
+                "letter",
+                message.subject,
+                now,
+                people.recipients,
+                bodies,
+                sender=main,
+                pin=pin,
+                unsure=people.unsure,
             )
             self._check_sizes(outgoing)
             copy = bodies.get(SMTP) or bodies[MAILIO]
             summary = await self._mailbox.summary(copy.message)
             return await self._queue(_Ready(outgoing, people, copy, summary, uploads))
 
-    def check(self, who: Sequence[str], sizes: Sequence[int] = ()) -> None:
-        """Raises what `send` would for these recipients and attachments (bytes), while nothing is written
-        yet.
+    async def check(self, who: Sequence[str], sizes: Sequence[int] = ()) -> tuple[str, ...]:
+        """The route of each of these recipients: mailio (sealed), smtp (open), later (it is asked for again
+        before the letter goes). Raises what `send` would for them and for attachments of these sizes (bytes),
+        while nothing is written yet.
         """
-        people = self._resolve(who)
+        (people,) = await self._people(who)
         self._check_attachments(people.recipients, sizes)
         self._check_mail(people.recipients, sum(encoded_size(IN_LINES, size) for size in sizes))
+        return people.routes
 
     # ---- from a mail program
 
@@ -177,8 +195,9 @@ class Submission:
         recipients, whatever its header says. `sender` is the envelope's, `user` who logged in; the same
         letter within a day is queued once. Raises NodeError, RemoteProtocolError for what can't be sent.
         """
-        people, now = self._resolve(recipients), self._clock.now()
         self.check_sender(sender)
+        (people,) = await self._people(recipients)
+        now = self._clock.now()
         to = self._some(people)
         main = normal_email(sender) if sender in self._addresses else self._addresses.main or ""
         message_id = new_message_id(_domain(main)) if people.emails and main else new_message_id()
@@ -187,7 +206,8 @@ class Submission:
         author = self._author(adopted.summary, people)
         # Without a Message-ID of its own it may as well be another letter with the same words.
         digest = b"" if adopted.summary.message_id == message_id else _digest(raw, sender, to)
-        routes = sorted({one.route for one in to} | {SMTP if adopted.smtp else MAILIO})
+        needed = {one.route for one in to} | ({MAILIO} if people.unsure else set())
+        routes = sorted(needed | {SMTP if adopted.smtp else MAILIO})
         async with self._files.workspace() as workspace:
             faces = await self._mailbox.reducer.faces(
                 workspace, *(adopted.mailio if route == MAILIO else adopted.smtp for route in routes)
@@ -198,10 +218,11 @@ class Submission:
                 adopted.summary.subject,
                 now,
                 to,
-                {route: found[route] for route in {one.route for one in to}},
+                {route: found[route] for route in needed},
                 sender=_envelope_sender(sender, author),
                 digest=digest,
                 pin=self._pin,
+                unsure=people.unsure,
             )
             self._check_sizes(outgoing)
             copy = found.get(SMTP) or found[MAILIO]
@@ -214,14 +235,29 @@ class Submission:
 
     # ---- both
 
+    async def _people(self, *lists: Sequence[str]) -> list[Addressees]:
+        """Each list as this letter reaches them. Raises NodeError for who can't be told, or reached."""
+        told = [self._resolve(who) for who in lists]
+        emails = [email for one in told for email in one.emails]
+        if emails:
+            found = await self._discovery.discover_all(emails, LOOK_S)
+            told = [one.discovered(found) for one in told]
+        for people in told:
+            self._check_means(people)
+        return told
+
     def _resolve(self, who: Sequence[str]) -> Addressees:
-        people = Addressees.resolve(self._names, who).at_home(self._is_here, self._own())
-        for email in people.emails[:1]:
+        return Addressees.resolve(self._names, who).at_home(self._is_here, self._own())
+
+    def _check_means(self, people: Addressees) -> None:
+        for email in people.emails:
+            found = people.found.get(email)
+            if not self._can_mail() and isinstance(found, Later | Held):
+                raise errors.not_reached(email, found.text)
             if not self._can_mail():
                 raise errors.no_smarthost(email)
             if not self._addresses:
                 raise errors.no_address(email)
-        return people
 
     def _is_here(self, email: str) -> bool:
         """Whether mail to this address would come back to us, unproven: the owner's, in a domain of ours."""
@@ -286,7 +322,7 @@ class Submission:
         if (before := self._handed_in(outgoing)) is not None:
             await self._store.barrier()  # what it promises is on disk
             return before
-        if people.targets != self._resolve(people.texts).targets:
+        if people.targets != self._resolve(people.texts).discovered(people.found).targets:
             raise errors.changed_meanwhile()  # no downgrade: who has a Mailio address now gets no open mail
         batch, now = Batch(), outgoing.created
         for target in people.targets:

@@ -19,6 +19,7 @@ from protocol.errors import RemoteProtocolError
 _CODES: Final = {
     "letter-too-large": (552, "5.3.4"),
     "outbox-full": (452, "4.3.2"),
+    "recipient-later": (450, "4.4.3"),
     "no-recipient": (554, "5.5.1"),
     "unknown-recipient": (550, "5.1.1"),
     "recipient": (501, "5.1.3"),
@@ -43,8 +44,8 @@ class Counter(Protocol):
     def check_sender(self, sender: str) -> None:
         """Whether the owner may write from this address."""
 
-    def check(self, who: Sequence[str]) -> None:
-        """Whether letters can go to these recipients."""
+    async def check(self, who: Sequence[str]) -> object:
+        """Whether letters can go to these recipients; takes its time."""
 
     async def submit(self, raw: bytes, sender: str, recipients: Sequence[str], user: str) -> Queued:
         """Queue a letter; it is on disk when this returns. Raises RemoteProtocolError for its content."""
@@ -69,10 +70,10 @@ class HandIn:
             return _said(fault)
         return None
 
-    def recipient(self, recipient: str, client: Client) -> Reply | None:
+    async def recipient(self, recipient: str, client: Client) -> Reply | None:
         """At RCPT."""
         try:
-            self._counter.check([recipient])
+            await self._counter.check([recipient])
         except NodeError as fault:
             return _said(fault)
         return None

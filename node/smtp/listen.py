@@ -112,7 +112,7 @@ class _FromOwner:
         return await self._bridge.ask(self._acceptance.sender, sender, client)
 
     async def recipient(self, recipient: str, client: Client) -> Reply | None:
-        return await self._bridge.ask(self._acceptance.recipient, recipient, client)
+        return await self._bridge.to_trio(self._acceptance.recipient, recipient, client)
 
     async def take(self, envelope: Envelope, raw: bytes) -> Reply:
         return await self._bridge.to_trio(self._acceptance.take, envelope, raw)

@@ -85,7 +85,7 @@ class Acceptance(Protocol):
         """Ask at MAIL; None to go on."""
         ...
 
-    def recipient(self, recipient: str, client: Client) -> Reply | None:
+    async def recipient(self, recipient: str, client: Client) -> Reply | None:
         """Ask at RCPT; None to go on."""
         ...
 

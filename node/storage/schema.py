@@ -68,6 +68,12 @@ CONTACT_INDEX: Final = Space(
 NODES: Final = Space(
     "nodes", 23, ("bytes",), "(keyed hash of an owner's address) → its newest `nodes/1` record"
 )
+DOMAIN: Final = Space(
+    "domain", 24, ("bytes",), "(keyed hash of a domain) → the Mailio key that it showed first"
+)
+BOUND: Final = Space(
+    "bound", 25, ("bytes",), "(keyed hash of an e-mail address) → whose its domain said that it is"
+)
 OURS: Final = Space("ours", 30, ("bytes",), "(keyed hash of a sender's address) → what we let it do")
 THEIRS: Final = Space("theirs", 31, ("bytes",), "(keyed hash of an owner's address) → what it lets us do")
 INVITATION: Final = Space(
@@ -184,6 +190,8 @@ SPACES: Final[tuple[Space, ...]] = (
     CONTACT,
     CONTACT_INDEX,
     NODES,
+    DOMAIN,
+    BOUND,
     OURS,
     THEIRS,
     INVITATION,

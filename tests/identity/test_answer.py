@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from node.identity import PeerClocks, ask_identity, serve_identity
-from node.identity.answer import ASK_AGAIN_S, MAX_WAITING
+from node.identity import PeerClocks, ask_binding, ask_identity, serve_identity
+from node.identity.answer import ASK_AGAIN_S, HASHES, MAX_WAITING
 from node.network import Network, PeerAddress, PeerUnreachable
 from node.runtime.clock import ClockWatch
 from protocol.errors import RemoteProtocolError
@@ -20,6 +20,7 @@ from tests.kit.network import BOUND, a_network
 from tests.kit.owners import NOW, owner
 
 BOB = owner("bob")
+HASH, OTHER_HASH = "A" * 43 + "=", "B" * 43 + "="
 
 
 def peer(network: Network) -> PeerAddress:
@@ -35,16 +36,37 @@ async def test_a_node_tells_who_it_knows_and_what_time_it_is(clock: Time) -> Non
             assert await ask_identity(client, peer(server), owner("eve").address) == (None, NOW + 5)
 
 
-async def test_an_e_mail_hash_is_never_answered_with_no(clock: Time) -> None:
+class OneName:
+    """A domain's node that knows one hash, and says no to others."""
+
+    def answer(self, email_hash: str, nonce: bytes) -> bytes | None:
+        return {HASH: b"yes", OTHER_HASH: b"no"}.get(email_hash, b"") + nonce[:1]
+
+
+async def test_a_domain_s_node_answers_for_an_e_mail_hash(clock: Time) -> None:
+    with trio.fail_after(BOUND):
+        async with a_network() as server, a_network() as client:
+            serve_identity(server, lambda _: None, clock, OneName())
+            assert await ask_binding(client, peer(server), HASH, b"1" * 32) == b"yes1"
+            assert await ask_binding(client, peer(server), OTHER_HASH, b"2" * 32) == b"no2"
+
+
+async def test_who_guesses_addresses_is_told_little(clock: Time) -> None:
+    with trio.fail_after(BOUND):
+        async with a_network() as server, a_network() as client, a_network() as other:
+            serve_identity(server, {BOB.address: BOB.identity.record}.get, clock, OneName())
+            told = [await ask_binding(client, peer(server), HASH, bytes(32)) for _ in range(HASHES + 1)]
+            assert told[-2:] == [b"yes\0", None]
+            assert await ask_identity(client, peer(server), BOB.address) == (BOB.identity.record, NOW)
+            assert await ask_binding(other, peer(server), HASH, bytes(32)) == b"yes\0"
+
+
+async def test_an_e_mail_hash_is_never_answered_with_no_by_who_has_no_domain(clock: Time) -> None:
     with trio.fail_after(BOUND):
         async with a_network() as server, a_network() as client:
             serve_identity(server, lambda _: None, clock)
-            request = IdentityRequest(email_hash="A" * 43 + "=", nonce=bytes(32))
-            async with client.channel(
-                peer(server), PROTOCOL_ID, max_frame=MAX_FRAME_BYTES, deadline=BOUND
-            ) as channel:
-                await channel.send(request.encode())
-                answer = IdentityAnswer.parse(await channel.receive())
+            request = IdentityRequest(email_hash=HASH, nonce=bytes(32))
+            answer = IdentityAnswer.parse(await say(client, peer(server), request.encode()))
             assert answer == IdentityAnswer(NOW, NO_ANSWER)
 
 
@@ -69,6 +91,8 @@ async def say(network: Network, to: PeerAddress, data: bytes) -> bytes:
 
 class Answering:
     """A network with one peer that answers everything with the same bytes."""
+
+    peer_id, remote_block = b"x", "127.0.0.0/24"
 
     def __init__(self, answer: bytes) -> None:
         self.answer = answer

@@ -6,7 +6,7 @@ None of the rooms that decide (consent, exchange, outbox) is used here, so it ca
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import trio
@@ -22,6 +22,7 @@ from node.network import (
     open_network,
 )
 from node.runtime.clock import Clock, SystemClock
+from protocol.binding import Binding, sign_binding
 from protocol.cbor import Value, decode
 from protocol.errors import RemoteProtocolError
 from protocol.handshake import KIND as HANDSHAKE
@@ -82,6 +83,23 @@ class Rules:
         return False
 
 
+@dataclass
+class SignedWord:
+    """What the node of a domain says of every e-mail hash, once it speaks: whose it is (an identity key), or
+    nobody's.
+    """
+
+    key: SigningKey
+    clock: Clock
+    owner: bytes | None = None
+    speaks: bool = False
+
+    def answer(self, email_hash: str, nonce: bytes) -> bytes | None:
+        now = self.clock.now()
+        binding = Binding(email_hash, nonce, self.owner, now, now + 3_600_000)
+        return sign_binding(binding, self.key) if self.speaks else None
+
+
 class Client:
     """An owner in memory with one node. `open_client` makes it; `record` may be replaced at will."""
 
@@ -95,6 +113,7 @@ class Client:
             price=6,
             created=clock.now(),
         )
+        self.domain = SignedWord(self.key, clock)
         self.permits: dict[str, Handshake] = {}
         """The newest handshake about us that each owner sent."""
         self._arrivals, self.letters = trio.open_memory_channel[Inner](1_000)
@@ -276,7 +295,10 @@ class Client:
         """Take every letter that is offered (or answer `answer`) and say who we are."""
         self.network.serve(PROTOCOL_ID, self._handle, max_frame=MAX_FRAME, deadline=DEADLINE)
         serve_identity(
-            self.network, lambda who: self.record.record if who == self.address else None, self.clock
+            self.network,
+            lambda who: self.record.record if who == self.address else None,
+            self.clock,
+            self.domain,
         )
 
     async def _handle(self, channel: Channel) -> None:

@@ -17,16 +17,17 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from node.app.ground import BUILD_DATE_MS, Ground
-from node.app.node import fit_exchange, fit_fetcher
+from node.app.node import fit_bound, fit_exchange, fit_fetcher
 from node.app.owner import Owner, open_owner, own_peer_id
 from node.exchange import Acquaintances, Fetcher, Recaller, Receipts, Receiver
 from node.identity import serve_identity
 from node.network import PeerAddress
-from node.outbox import Letter
+from node.outbox import Letter, Unsealed
 from node.outbox.submission import Message
 from node.runtime.clock import TrioClock
 from node.runtime.config import (
     Config,
+    DnsConfig,
     FilesConfig,
     HostsConfig,
     LimitsConfig,
@@ -34,6 +35,7 @@ from node.runtime.config import (
     NetworkConfig,
     SmtpConfig,
 )
+from node.runtime.dns import Resolver
 from node.runtime.events import Events
 from node.runtime.home import Home
 from node.storage import open_store, unlock
@@ -43,6 +45,7 @@ from protocol.identity import IdentityRecord
 from tests.kit.client import Client
 from tests.kit.homes import NOW, new_home
 from tests.kit.machines import Machine, PowerCut
+from tests.kit.roads import Road
 from tests.kit.stores import InlineThreads
 from tests.kit.wires import Wire, Wires
 
@@ -105,7 +108,7 @@ class Inline:
 
 @dataclass
 class House:
-    """One running owner."""
+    """One running owner; `road` is where its ordinary mail goes."""
 
     name: str
     machine: Machine
@@ -115,6 +118,7 @@ class House:
     people: Acquaintances
     receiver: Receiver
     fetcher: Fetcher
+    road: Road
     stop: trio.Event
     ended: trio.Event
 
@@ -187,14 +191,17 @@ class Street:
         emails: tuple[str, ...] = (),
         domains: tuple[str, ...] = (),
         hosts: tuple[str, ...] = (),
+        dns: str = "",
+        smarthost: str | None = None,
     ) -> House:
         """Open the house of this name where it was left, or a new one; `folder` is where, if not there;
-        `hosts` are the multiaddrs of its hosts.
+        `hosts` are the multiaddrs of its hosts, `dns` is its name server.
         """
         config = Config(
             network=NetworkConfig(announce=announce),
             mail=MailConfig(emails),
-            smtp=SmtpConfig(domains=domains),
+            smtp=SmtpConfig(domains=domains, smarthost=smarthost),
+            dns=DnsConfig((dns,) if dns else ()),
             limits=limits,
             files=files,
             hosts=HostsConfig(use=hosts),
@@ -298,7 +305,10 @@ async def _open_house(
             wire = Wire(wires, own_peer_id(ground), nursery, machine.lid)
             machine.connect(wire)
             network: Any = wire
-            async with open_owner(ground, network) as owner:
+            dns = Resolver(config.dns.nameservers) if config.dns.nameservers else None
+            async with open_owner(ground, network, dns) as owner:
+                road = Road("smtp")
+                owner.carriers["smtp"] = Unsealed(road, owner.bindings)
                 receipts = Receipts(store, owner.outbox, clock)
                 fetcher = fit_fetcher(ground, network, owner, receipts)
                 receiver, intake = fit_exchange(ground, network, owner, people, fetcher, receipts)
@@ -306,10 +316,22 @@ async def _open_house(
                 recaller = Recaller(store, owner.outbox, network, clock)
                 network.bitswap.serve(owner.files.blocks)
                 house = House(
-                    machine.name, machine, ground, owner, wire, people, receiver, fetcher, trio.Event(), ended
+                    machine.name,
+                    machine,
+                    ground,
+                    owner,
+                    wire,
+                    people,
+                    receiver,
+                    fetcher,
+                    road,
+                    trio.Event(),
+                    ended,
                 )
                 receiver.serve()
-                serve_identity(network, partial(_record_of, house), clock)
+                bound = fit_bound(ground, owner, lambda: False)
+                serve_identity(network, partial(_record_of, house), clock, bound)
+                nursery.start_soon(bound.run)
                 owner.identity.on_change(partial(_publish, house, wires))
                 _publish(house, wires)
                 nursery.start_soon(owner.outbox.run)

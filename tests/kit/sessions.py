@@ -63,7 +63,7 @@ class Receiving(Keeper):
 class Accepting(Keeper):
     """As submission asks."""
 
-    def recipient(self, recipient: str, client: Client) -> Reply | None:
+    async def recipient(self, recipient: str, client: Client) -> Reply | None:
         return None if recipient.endswith(".example>") or "@" in recipient else NO
 
 

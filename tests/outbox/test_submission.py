@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import Message as Parsed
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import trio
@@ -17,9 +17,10 @@ import trio.testing
 from node.handshakes import Handshakes
 from node.identity import Identity
 from node.letters import Mailbox, UploadBook
-from node.names import Names
-from node.outbox import Consignment, Letter, Outbox, Recipient, Result
+from node.names import Bindings, Names
+from node.outbox import Letter, Outbox
 from node.outbox.submission import MAX_RECIPIENTS, Message, Submission
+from node.runtime.dns import Resolver
 from node.runtime.errors import NodeError
 from node.runtime.events import Events
 from node.runtime.home import Home
@@ -28,39 +29,18 @@ from node.storage import schema as spaces
 from protocol.addresses import Addresses
 from protocol.errors import RemoteProtocolError
 from protocol.handshake import State
-from protocol.status import NO_ANSWER, OK
 from tests.kit.gates import Party, open_party
 from tests.kit.houses import Inline
 from tests.kit.letters import arrival, whole
+from tests.kit.names_server import open_names
 from tests.kit.owners import owner
+from tests.kit.roads import Road
 from tests.kit.stores import KEY, some_files
 
 CAROL, DAVE = owner("carol").address, owner("dave").address
 MAIN, SECOND = "alice@example.org", "shop@example.com"
 BOB, EVE = "bob@example.net", "eve@example.net"
 DAY = 86_400_000
-
-
-@dataclass
-class Road:
-    """A carrier that notes what it is given; `asleep` ones are not reached."""
-
-    route: str
-    went: list[tuple[tuple[str, ...], bytes, str]] = field(default_factory=list)
-    asleep: bool = False
-
-    def lane(self, recipient: Recipient) -> str:
-        return recipient.address if self.route == "mailio" else "smarthost"
-
-    async def send(
-        self, recipients: Sequence[Recipient], consignment: Consignment
-    ) -> Mapping[Recipient, Result]:
-        raw = await consignment.load(self.route)
-        if self.asleep:
-            return dict.fromkeys(recipients, Result("later", NO_ANSWER, way=True))
-        assert raw is not None
-        self.went.append((tuple(one.address for one in recipients), raw, consignment.letter.sender))
-        return dict.fromkeys(recipients, Result("delivered", OK))
 
 
 @dataclass
@@ -111,13 +91,13 @@ class Nowhere:
         raise AssertionError("nobody is blamed here")
 
 
-async def ask_nobody(*_: object) -> tuple[bytes | None, int]:
+async def ask_nobody(*_: object) -> NoReturn:
     raise AssertionError("nobody is asked here")
 
 
 @asynccontextmanager
 async def opened(path: Path, addresses: Sequence[str] = (MAIN, SECOND)) -> AsyncIterator[Desk]:
-    async with open_party("alice", path) as party:
+    async with open_party("alice", path) as party, open_names() as dns:
         store, clock, events = party.store, party.clock, Events()
         names = Names(store, Nowhere(), ask_nobody, clock, lambda: clock.doubtful)
         inline = Inline()
@@ -133,6 +113,10 @@ async def opened(path: Path, addresses: Sequence[str] = (MAIN, SECOND)) -> Async
         handshakes = Handshakes(
             store, party.consent, names, mailbox, outbox, identity, clock, events, own_emails=own
         )
+        resolver, no_peer = Resolver([dns.address]), Nowhere()
+        bindings = Bindings(
+            names, store, resolver, no_peer, ask_nobody, inline, clock, lambda: clock.doubtful, b""
+        )
         submission = Submission(
             store,
             names,
@@ -141,6 +125,7 @@ async def opened(path: Path, addresses: Sequence[str] = (MAIN, SECOND)) -> Async
             lambda: party.address,
             clock,
             party.consent,
+            discovery=bindings,
             addresses=own,
             way_back=handshakes,
             can_mail=lambda: can_mail[0],
@@ -279,7 +264,7 @@ async def test_no_letter_goes_open_to_who_became_a_mailio_contact_meanwhile(desk
 
 
 async def test_recipients_and_senders_can_be_checked_before_the_letter_is_there(desk: Desk) -> None:
-    desk.submission.check([BOB, CAROL])
+    assert ("smtp", "mailio") == await desk.submission.check([BOB, CAROL])
     for sender in ("", MAIN, SECOND.upper(), mailbox_of(desk.party.address)):
         desk.submission.check_sender(sender)
     for sender in ("mallory@example.org", mailbox_of(CAROL), "alice", "alice@example.org>"):
@@ -287,7 +272,7 @@ async def test_recipients_and_senders_can_be_checked_before_the_letter_is_there(
             desk.submission.check_sender(sender)
     desk.can_mail[0] = False
     with pytest.raises(NodeError):
-        desk.submission.check([BOB])
+        await desk.submission.check([BOB])
 
 
 # ---- what a mail program hands in

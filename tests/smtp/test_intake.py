@@ -286,6 +286,7 @@ async def test_no_mail_is_taken_while_the_disk_is_full(street: Street) -> None:
 async def test_what_was_not_answered_comes_again_and_is_there_once(street: Street, after: bool) -> None:
     fuse = Fuse()
     post = await open_post(street, opener=fuse)
+    await street.quiet()
     fuse.set(0, after=after)
     with pytest.raises(BaseException):  # noqa: B017 - the power fails, and whoever waited is told nothing
         await post.send("through a power cut", signed="stars.example")

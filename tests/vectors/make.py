@@ -2,6 +2,7 @@
 
 from tests.vectors import (
     base,
+    bindings,
     files,
     handshakes,
     hosts,
@@ -17,6 +18,7 @@ TOPICS: tuple[Topic, ...] = (
     *base.TOPICS,
     *names.TOPICS,
     *identities.TOPICS,
+    *bindings.TOPICS,
     *handshakes.TOPICS,
     *letters.TOPICS,
     *transport.TOPICS,
