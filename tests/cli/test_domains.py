@@ -41,7 +41,7 @@ def test_a_domain_comes_and_goes(mailio: Commands, home: Path) -> None:
     assert added == mailio(home, "domain", "list", "example.org", "--json").json
     assert mailio(home, "domain", "add", "example.org", "--json").error["code"] == "domain-exists"
     (row,) = mailio(home, "domain", "list").out.splitlines()
-    said = "not signed: its keys are not in the DNS yet"
+    said = "not signed: keys not in the DNS yet"
     assert ["example.org", "mx.example.net", said, "domain add"] == row.split("\t")
     gone = mailio(home, "domain", "remove", "example.org")
     assert "nothing is signed in its name" in gone.err
@@ -148,7 +148,7 @@ def test_how_a_key_stands_in_words(state: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        (["waiting"], "not signed: its keys are not in the DNS yet"),
+        (["waiting"], "not signed: keys not in the DNS yet"),
         (["used", "used"], "signed"),
         (["retired", "used", "waiting"], "signed, new keys wait for the DNS"),
     ],
