@@ -14,9 +14,10 @@ from node.runtime.clock import DAY_MS
 from node.runtime.dns import Resolver
 from node.storage import open_store
 from tests.domains.conftest import Hand
+from tests.kit.mailauths import mail_auth
 from tests.kit.names_server import Fault, Names
 from tests.kit.stores import KEY, Trouble
-from tests.mailauth.test_prove import RAW, mail_auth
+from tests.mailauth.test_prove import RAW
 
 PASS = "example.org: pass"
 

@@ -21,10 +21,13 @@ from node.mailauth.signature import Signature, parse_signature
 from node.mailauth.signing import MAX_LISTED, _relaxed, _selected, over_digest
 from node.mailauth.verify import Task, verify_all
 from protocol.errors import RemoteProtocolError
+from tests.kit.auth_rfcs import RFC8463_ED25519
+from tests.kit.auth_rfcs import RFC8463_MESSAGE as RFC8463
 from tests.kit.corpus import mails
+from tests.kit.mailauths import mail_auth
 from tests.kit.names_server import Names, open_names
 from tests.kit.perl_dkim import is_here, perl_results
-from tests.mailauth.test_prove import RAW, RFC8463, RFC8463_ED25519, mail_auth
+from tests.mailauth.test_prove import RAW
 
 NOW_S = 1_800_000_000
 HOLDS = ("", "")
