@@ -11,15 +11,16 @@ if TYPE_CHECKING:
     from node.mailauth.judgement import Dmarc, Hop, Judgement, Proof, Spf
     from node.mailauth.provider import provider_results
     from node.mailauth.results import authentication_results, without_results
-    from node.mailauth.room import MailAuth, Names
+    from node.mailauth.room import MailAuth
     from node.mailauth.signing import Signer, sign_message
+    from node.mailauth.spf import Names
 
 _MODULES = {
     "Dmarc": "judgement",
     "Hop": "judgement",
     "Judgement": "judgement",
     "MailAuth": "room",
-    "Names": "room",
+    "Names": "spf",
     "Proof": "judgement",
     "Signer": "signing",
     "Spf": "judgement",

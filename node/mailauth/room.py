@@ -3,7 +3,7 @@ the answers mean is said in signature.py, keys.py, spf.py and dmarc.py.
 """
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import trio
 
@@ -14,7 +14,7 @@ from node.mailauth.header import MAX_HEADER_BYTES, split_header
 from node.mailauth.judgement import Hop, Judgement, Proof
 from node.mailauth.keys import find_keys
 from node.mailauth.signature import Signature, domain_of, parse_signature
-from node.mailauth.spf import Senders
+from node.mailauth.spf import Names, Senders
 from node.mailauth.verify import UNCHECKED, Task
 from node.runtime.clock import Clock, SystemClock
 from node.runtime.dns import DnsLater
@@ -26,16 +26,6 @@ MAX_SIGNATURES: Final = 8
 
 LOOKUPS_S: Final = 8.0
 """Seconds for all look-ups of a message, those for keys, SPF and DMARC together: its sender waits."""
-
-
-class Names(Protocol):
-    """The DNS, as Resolver is it."""
-
-    async def txt(self, name: str) -> tuple[bytes, ...]: ...
-    async def mx(self, name: str) -> tuple[tuple[int, str], ...]: ...
-    async def a(self, name: str) -> tuple[str, ...]: ...
-    async def aaaa(self, name: str) -> tuple[str, ...]: ...
-    async def ptr(self, ip: str) -> tuple[str, ...]: ...
 
 
 class MailAuth:

@@ -49,7 +49,7 @@ Gathered = dict[Question, tuple[Any, ...] | None]
 
 
 class Names(Protocol):
-    """The DNS, as Resolver is it."""
+    """The DNS, as Resolver is it. All look-ups of this room."""
 
     async def txt(self, name: str) -> tuple[bytes, ...]: ...
     async def mx(self, name: str) -> tuple[tuple[int, str], ...]: ...
