@@ -76,8 +76,8 @@ def owner_routes(desk: Desk) -> APIRouter:
 
     @router.post("/recipients")
     async def recipients(body: Recipients) -> dict[str, Any]:
-        """Raises what sending to them would; `routes` are mailio (sealed), smtp (open) or later (it is looked
-        up again before the letter goes), in their order.
+        """Raises what sending to them would; `routes` are mailio (sealed), smtp (open), later (it is looked
+        up again before the letter goes) or held (until its author decides), in their order.
         """
         routes = await desk.submission.check(body.who, body.sizes)
         for size in body.sizes:

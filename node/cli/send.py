@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
@@ -149,10 +149,22 @@ def _tell_routes(session: Session, who: list[str], sizes: list[int]) -> None:
     go to.
     """
     routes = session.post("/local/recipients", who=who, sizes=sizes)["routes"]
-    open_ = [one for one, route in zip(who, routes, strict=True) if route == "smtp"]
-    if open_:
-        sealed = "" if len(open_) == len(who) else "; sealed to the others"
-        note(f"as ordinary e-mail, which its mail servers can read, to {', '.join(open_)}{sealed}")
+    by_route = {
+        route: [one for one, way in zip(who, routes, strict=True) if way == route] for route in routes
+    }
+    for line in routes_in_words(by_route):
+        note(line)
+
+
+def routes_in_words(who: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Who gets it how, for a person; `who` by route."""
+    if names := who.get("smtp"):
+        rest = "; sealed to the others" if who.keys() == {"smtp", "mailio"} else ""
+        yield f"as ordinary e-mail, which its mail servers can read, to {', '.join(names)}{rest}"
+    if names := who.get("later"):
+        yield f"sealed or as ordinary e-mail, which is looked up before it goes, to {', '.join(names)}"
+    if names := who.get("held"):
+        yield f"held until you decide, for they were reached sealed before, to {', '.join(names)}"
 
 
 def finish(session: Session, letter: dict[str, Any], patience_ms: int, arrived: str = "") -> None:

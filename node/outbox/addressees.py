@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from node.names import Discovered, Found, Later, Names, No, Target
+from node.names import Discovered, Found, Held, Later, Names, No, Target
 from node.outbox.letter import MAILIO, SMTP, Recipient
 from protocol.keys import mailbox_of
 
@@ -69,12 +69,8 @@ class Addressees:
 
     @property
     def routes(self) -> tuple[str, ...]:
-        """The route of each as far as is known: mailio (sealed), smtp (open), or later."""
-        kinds = ((one.kind, self.found.get(one.address)) for one in self.targets)
-        return tuple(
-            MAILIO if kind == "mailio" else "later" if isinstance(found, Later) else SMTP
-            for kind, found in kinds
-        )
+        """The route of each as far as is known: mailio (sealed), smtp (open), later, or held."""
+        return tuple(_route(one, self.found.get(one.address)) for one in self.targets)
 
     def in_sealed(self) -> Shown:
         """As the sealed copy shows them: everyone, who was found by an e-mail address by that."""
@@ -97,6 +93,12 @@ class Addressees:
         """`@mailio.alt` mailbox of each Mailio owner → e-mail address that may stand in its place, or ""."""
         owners = [one for one in self.targets if one.kind == "mailio"]
         return {mailbox_of(one.address): one.email or email_of(names, one.address) for one in owners}
+
+
+def _route(target: Target, found: Discovered | None) -> str:
+    if target.kind == "mailio":
+        return MAILIO
+    return "later" if isinstance(found, Later) else "held" if isinstance(found, Held) else SMTP
 
 
 def _owner(target: Target, found: Discovered | None) -> Target:

@@ -44,8 +44,9 @@ def no_smarthost(email: str) -> OutboxError:
 
 
 def not_reached(email: str, text: str) -> OutboxError:
-    remedy = "try again later, or add them with their contact link: mailio contact add NAME …"
-    return OutboxError("recipient-later", f"{email} can't be reached now: {text}", remedy)
+    text = f"whether {email} is reached sealed is not known now: {text}; and no mail server is set"
+    remedy = "try again later with the node running, or set one: mailio config set smtp.smarthost …"
+    return OutboxError("recipient-later", text, remedy)
 
 
 def no_address(email: str) -> OutboxError:

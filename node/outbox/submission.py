@@ -180,8 +180,8 @@ class Submission:
 
     async def check(self, who: Sequence[str], sizes: Sequence[int] = ()) -> tuple[str, ...]:
         """The route of each of these recipients: mailio (sealed), smtp (open), later (it is asked for again
-        before the letter goes). Raises what `send` would for them and for attachments of these sizes (bytes),
-        while nothing is written yet.
+        before the letter goes), held (until its author decides). Raises what `send` would for them and for
+        attachments of these sizes (bytes), while nothing is written yet.
         """
         (people,) = await self._people(who)
         self._check_attachments(people.recipients, sizes)

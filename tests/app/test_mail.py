@@ -13,15 +13,20 @@ from node.api import Desk
 from node.api.status import status_of
 from node.app import run_node
 from node.outbox.submission import Message
-from node.runtime.config import MailConfig, SmtpConfig, SubmissionConfig, TlsConfig
+from node.runtime.config import DnsConfig, MailConfig, SmtpConfig, SubmissionConfig, TlsConfig
 from node.runtime.errors import NodeError
 from node.runtime.home import Home
 from node.storage import Batch
 from tests.app.conftest import Run, config
 from tests.kit.certificates import Authority
+from tests.kit.names_server import Names, open_names
 from tests.kit.network import until
 
 OWNER = MailConfig(("owner@home.example",))
+
+
+def asks(names: Names) -> DnsConfig:
+    return DnsConfig((names.address,))
 
 
 def listening(desk: Desk) -> tuple[str, str]:
@@ -134,7 +139,7 @@ async def test_a_smarthost_that_is_away_is_told_in_plain_words(alices: Home, run
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
     smtp = SmtpConfig(port=0, smarthost=f"smtp://127.0.0.1:{number}")
-    async with running(alices, mail=OWNER, smtp=smtp) as desk:
+    async with open_names() as names, running(alices, mail=OWNER, smtp=smtp, dns=asks(names)) as desk:
         letter = await desk.submission.send(Message(("dave@dales.example",), subject="Hello"))
 
         def waits() -> bool:

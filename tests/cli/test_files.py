@@ -238,7 +238,7 @@ def test_nothing_is_read_in_for_who_does_not_take_it(mailio: Commands, home: Pat
     for who, code in (
         (BOB, "attachment-too-large"),
         ("nobody", "unknown-recipient"),
-        ("a@b.example", "no-smarthost"),
+        ("a@b.example", "recipient-later"),
     ):
         done = mailio(home, "send", who, "--attach", str(big), "--json")
         assert (1, code) == (done.code, done.error["code"])
