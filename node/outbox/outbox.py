@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -18,11 +18,12 @@ from node.letters import Reduced
 from node.outbox.errors import ended_letter, full_outbox, nothing_to_approve, unknown_letter
 from node.outbox.forgetting import Forgetting
 from node.outbox.judging import judged
+from node.outbox.late import Delays, untold, waiting_long
 from node.outbox.ledger import Ledger
 from node.outbox.letter import FAILED, SMTP, WAITING, Carrier, Delivery, Letter, Outgoing, Recipient, Result
 from node.outbox.recalls import Recalls
 from node.outbox.schedule import Schedule
-from node.outbox.timetable import LATE_MS, Lane
+from node.outbox.timetable import Lane
 from node.runtime.clock import Clock
 from node.runtime.events import Events
 from node.storage import Batch, Store, StoreUnavailable
@@ -47,20 +48,6 @@ class Notices(Protocol):
     def __call__(
         self, batch: Batch, letter: Letter, delivery: Delivery, body: bytes | None, now: int
     ) -> None: ...
-
-
-class Delays(Protocol):
-    """Tells the author that a letter is late for these recipients, whom it is still tried to reach: puts a
-    notice into the inbox.
-    """
-
-    def __call__(
-        self, batch: Batch, letter: Letter, late: Sequence[Delivery], body: bytes | None, now: int, /
-    ) -> None: ...
-
-
-def _untold(batch: Batch, letter: Letter, late: Sequence[Delivery], body: bytes | None, now: int) -> None:
-    """For who does not want to hear of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +92,7 @@ class Outbox:
         files: Files,
         doubtful: Callable[[], bool] = lambda: False,
         chance: Callable[[], float] = random.random,
-        delays: Delays = _untold,
+        delays: Delays = untold,
     ) -> None:
         self._store = store
         self._ledger = Ledger(store, files, clock)
@@ -229,12 +216,8 @@ class Outbox:
 
     def _late(self, batch: Batch, letter: Letter, now: int) -> Letter:
         """The letter, its author told once if ordinary mail of it has been waiting for hours."""
-        late = [
-            d
-            for d in letter.deliveries
-            if d.state == "queued" and d.recipient.route == SMTP and d.code and now >= d.since + LATE_MS
-        ]
-        if not late or letter.delayed or not letter.is_answerable or self._doubtful():
+        late = waiting_long(letter, now)
+        if not late or self._doubtful():
             return letter
         body = self._ledger.body(letter, SMTP)
         self._delays(batch, letter, late, body.message if body else None, now)
