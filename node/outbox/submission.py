@@ -152,7 +152,14 @@ class Submission:
             }
             pin = self._pin if message.pin is None else message.pin
             outgoing = Outgoing(
-                "letter", message.subject, now, people.recipients, bodies, sender=main, pin=pin
+                "letter",
+                message.subject,
+                now,
+                people.recipients,
+                bodies,
+                sender=main,
+                pin=pin,
+                message_id=message_id,
             )
             self._check_sizes(outgoing)
             copy = bodies.get(SMTP) or bodies[MAILIO]
@@ -201,6 +208,7 @@ class Submission:
                 sender=_envelope_sender(sender, author),
                 digest=digest,
                 pin=self._pin,
+                message_id=adopted.summary.message_id,
             )
             self._check_sizes(outgoing)
             copy = found.get(SMTP) or found[MAILIO]
