@@ -10,7 +10,8 @@ import trio
 from trio.testing import MockClock
 
 from node.mailauth import MailAuth, Proof
-from node.mailauth.room import KEYS_S, MAX_SIGNATURES, MAX_TOGETHER
+from node.mailauth.checker import MAX_TOGETHER
+from node.mailauth.room import LOOKUPS_S, MAX_SIGNATURES
 from node.runtime.dns import Resolver
 from node.runtime.worker import Worker, WorkerError, WorkerTimeout, open_worker
 from tests.kit.dkim_keys import Key, ed25519_key, rsa_key, sign
@@ -336,7 +337,7 @@ async def test_no_answer_in_time_means_later(fault: Fault, mock_clock: MockClock
 
         nursery.start_soon(prove)
         await names.wait_asked(SELECTOR)
-        mock_clock.jump(KEYS_S)
+        mock_clock.jump(LOOKUPS_S)
     assert [("example.org",)] == [proof.later for proof in proofs]
 
 
@@ -355,7 +356,7 @@ async def test_the_good_key_counts_though_another_is_not_to_be_had(mock_clock: M
         await names.wait_asked("slow._domainkey.example.net")
         await names.wait_asked(SELECTOR)
         await trio.testing.wait_all_tasks_blocked(0.05)
-        mock_clock.jump(KEYS_S)
+        mock_clock.jump(LOOKUPS_S)
     assert [(("example.org",), ("example.net",))] == [(p.domains, p.later) for p in proofs]
 
 
