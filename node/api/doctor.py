@@ -1,4 +1,4 @@
-"""`/local/doctor`: first what there is to look at, then what was found, a line of JSON as soon as it is known."""
+"""`/local/doctor`: first what there is to look at, then what was found, a line of JSON as it is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be known from inside of delivering ourselves: the names of the addresses that letters come from."""
+"""What can be known from inside of delivering ourselves: the names of the addresses from which letters come."""
 
 from __future__ import annotations
 
