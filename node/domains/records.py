@@ -29,7 +29,9 @@ SENDERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class DnsRecord:
-    """`name` and names in `value` without the last dot; `why` says what it is for, in a sentence's half."""
+    """`name` and names in `value` without the last dot; `value` is "" where only its owner knows it. `why`
+    says what it is for, in a sentence's half.
+    """
 
     name: str
     type: str
@@ -38,8 +40,12 @@ class DnsRecord:
 
     @property
     def zone(self) -> str:
-        """Its line in a zone file; a long TXT in strings of 255 bytes, which are one text to readers."""
+        """Its line in a zone file, "" while it has no value; a long TXT in strings of 255 bytes, which are
+        one text to readers.
+        """
         value = self.value
+        if not value:
+            return ""
         if self.type == "TXT":
             strings = (value[at : at + STRING] for at in range(0, len(value), STRING))
             value = " ".join('"{}"'.format(one.replace("\\", "\\\\").replace('"', '\\"')) for one in strings)

@@ -76,6 +76,11 @@ class Domains:
         kept = sorted((one.added, one.host) for one in self._all() if one.kept)
         return kept[0][1] if kept else ""
 
+    def host_of(self, name: str) -> str | None:
+        """The public name of the server that takes a domain's mail; None where it is not ours."""
+        domain = self._find(name) if name in self._names else None
+        return domain.host if domain is not None else None
+
     # ---- the book
 
     async def add(self, text: str, host: str = "") -> str:
