@@ -12,20 +12,29 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from node.app.ground import Ground
-from node.app.owner import Owner
+from node.app.owner import Owner, destination
 from node.letters import Reader
 from node.mailauth import MailAuth, Names
+from node.outbox import DIRECT, Sizes
 from node.runtime.bridge import open_bridge
 from node.runtime.certificate import ServerCertificate, server_certificate
-from node.runtime.config import ConfigError
+from node.runtime.config import ConfigError, SmtpConfig
 from node.runtime.dns import Resolver
 from node.runtime.rooms import Warning_
-from node.runtime.settings_mail import Smarthost, parse_smarthost
+from node.runtime.settings_mail import parse_smarthost
 from node.smtp import (
+    DirectOutlet,
+    Exchangers,
     HandIn,
+    Lines,
     Listener,
     ListenFailed,
     MailIntake,
+    Networks,
+    Ourselves,
+    Outlet,
+    Policies,
+    SmarthostOutlet,
     SmtpCarrier,
     open_receiver,
     open_submission,
@@ -36,16 +45,19 @@ NOBODY: Final = "[127.0.0.1]"
 """How this node greets where it has no domain of its own (RFC 5321 §4.1.3): says nothing of the machine."""
 
 
+MAIL_PORT: Final = 25
+
+
 @dataclass(frozen=True, slots=True)
 class Mail:
     """The open bridge."""
 
     intake: MailIntake
-    carrier: SmtpCarrier
+    outlet: Outlet
     receiver: Listener | None
     submission: Listener | None
-    smarthost: Smarthost | None
     certificate: ServerCertificate | None
+    names: Resolver
 
     async def run(self) -> None:
         """Keep the certificate up to date."""
@@ -62,21 +74,13 @@ class Mail:
             **self.intake.counts(),
             "receiver": dict(self.receiver.counters) if self.receiver else None,
             "submission": dict(self.submission.counters) if self.submission else None,
-            "smarthost": self._sending(),
+            **self.outlet.status(),
         }
 
     def warnings(self) -> list[Warning_]:
         """What the owner should know."""
         shown = self.certificate.warnings() if self.certificate is not None else []
-        return [*self.carrier.warnings(), *shown]
-
-    def _sending(self) -> dict[str, str]:
-        if self.smarthost is None:
-            return {"state": "none", "host": "", "text": "no smarthost is set"}
-        host = f"{self.smarthost.host}:{self.smarthost.port}"
-        if fault := self.carrier.fault:
-            return {"state": "fault", "host": host, "text": fault.text}
-        return {"state": "ok" if self.carrier.worked else "unknown", "host": host, "text": ""}
+        return [*self.outlet.warnings(), *shown]
 
 
 @asynccontextmanager
@@ -88,21 +92,13 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
     certificate = server_certificate(config.tls.certificate, config.tls.key, ground.clock)
     if config.submission.host and certificate is None:
         _require_loopback(config.submission.host)
-    smarthost = parse_smarthost(config.smtp.smarthost) if config.smtp.smarthost else None
     hostname = owner.domains.hostname
     async with AsyncExitStack() as stack:
         bridge = await stack.enter_async_context(open_bridge())
-        carrier = SmtpCarrier(
-            bridge,
-            lambda: smarthost,
-            owner.passwords.smarthost,
-            ground.clock,
-            hostname=hostname or NOBODY,
-            max_size=config.limits.mail_size,
-        )
-        owner.carriers["smtp"] = carrier
-        stack.push_async_callback(carrier.aclose)
         names = Resolver(config.dns.nameservers)
+        outlet = await fit_outlet(ground, owner, names, Lines(bridge, greeting_name(owner)))
+        stack.push_async_callback(outlet.aclose)
+        owner.carriers["smtp"] = await fit_carrier(ground, owner, outlet)
         intake, receiver, submission = fit_intake(ground, owner, names), None, None
         common: Mapping[str, Any] = {
             "max_size": config.limits.mail_size,
@@ -118,7 +114,52 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
                 bridge, config.submission.host, config.submission.port, hand_in, **common
             )
             submission = await stack.enter_async_context(_named(opened, "submission"))
-        yield Mail(intake, carrier, receiver, submission, smarthost, certificate)
+        yield Mail(intake, outlet, receiver, submission, certificate, names)
+
+
+async def fit_outlet(ground: Ground, owner: Owner, names: Resolver, lines: Lines) -> Outlet:
+    """The way out that the settings choose."""
+    smtp = ground.config.smtp
+    if not smtp.direct:
+        return smarthost_outlet(ground, owner, lines)
+    networks = Networks(smtp.networks)
+    policies = Policies(ground.store, names, networks, ground.clock)
+    await policies.tidy()
+    hosts = {row["host"] for row in owner.domains.rows()}
+    ourselves = Ourselves(owner.domains.names() | hosts, lambda: _listens_at(smtp))
+    routes = Exchangers(names, networks, ourselves)
+    return DirectOutlet(lines, routes, policies, ground.clock, has_name=bool(owner.domains.hostname))
+
+
+def smarthost_outlet(ground: Ground, owner: Owner, lines: Lines) -> SmarthostOutlet:
+    """The way out through the smarthost, also where none is set."""
+    text = ground.config.smtp.smarthost
+    smarthost = parse_smarthost(text) if text else None
+    return SmarthostOutlet(lines, lambda: smarthost, owner.passwords.smarthost, ground.clock)
+
+
+def greeting_name(owner: Owner) -> str:
+    """How we greet the servers that take our mail."""
+    return owner.domains.hostname or NOBODY
+
+
+def _listens_at(smtp: SmtpConfig) -> frozenset[str]:
+    """Where mail of others would come back to us. Who listens on every address, or behind a router, is known
+    by how it greets.
+    """
+    return frozenset([smtp.host]) if smtp.host and smtp.port == MAIL_PORT else frozenset()
+
+
+async def fit_carrier(ground: Ground, owner: Owner, outlet: Outlet) -> SmtpCarrier:
+    """It remembers what size destinations take."""
+    smtp, sizes = ground.config.smtp, Sizes(ground.store, ground.clock)
+    await sizes.tidy()
+
+    async def known(lane: str, size: int | None) -> None:
+        await sizes.learn(destination(smtp, lane.removeprefix(DIRECT)), size)
+
+    sign, most = owner.domains.sign, ground.config.limits.mail_size
+    return SmtpCarrier(outlet, max_size=most, sign=sign, known=known)
 
 
 @asynccontextmanager

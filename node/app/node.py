@@ -11,6 +11,7 @@ import trio
 
 from node.api import Desk, make_api
 from node.app.desk import desk_of
+from node.app.doctor import Patient, looks_of
 from node.app.ground import Ground, open_ground
 from node.app.hosting import fit_hosting, friends_of, record_at
 from node.app.mail import Mail, open_mail
@@ -22,6 +23,7 @@ from node.app.status import hosting_warnings, owner_warnings, status_of, status_
 from node.app.tidying import Tidier
 from node.app.wakes import Wakes
 from node.app.web import Web, host_of, open_web
+from node.doctor import examine
 from node.exchange import (
     Acquaintances,
     Fetched,
@@ -267,6 +269,16 @@ def _desk(
             "warnings": warnings,
         }
 
+    patient = Patient(
+        ground=ground,
+        owner=owner,
+        names=mail.names,
+        way_out=mail.outlet,
+        certificate=lambda: mail.certificate,
+        network=network,
+        hosting=hosting,
+        listening=mail.listening() | web.listening(),
+    )
     return desk_of(
         owner,
         network.peer_id_text,
@@ -277,6 +289,7 @@ def _desk(
         fetch=fetcher.ask,
         forget=forget,
         voucher=hosting.voucher if hosting is not None else None,
+        examine=lambda tell: examine(looks_of(patient), tell),
     )
 
 

@@ -6,13 +6,14 @@ from node.doctor.certificate import certificate
 from node.doctor.ground import clock, disk
 from node.doctor.policy import policy
 from node.doctor.ports import answers, outside
-from node.doctor.rounds import Look, examine
+from node.doctor.rounds import Look, Tell, examine
 from node.doctor.sending import reverse
 from node.doctor.zone import Names, domain, name_server
 
 __all__ = [
     "Look",
     "Names",
+    "Tell",
     "answers",
     "certificate",
     "clock",

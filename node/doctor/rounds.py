@@ -42,8 +42,8 @@ Tell = Callable[[Mapping[str, object]], None]
 
 
 async def examine(looks: Sequence[Look], tell: Tell) -> None:
-    """Look at all of these. `tell` hears their names in the order in which they are to be read, then what each
-    has found, as soon as it is known: `{looks}`, `{look, checks}`. Whatever happens is a check.
+    """Look at all of these. `tell` hears their names in the order in which they are to be read, then of each
+    what it has found, as soon as it is known: `{looks}`, `{look, checks}`. Whatever happens is a check.
     """
     tell({"looks": [look.full_name for look in looks]})
     slots = trio.CapacityLimiter(AT_ONCE)

@@ -1,4 +1,4 @@
-"""What can be known from inside of delivering ourselves: the names of the addresses from which letters come."""
+"""What can be known from inside of delivering by ourselves: names of the addresses that letters come from."""
 
 from __future__ import annotations
 

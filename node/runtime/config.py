@@ -29,8 +29,10 @@ from node.runtime.settings_mail import (
     file_path,
     ip_address_or_none,
     nameserver_list,
+    network_list,
     own_emails,
     smarthost_url,
+    yes_or_no,
 )
 
 FILE_NAME: Final = "config.toml"
@@ -104,6 +106,17 @@ class SmtpConfig:
         None,
         "The mail server that takes your mail to others, as smtp://USER@HOST:587 or smtps://USER@HOST:465; "
         "its password is set apart: mailio config set --secret smtp.smarthost.",
+    )
+    direct: bool = setting(
+        yes_or_no(),
+        default=False,
+        text="Bring mail to its recipients' own mail servers, in place of a smarthost. For servers whose "
+        "network lets port 25 out and whose name and address others know.",
+    )
+    networks: tuple[str, ...] = setting(
+        network_list(),
+        (),
+        "Private networks whose addresses mail may be brought to all the same, such as 10.0.0.0/8.",
     )
     sts: str = setting(
         choice("none", "testing", "enforce"),

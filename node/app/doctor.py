@@ -1,0 +1,215 @@
+"""What there is to look at in an owner's node, running or not, fitted from its rooms. node.doctor looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from node import doctor
+from node.app.domains import records_of
+from node.app.ground import Ground
+from node.app.owner import Owner
+from node.app.web import published_policy
+from node.doctor import Look
+from node.runtime.certificate import ServerCertificate, server_certificate
+from node.runtime.dns import Resolver
+from node.runtime.rooms import Check, many
+from protocol.mtasts import Policy, policy_host
+
+if TYPE_CHECKING:
+    from node.hosting import Hosting
+    from node.network import Network
+
+START = "start the node: mailio run"
+
+
+class Room(Protocol):
+    """What shows what can be wrong with it."""
+
+    async def checks(self) -> Sequence[Check]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patient:
+    """What is looked at. On a closed store there is no `network`, nothing is `listening` (None), and
+    `certificate` reads the files; it raises NodeError where they can't be used. `way_out` takes ordinary mail
+    to others.
+    """
+
+    ground: Ground
+    owner: Owner
+    names: Resolver
+    way_out: Room
+    certificate: Callable[[], ServerCertificate | None]
+    network: Network | None = None
+    hosting: Hosting | None = None
+    listening: Mapping[str, str | None] | None = None
+    more: Sequence[Look] = field(default=())
+
+
+async def examine_closed(ground: Ground, owner: Owner, tell: doctor.Tell) -> None:
+    """All that can be looked at while the node does not run."""
+    patient = Patient(
+        ground=ground,
+        owner=owner,
+        names=Resolver(ground.config.dns.nameservers),
+        way_out=_WayOut(ground, owner),
+        certificate=partial(_certificate_of, ground),
+    )
+    await doctor.examine(looks_of(patient), tell)
+
+
+class _WayOut:
+    """The smarthost of a node that does not run: there is a connection for the look alone."""
+
+    def __init__(self, ground: Ground, owner: Owner) -> None:
+        self._ground = ground
+        self._owner = owner
+
+    async def checks(self) -> Sequence[Check]:
+        from node.app.mail import greeting_name, smarthost_outlet
+        from node.runtime.bridge import open_bridge
+        from node.smtp import Lines
+
+        if self._ground.config.smtp.direct:
+            return [Check("port-25-out", "skip", "not looked at: the node is not running", START)]
+        async with open_bridge() as bridge:
+            outlet = smarthost_outlet(self._ground, self._owner, Lines(bridge, greeting_name(self._owner)))
+            try:
+                return await outlet.checks()
+            finally:
+                await outlet.aclose()
+
+
+def looks_of(patient: Patient) -> list[Look]:
+    """In the order in which they are read."""
+    domains = sorted(patient.owner.domains.names())
+    return [
+        *_node(patient),
+        *_network(patient),
+        *_mail(patient),
+        *(look for name in domains for look in _domain(patient, name)),
+    ]
+
+
+def _node(patient: Patient) -> list[Look]:
+    ground, owner = patient.ground, patient.owner
+    return [
+        Look("node", "clock", doctor.clock(ground.watch)),
+        Look("node", "disk", doctor.disk(ground.store)),
+        Look("node", "files", owner.files.checks),
+        Look("node", "handshake", owner.mailbox.checks),
+        *([Look("node", "hosting", patient.hosting.checks)] if patient.hosting is not None else []),
+        Look("node", "dns", doctor.name_server(patient.names)),
+    ]
+
+
+def _network(patient: Patient) -> list[Look]:
+    if patient.network is None:
+        return [Look("network", "listening", _not_running("listening"))]
+    return [
+        Look("network", "peers", patient.network.checks),
+        Look("network", "hosts", partial(_hosts, patient.owner)),
+    ]
+
+
+def _mail(patient: Patient) -> list[Look]:
+    owner, smtp = patient.owner, patient.ground.config.smtp
+    hosts = partial(_hosts_of_domains, owner)
+    certificate = doctor.certificate(
+        patient.certificate, partial(_names_wanted, patient), patient.ground.clock
+    )
+    return [
+        Look("mail", "addresses", partial(_addresses, patient)),
+        *_listeners(patient, hosts),
+        Look("mail", "certificate", certificate),
+        Look("mail", "way-out", patient.way_out.checks),
+        Look("mail", "reverse-dns", doctor.reverse(patient.names, hosts, direct=smtp.direct)),
+        *patient.more,
+        *([] if owner.domains.names() else [Look("mail", "domains", _no_domains)]),
+    ]
+
+
+def _listeners(patient: Patient, hosts: Callable[[], Sequence[str]]) -> list[Look]:
+    listening = patient.listening
+    if listening is None:
+        return [Look("mail", name, _not_running(name)) for name in ("receiver", "submission")]
+    taken, greets = listening.get("smtp"), patient.owner.domains.hostname or "localhost"
+    receiver = doctor.answers("receiver", taken, "mail is taken", "mailio config set smtp.host 127.0.0.1")
+    submission = doctor.answers(
+        "submission",
+        listening.get("submission"),
+        "mail programs hand in",
+        "mailio config set submission.host 127.0.0.1",
+    )
+    return [
+        Look("mail", "receiver", receiver),
+        Look("mail", "port-25", doctor.outside(patient.names, hosts, taken, greets)),
+        Look("mail", "submission", submission),
+    ]
+
+
+def _domain(patient: Patient, name: str) -> list[Look]:
+    owner = patient.owner
+    records = partial(records_of, owner, patient.network, name)
+    return [
+        Look(name, "dns", doctor.domain(patient.names, partial(owner.domains.row, name), records)),
+        Look(name, "mta-sts-policy", doctor.policy(patient.names, name, partial(_policy, patient, name))),
+    ]
+
+
+def _policy(patient: Patient, name: str) -> Policy | None:
+    return published_policy(patient.ground.config, patient.owner.domains.row(name)["host"])
+
+
+def _hosts_of_domains(owner: Owner) -> list[str]:
+    """Each once."""
+    return list(dict.fromkeys(row["host"] for row in owner.domains.rows()))
+
+
+def _names_wanted(patient: Patient) -> list[str]:
+    """What the certificate should name."""
+    rows: list[dict[str, Any]] = patient.owner.domains.rows()
+    policies = [policy_host(row["domain"]) for row in rows if _policy(patient, row["domain"])]
+    return [*_hosts_of_domains(patient.owner), *policies]
+
+
+# ---- what no single room can say
+
+
+def _certificate_of(ground: Ground) -> ServerCertificate | None:
+    """What the settings name, as the files are now. Raises NodeError."""
+    tls = ground.config.tls
+    return server_certificate(tls.certificate, tls.key, ground.clock)
+
+
+def _not_running(name: str) -> Callable[[], Any]:
+    async def look() -> Sequence[Check]:
+        return [Check(name, "skip", "not looked at: the node is not running", START)]
+
+    return look
+
+
+async def _hosts(owner: Owner) -> Sequence[Check]:
+    rows: list[dict[str, Any]] = [dict(row) for row in owner.hosts.status()]
+    if not rows:
+        text = "no host keeps letters for you while this node is off"
+        return [Check("hosts", "skip", text, "mailio host add ADDRESS")]
+    if warnings := owner.hosts.warnings():
+        return [Check("hosts", "warn", one.text, one.remedy) for one in warnings]
+    return [Check("hosts", "ok", f"{many(len(rows), 'host')} up to date")]
+
+
+async def _addresses(patient: Patient) -> Sequence[Check]:
+    addresses = patient.ground.config.mail.addresses
+    if not addresses:
+        text = "you have no e-mail address here: ordinary mail is refused"
+        return [Check("addresses", "skip", text, "mailio config set mail.addresses you@example.org")]
+    return [Check("addresses", "ok", f"mail for {', '.join(addresses)} is yours")]
+
+
+async def _no_domains() -> Sequence[Check]:
+    text = "no domain of your own: its DNS would be looked at here"
+    return [Check("domains", "skip", text, "mailio domain add example.org")]
