@@ -17,7 +17,6 @@ from node.cli.client import Question
 from node.cli.output import INTERRUPT, show, text, write_json, write_line
 from node.cli.session import Session, command
 from node.cli.text import clean
-from node.runtime.rooms import many
 
 TITLES: Final = {"node": "This node", "network": "Other nodes", "mail": "Ordinary e-mail"}
 
@@ -92,9 +91,8 @@ class _Progress:
 
     def say(self, names: list[str], waiting: list[str]) -> None:
         done = len(names) - len(waiting)
-        line = f"{done} of {many(len(names), 'look')}" + (
-            f", waiting for {', '.join(waiting)}" if waiting else ""
-        )
+        left = f", waiting for {', '.join(waiting)}" if waiting else ""
+        line = f"{done} of {len(names)} looked at{left}"
         room = shutil.get_terminal_size().columns - INTERRUPT
         self._write(clean(line if len(line) <= room else line[: room - 1] + "…"))
 
@@ -124,10 +122,8 @@ def _show_check(check: dict[str, str], name_width: int, columns: int) -> None:
     state, name = check["state"], _name(check)
     head = text("  ").append(text(state.ljust(STATE), STYLES.get(state, "")))
     indent = 2 + STATE + (name_width if columns >= NARROW else 0)
-    lines = [
-        *_folded(clean(check["text"]), indent, columns),
-        *_remedy(clean(check["remedy"]), indent, columns),
-    ]
+    lines = _folded(clean(check["text"]), indent, columns)
+    lines += _remedy(clean(check["remedy"]), indent, columns)
     if columns >= NARROW:
         show(head.append(name.ljust(name_width) + lines.pop(0).lstrip()))
     else:
@@ -141,12 +137,13 @@ def _remedy(remedy: str, indent: int, columns: int) -> Iterator[str]:
     if not remedy:
         return
     before, mark, record = remedy.partition(RECORD)
-    yield from _folded(f"→ {before}{mark}".rstrip(), indent, columns, more="  ")
+    yield from _folded(f"→ {before}{mark}".rstrip(), indent, columns, more="  ", whole=True)
     if record:
         yield record
 
 
-def _folded(words: str, indent: int, columns: int, more: str = "") -> list[str]:
+def _folded(words: str, indent: int, columns: int, more: str = "", *, whole: bool = False) -> list[str]:
+    """`whole`: words longer than a line stay in one piece, as commands and names are copied."""
     space = " " * indent
     if columns == sys.maxsize:
         return [space + words]
@@ -155,19 +152,17 @@ def _folded(words: str, indent: int, columns: int, more: str = "") -> list[str]:
         columns,
         initial_indent=space,
         subsequent_indent=space + more,
-        break_long_words=False,
+        break_long_words=not whole,
         break_on_hyphens=False,
     )
 
 
 def _summary(found: list[dict[str, str]]) -> str:
     counts = Counter(check["state"] for check in found)
-    said = [
-        f"{counts[state]} {word}"
-        for state, word in (("fail", "to mend"), ("warn", "to look at"), ("skip", "not set up"))
-        if counts[state]
-    ]
-    return ", ".join(said) + "." if said else "All is well."
+    words = {"fail": "to mend", "warn": "to look at"}
+    wrong = [f"{counts[state]} {word}" for state, word in words.items() if counts[state]]
+    skipped = f"; {counts['skip']} skipped, for what is not set up" if counts["skip"] else ""
+    return (", ".join(wrong) or "Nothing to mend") + skipped + "."
 
 
 def _name(check: dict[str, str]) -> str:

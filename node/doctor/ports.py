@@ -56,7 +56,7 @@ def outside(
                     "port-25",
                     "skip",
                     text,
-                    "mailio domain add NAME (or a mail server before this node, or a provider)",
+                    "mailio domain add example.org",
                 )
             ]
         return [await _host(names, host, where, greets, port) for host in found]

@@ -191,7 +191,8 @@ class Network:
         else:
             remedy = "mailio config set network.bootstrap ADDRESS"
             met = Check("peers", "skip", "no first peer is set and nobody has connected", remedy)
-        return [Check("listening", "ok", ", ".join(self.listen_addrs()) or "nowhere"), met]
+        addrs = [addr.partition("/p2p/")[0] for addr in self.listen_addrs()]
+        return [Check("listening", "ok", ", ".join(addrs) or "nowhere: this node only dials out"), met]
 
     def status(self) -> Mapping[str, object]:
         """How things stand, for `status`."""
