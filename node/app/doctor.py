@@ -12,8 +12,9 @@ from node.app.domains import records_of
 from node.app.ground import Ground
 from node.app.owner import Owner
 from node.app.web import published_policy
-from node.doctor import Look
+from node.doctor import Look, Names
 from node.runtime.certificate import ServerCertificate, server_certificate
+from node.runtime.config import Config
 from node.runtime.dns import Resolver
 from node.runtime.rooms import Check, many
 from protocol.mtasts import Policy, policy_host
@@ -40,7 +41,6 @@ class Patient:
 
     ground: Ground
     owner: Owner
-    names: Resolver
     way_out: Room
     certificate: Callable[[], ServerCertificate | None]
     network: Network | None = None
@@ -48,17 +48,25 @@ class Patient:
     listening: Mapping[str, str | None] | None = None
     more: Sequence[Look] = field(default=())
 
+    @property
+    def config(self) -> Config:
+        return self.ground.config
+
+
+async def examine(patient: Patient, tell: doctor.Tell) -> None:
+    """Look at all of it. The names are asked for anew: what was found an hour ago is not what is published now."""
+    await doctor.examine(looks_of(patient, Resolver(patient.config.dns.nameservers)), tell)
+
 
 async def examine_closed(ground: Ground, owner: Owner, tell: doctor.Tell) -> None:
     """All that can be looked at while the node does not run."""
     patient = Patient(
         ground=ground,
         owner=owner,
-        names=Resolver(ground.config.dns.nameservers),
         way_out=_WayOut(ground, owner),
         certificate=partial(_certificate_of, ground),
     )
-    await doctor.examine(looks_of(patient), tell)
+    await examine(patient, tell)
 
 
 class _WayOut:
@@ -83,18 +91,18 @@ class _WayOut:
                 await outlet.aclose()
 
 
-def looks_of(patient: Patient) -> list[Look]:
+def looks_of(patient: Patient, names: Names) -> list[Look]:
     """In the order in which they are read."""
     domains = sorted(patient.owner.domains.names())
     return [
-        *_node(patient),
+        *_node(patient, names),
         *_network(patient),
-        *_mail(patient),
-        *(look for name in domains for look in _domain(patient, name)),
+        *_mail(patient, names),
+        *(look for name in domains for look in _domain(patient, names, name)),
     ]
 
 
-def _node(patient: Patient) -> list[Look]:
+def _node(patient: Patient, names: Names) -> list[Look]:
     ground, owner = patient.ground, patient.owner
     return [
         Look("node", "clock", doctor.clock(ground.watch)),
@@ -102,7 +110,7 @@ def _node(patient: Patient) -> list[Look]:
         Look("node", "files", owner.files.checks),
         Look("node", "handshake", owner.mailbox.checks),
         *([Look("node", "hosting", patient.hosting.checks)] if patient.hosting is not None else []),
-        Look("node", "dns", doctor.name_server(patient.names)),
+        Look("node", "dns", doctor.name_server(names)),
     ]
 
 
@@ -115,24 +123,24 @@ def _network(patient: Patient) -> list[Look]:
     ]
 
 
-def _mail(patient: Patient) -> list[Look]:
-    owner, smtp = patient.owner, patient.ground.config.smtp
+def _mail(patient: Patient, names: Names) -> list[Look]:
+    owner, smtp = patient.owner, patient.config.smtp
     hosts = partial(_hosts_of_domains, owner)
     certificate = doctor.certificate(
         patient.certificate, partial(_names_wanted, patient), patient.ground.clock
     )
     return [
         Look("mail", "addresses", partial(_addresses, patient)),
-        *_listeners(patient, hosts),
+        *_listeners(patient, names, hosts),
         Look("mail", "certificate", certificate),
         Look("mail", "way-out", patient.way_out.checks),
-        Look("mail", "reverse-dns", doctor.reverse(patient.names, hosts, direct=smtp.direct)),
+        Look("mail", "reverse-dns", doctor.reverse(names, hosts, direct=smtp.direct)),
         *patient.more,
         *([] if owner.domains.names() else [Look("mail", "domains", _no_domains)]),
     ]
 
 
-def _listeners(patient: Patient, hosts: Callable[[], Sequence[str]]) -> list[Look]:
+def _listeners(patient: Patient, names: Names, hosts: Callable[[], Sequence[str]]) -> list[Look]:
     listening = patient.listening
     if listening is None:
         return [Look("mail", name, _not_running(name)) for name in ("receiver", "submission")]
@@ -146,22 +154,22 @@ def _listeners(patient: Patient, hosts: Callable[[], Sequence[str]]) -> list[Loo
     )
     return [
         Look("mail", "receiver", receiver),
-        Look("mail", "port-25", doctor.outside(patient.names, hosts, taken, greets)),
+        Look("mail", "port-25", doctor.outside(names, hosts, taken, greets)),
         Look("mail", "submission", submission),
     ]
 
 
-def _domain(patient: Patient, name: str) -> list[Look]:
+def _domain(patient: Patient, names: Names, name: str) -> list[Look]:
     owner = patient.owner
     records = partial(records_of, owner, patient.network, name)
     return [
-        Look(name, "dns", doctor.domain(patient.names, partial(owner.domains.row, name), records)),
-        Look(name, "mta-sts-policy", doctor.policy(patient.names, name, partial(_policy, patient, name))),
+        Look(name, "dns", doctor.domain(names, partial(owner.domains.row, name), records)),
+        Look(name, "mta-sts-policy", doctor.policy(names, name, partial(_policy, patient, name))),
     ]
 
 
 def _policy(patient: Patient, name: str) -> Policy | None:
-    return published_policy(patient.ground.config, patient.owner.domains.row(name)["host"])
+    return published_policy(patient.config, patient.owner.domains.row(name)["host"])
 
 
 def _hosts_of_domains(owner: Owner) -> list[str]:
@@ -203,7 +211,7 @@ async def _hosts(owner: Owner) -> Sequence[Check]:
 
 
 async def _addresses(patient: Patient) -> Sequence[Check]:
-    addresses = patient.ground.config.mail.addresses
+    addresses = patient.config.mail.addresses
     if not addresses:
         text = "you have no e-mail address here: ordinary mail is refused"
         return [Check("addresses", "skip", text, "mailio config set mail.addresses you@example.org")]

@@ -57,7 +57,6 @@ class Mail:
     receiver: Listener | None
     submission: Listener | None
     certificate: ServerCertificate | None
-    names: Resolver
 
     async def run(self) -> None:
         """Keep the certificate up to date."""
@@ -114,7 +113,7 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
                 bridge, config.submission.host, config.submission.port, hand_in, **common
             )
             submission = await stack.enter_async_context(_named(opened, "submission"))
-        yield Mail(intake, outlet, receiver, submission, certificate, names)
+        yield Mail(intake, outlet, receiver, submission, certificate)
 
 
 async def fit_outlet(ground: Ground, owner: Owner, names: Resolver, lines: Lines) -> Outlet:

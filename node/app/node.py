@@ -11,7 +11,7 @@ import trio
 
 from node.api import Desk, make_api
 from node.app.desk import desk_of
-from node.app.doctor import Patient, looks_of
+from node.app.doctor import Patient, examine
 from node.app.ground import Ground, open_ground
 from node.app.hosting import fit_hosting, friends_of, record_at
 from node.app.mail import Mail, open_mail
@@ -23,7 +23,6 @@ from node.app.status import hosting_warnings, owner_warnings, status_of, status_
 from node.app.tidying import Tidier
 from node.app.wakes import Wakes
 from node.app.web import Web, host_of, open_web
-from node.doctor import examine
 from node.exchange import (
     Acquaintances,
     Fetched,
@@ -272,7 +271,6 @@ def _desk(
     patient = Patient(
         ground=ground,
         owner=owner,
-        names=mail.names,
         way_out=mail.outlet,
         certificate=lambda: mail.certificate,
         network=network,
@@ -289,7 +287,7 @@ def _desk(
         fetch=fetcher.ask,
         forget=forget,
         voucher=hosting.voucher if hosting is not None else None,
-        examine=lambda tell: examine(looks_of(patient), tell),
+        examine=partial(examine, patient),
     )
 
 
