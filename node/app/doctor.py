@@ -54,7 +54,7 @@ class Patient:
 
 
 async def examine(patient: Patient, tell: doctor.Tell) -> None:
-    """Look at all of it. The names are asked for anew: what was found an hour ago is not what is published now."""
+    """Look at all of it. Names are asked for anew: what is published changes while somebody mends it."""
     await doctor.examine(looks_of(patient, Resolver(patient.config.dns.nameservers)), tell)
 
 
