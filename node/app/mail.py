@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from node.app.ground import Ground
 from node.app.owner import Owner, destination
+from node.domains import Domains
 from node.letters import Reader
 from node.mailauth import MailAuth, Names
 from node.outbox import DIRECT, Sizes
@@ -124,8 +125,7 @@ async def fit_outlet(ground: Ground, owner: Owner, names: Resolver, lines: Lines
     networks = Networks(smtp.networks)
     policies = Policies(ground.store, names, networks, ground.clock)
     await policies.tidy()
-    hosts = {row["host"] for row in owner.domains.rows()}
-    ourselves = Ourselves(owner.domains.names() | hosts, lambda: _listens_at(smtp))
+    ourselves = Ourselves(lambda: _known_as(owner.domains), lambda: _listens_at(smtp))
     routes = Exchangers(names, networks, ourselves)
     return DirectOutlet(lines, routes, policies, ground.clock, has_name=bool(owner.domains.hostname))
 
@@ -142,6 +142,11 @@ def greeting_name(owner: Owner) -> str:
     return owner.domains.hostname or NOBODY
 
 
+def _known_as(domains: Domains) -> frozenset[str]:
+    hosts = (domains.host_of(name) for name in domains.names())
+    return domains.names() | {domains.hostname} | {host for host in hosts if host}
+
+
 def _listens_at(smtp: SmtpConfig) -> frozenset[str]:
     """Where mail of others would come back to us. Who listens on every address, or behind a router, is known
     by how it greets.
@@ -150,15 +155,14 @@ def _listens_at(smtp: SmtpConfig) -> frozenset[str]:
 
 
 async def fit_carrier(ground: Ground, owner: Owner, outlet: Outlet) -> SmtpCarrier:
-    """It remembers what size destinations take."""
+    """It signs for the owner's domains, and remembers what size destinations take."""
     smtp, sizes = ground.config.smtp, Sizes(ground.store, ground.clock)
     await sizes.tidy()
 
     async def known(lane: str, size: int | None) -> None:
         await sizes.learn(destination(smtp, lane.removeprefix(DIRECT)), size)
 
-    sign, most = owner.domains.sign, ground.config.limits.mail_size
-    return SmtpCarrier(outlet, max_size=most, sign=sign, known=known)
+    return SmtpCarrier(outlet, max_size=ground.config.limits.mail_size, sign=owner.domains.sign, known=known)
 
 
 @asynccontextmanager

@@ -22,7 +22,7 @@ from node.app.selfdelivery import SelfDelivery
 from node.app.status import hosting_warnings, owner_warnings, status_of, status_of_hosting, with_files
 from node.app.tidying import Tidier
 from node.app.wakes import Wakes
-from node.app.web import Web, host_of, open_web
+from node.app.web import Web, open_web
 from node.exchange import (
     Acquaintances,
     Fetched,
@@ -62,7 +62,7 @@ async def run_node(
             records.on_put(Wakes(owner.outbox.wake).put)
             async with (
                 open_mail(ground, owner) as mail,
-                open_web(config, mail.certificate, host_of(owner.domains)) as web,
+                open_web(config, mail.certificate, owner.domains.host_of) as web,
             ):
                 await _work(ground, network, owner, mail, web, people, stop, ready)
 

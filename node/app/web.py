@@ -8,18 +8,12 @@ from dataclasses import dataclass
 from typing import get_args
 
 from node.api import Https, make_public_web, open_https
-from node.domains import Domains
 from node.runtime.certificate import ServerCertificate
 from node.runtime.config import Config
 from protocol.mtasts import Mode, Policy, own_policy
 
 HostOf = Callable[[str], str | None]
 """The public name of the server that takes a domain's mail; None where the domain is not the owner's."""
-
-
-def host_of(domains: Domains) -> HostOf:
-    """As the owner's book of domains has it."""
-    return lambda domain: domains.row(domain)["host"] if domain in domains else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,13 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from protocol.errors import RemoteProtocolError
+
 PIECE: Final = 262_144
 """Bytes that are looked at together where a digest is wanted: a millisecond's work, next to no memory."""
+
+MAX_LINE: Final = 1_048_576
+"""Bytes of a line that is signed: looking at a longer one holds up the other threads. SMTP allows 998."""
 
 _CRLF: Final = b"\r\n"
 _TURNED_LINES: Final = re.compile(rb"(?:\n\r)*")
@@ -25,7 +30,9 @@ def canonical_body(body: bytes, canon: str) -> bytes:
 
 
 def relaxed_digest(raw: bytes, start: int, piece: int = PIECE) -> bytes:
-    """SHA-256 of what canonical_body makes of the body that begins at `start`, relaxed."""
+    """SHA-256 of what canonical_body makes of the body that begins at `start`, relaxed. Raises
+    RemoteProtocolError for a line of more than MAX_LINE.
+    """
     digest, ends, any_text = hashlib.sha256(), 0, False
     for lines in _pieces(raw, start, piece):
         lines = _squeezed(lines)
@@ -44,6 +51,8 @@ def _pieces(raw: bytes, start: int, piece: int) -> Iterator[bytes]:
     while start < len(raw):
         found = raw.find(_CRLF, start + piece)
         end = len(raw) if found < 0 else found + len(_CRLF)
+        if end - start > piece + MAX_LINE:
+            raise RemoteProtocolError(f"a line of more than {MAX_LINE} bytes")
         yield raw[start:end]
         start = end
 

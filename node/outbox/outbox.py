@@ -55,7 +55,7 @@ class Delays(Protocol):
     """
 
     def __call__(
-        self, batch: Batch, letter: Letter, late: Sequence[Delivery], body: bytes | None, now: int
+        self, batch: Batch, letter: Letter, late: Sequence[Delivery], body: bytes | None, now: int, /
     ) -> None: ...
 
 

@@ -70,16 +70,16 @@ class Networks:
 
 @dataclass(frozen=True, slots=True)
 class Ourselves:
-    """By what this node is known where it takes mail itself: `names` in lower case, `addresses` of its
-    listener on the mail port.
+    """By what this node is known where it takes mail itself, at any time: `names` in lower case, `addresses`
+    of its listener on the mail port.
     """
 
-    names: Collection[str] = frozenset()
+    names: Callable[[], Collection[str]] = frozenset
     addresses: Callable[[], Collection[str]] = frozenset
 
     def are(self, exchanger: Exchanger) -> bool:
         addresses = self.addresses()
-        return exchanger.host in self.names or any(one in addresses for one in exchanger.addresses)
+        return exchanger.host in self.names() or any(one in addresses for one in exchanger.addresses)
 
 
 @dataclass
@@ -149,7 +149,7 @@ class Exchangers:
                 found.later = fault
         turns = chain.from_iterable(zip_longest(*addresses))
         mixed = tuple(one for one in turns if one is not None)
-        return Exchanger(host, mixed) if mixed or host in self._ourselves.names else None
+        return Exchanger(host, mixed) if mixed or host in self._ourselves.names() else None
 
     @staticmethod
     def _nobody(domain: str, found: _Found, *, named: bool) -> Exception:

@@ -56,7 +56,7 @@ def author_domain(raw: bytes) -> str:
 
 
 def _address_fields(raw: bytes) -> list[re.Match[bytes]]:
-    end = raw.find(b"\r\n\r\n", 0, MAX_HEADER_BYTES)
+    end = 0 if raw.startswith(b"\r\n") else raw.find(b"\r\n\r\n", 0, MAX_HEADER_BYTES)
     return list(_ADDRESS_FIELD.finditer(raw, 0, end if end >= 0 else min(len(raw), MAX_HEADER_BYTES)))
 
 

@@ -220,8 +220,11 @@ class Policies:
 
 async def _capped(response: Any) -> bytes:
     body = bytearray()
-    async for piece in response.aiter_raw(4_096):
-        body += piece
-        if len(body) > MAX_POLICY:
-            raise _NoPolicy("its policy is too large")
+    with trio.CancelScope() as scope:
+        async for piece in response.aiter_raw():
+            body += piece
+            if len(body) > MAX_POLICY:
+                scope.cancel()  # leaving the loop would leave the generators inside of it half run
+    if len(body) > MAX_POLICY:
+        raise _NoPolicy("its policy is too large")
     return bytes(body)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
+import dkim  # type: ignore[import-untyped]  # no stubs exist
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from nacl.signing import SigningKey
 
 from node.domains.keys import DkimKey, new_keys
 from node.mailauth import Proof, Signer, sign_message
-from node.mailauth.body import canonical_body, relaxed_digest
+from node.mailauth.body import MAX_LINE, PIECE, canonical_body, relaxed_digest
 from node.mailauth.header import split_header
 from node.mailauth.keys import find_keys
 from node.mailauth.signature import Signature, parse_signature
@@ -44,10 +45,10 @@ def publish(names: Names) -> None:
         names.txt(key.name("example.org"), key.txt)
 
 
-def verdicts(raw: bytes) -> tuple[str, ...]:
-    """What our own check says of each signature."""
+def verdicts(raw: bytes, most: int = 2) -> tuple[str, ...]:
+    """What our own check says of each signature of ours."""
     found: list[tuple[Signature, tuple[bytes, ...]]] = []
-    for number, (_, value) in enumerate(split_header(raw).named(b"dkim-signature")[:2]):
+    for number, (_, value) in enumerate(split_header(raw).named(b"dkim-signature")[:most]):
         signature = parse_signature(value, number, NOW_S)
         key = next(key for key in keys() if key.selector == signature.selector)
         found.append((signature, find_keys([key.txt.encode()], signature)))
@@ -58,6 +59,9 @@ def verdicts(raw: bytes) -> tuple[str, ...]:
 async def test_they_hold_for_us_and_for_others() -> None:
     signed = sign_message(RAW, signers())
     assert signed.endswith(RAW)
+    records = {f"{key.name('example.org')}.".encode(): key.txt.encode() for key in keys()}
+    other = dkim.DKIM(signed)
+    assert [True, True] == [other.verify(n, lambda name, timeout: records[name]) for n in (0, 1)]
     async with open_names() as names:
         publish(names)
         results = ("example.org: pass", "example.org: pass")
@@ -101,10 +105,10 @@ def can_be_signed(raw: bytes) -> bool:
 
 
 def test_every_real_mail_that_can_be_signed_verifies() -> None:
-    for name, raw in mails():
+    for number, (name, raw) in enumerate(mails()):
         if can_be_signed(raw):
-            signed = sign_message(raw, signers())
-            assert (name, HOLDS, True) == (name, verdicts(signed), signed.endswith(raw))
+            signed = sign_message(raw, [signers()[number % 2]])
+            assert (name, "", True) == (name, verdicts(signed, 1)[0], signed.endswith(raw))
         else:
             with pytest.raises(RemoteProtocolError):
                 sign_message(raw, signers())
@@ -156,6 +160,7 @@ def test_white_space_that_is_changed_on_the_way_does_not() -> None:
         RAW.replace(b"\r\n", b"\n"),
         b"no field\r\n" + RAW,
         b"To: x@example.org\r\n" * MAX_LISTED + RAW,
+        RAW + b" " * (MAX_LINE + PIECE),
     ],
 )
 def test_what_some_would_read_otherwise_is_not_signed(raw: bytes) -> None:
