@@ -169,18 +169,20 @@ def _domain(patient: Patient, names: Names, name: str) -> list[Look]:
 
 
 def _policy(patient: Patient, name: str) -> Policy | None:
-    return published_policy(patient.config, patient.owner.domains.row(name)["host"])
+    host = patient.owner.domains.host_of(name)
+    return published_policy(patient.config, host) if host else None
 
 
 def _hosts_of_domains(owner: Owner) -> list[str]:
     """Each once."""
-    return list(dict.fromkeys(row["host"] for row in owner.domains.rows()))
+    hosts = (owner.domains.host_of(name) for name in sorted(owner.domains.names()))
+    return list(dict.fromkeys(filter(None, hosts)))
 
 
 def _names_wanted(patient: Patient) -> list[str]:
     """What the certificate should name."""
-    rows: list[dict[str, Any]] = patient.owner.domains.rows()
-    policies = [policy_host(row["domain"]) for row in rows if _policy(patient, row["domain"])]
+    names = sorted(patient.owner.domains.names())
+    policies = [policy_host(name) for name in names if _policy(patient, name)]
     return [*_hosts_of_domains(patient.owner), *policies]
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 import typer
 
 from node.cli.client import Question
-from node.cli.output import INTERRUPT, show, text, write_json, write_line
+from node.cli.output import INTERRUPT, folded, show, text, write_json, write_line
 from node.cli.session import Session, command
 from node.cli.text import clean
 
@@ -115,7 +115,7 @@ def _show(found: list[dict[str, str]]) -> None:
         for check in checks:
             _show_check(check, name_width, columns)
         write_line()
-    write_line(_summary(found))
+    write_line(folded(_summary(found), sys.stdout))
 
 
 def _show_check(check: dict[str, str], name_width: int, columns: int) -> None:
