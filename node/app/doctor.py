@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -36,7 +36,7 @@ class Room(Protocol):
 class Patient:
     """What is looked at. On a closed store there is no `network`, nothing is `listening` (None), and
     `certificate` reads the files; it raises NodeError where they can't be used. `way_out` takes ordinary mail
-    to others.
+    to others, `pickup` fetches from providers.
     """
 
     ground: Ground
@@ -46,7 +46,7 @@ class Patient:
     network: Network | None = None
     hosting: Hosting | None = None
     listening: Mapping[str, str | None] | None = None
-    more: Sequence[Look] = field(default=())
+    pickup: Room | None = None
 
     @property
     def config(self) -> Config:
@@ -91,6 +91,14 @@ class _WayOut:
                 await outlet.aclose()
 
 
+async def examine_public(
+    ground: Ground, network: Network, hosting: Hosting | None, tell: doctor.Tell
+) -> None:
+    """What there is to look at in a node without an owner."""
+    looks = [*_ground(ground, hosting), Look("network", "peers", network.checks)]
+    await doctor.examine(looks, tell)
+
+
 def looks_of(patient: Patient, names: Names) -> list[Look]:
     """In the order in which they are read."""
     domains = sorted(patient.owner.domains.names())
@@ -103,14 +111,20 @@ def looks_of(patient: Patient, names: Names) -> list[Look]:
 
 
 def _node(patient: Patient, names: Names) -> list[Look]:
-    ground, owner = patient.ground, patient.owner
+    owner = patient.owner
+    return [
+        *_ground(patient.ground, patient.hosting),
+        Look("node", "files", owner.files.checks),
+        Look("node", "letters", owner.mailbox.checks),
+        Look("node", "dns", doctor.name_server(names)),
+    ]
+
+
+def _ground(ground: Ground, hosting: Hosting | None) -> list[Look]:
     return [
         Look("node", "clock", doctor.clock(ground.watch)),
         Look("node", "disk", doctor.disk(ground.store)),
-        Look("node", "files", owner.files.checks),
-        Look("node", "handshake", owner.mailbox.checks),
-        *([Look("node", "hosting", patient.hosting.checks)] if patient.hosting is not None else []),
-        Look("node", "dns", doctor.name_server(names)),
+        *([Look("node", "hosting", hosting.checks)] if hosting is not None else []),
     ]
 
 
@@ -135,7 +149,11 @@ def _mail(patient: Patient, names: Names) -> list[Look]:
         Look("mail", "certificate", certificate),
         Look("mail", "way-out", patient.way_out.checks),
         Look("mail", "reverse-dns", doctor.reverse(names, hosts, direct=smtp.direct)),
-        *patient.more,
+        *(
+            [Look("mail", "provider", partial(_providers, patient.pickup))]
+            if patient.pickup is not None
+            else []
+        ),
         *([] if owner.domains.names() else [Look("mail", "domains", _no_domains)]),
     ]
 
@@ -218,6 +236,13 @@ async def _addresses(patient: Patient) -> Sequence[Check]:
         text = "you have no e-mail address here: ordinary mail is refused"
         return [Check("addresses", "skip", text, "mailio config set mail.addresses you@example.org")]
     return [Check("addresses", "ok", f"mail for {', '.join(addresses)} is yours")]
+
+
+async def _providers(pickup: Room) -> Sequence[Check]:
+    if checks := await pickup.checks():
+        return checks
+    text = "no mailbox elsewhere is fetched from"
+    return [Check("provider", "skip", text, "mailio provider add you@example.org")]
 
 
 async def _no_domains() -> Sequence[Check]:

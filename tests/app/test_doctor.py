@@ -5,11 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from node.api import Desk, make_api
+import trio
+from starlette.types import ASGIApp
+
+from node.api import Base, make_api, make_public_api
 from node.app import open_desk
+from node.app.public import make_home, run_public
 from node.runtime.config import Config, DnsConfig, LimitsConfig, SmtpConfig, TlsConfig
 from node.runtime.home import Home
-from tests.app.conftest import Run
+from tests.app.conftest import Run, config
 from tests.kit.certificates import Authority
 from tests.kit.homes import Caller
 from tests.kit.names_server import Names, open_names
@@ -18,9 +22,9 @@ DOMAIN = "home.example"
 FREE = LimitsConfig(price=1, free_disk=0)
 
 
-async def examined(desk: Desk) -> dict[str, dict[str, str]]:
+async def examined(api: ASGIApp) -> dict[str, dict[str, str]]:
     """Every check by its name, as `/local/doctor` tells it; in the order that it was announced."""
-    content = await Caller(make_api(desk)).content("GET", "/local/doctor")
+    content = await Caller(api).content("GET", "/local/doctor")
     lines = [json.loads(line) for line in content.splitlines()]
     found = {line["look"]: line["checks"] for line in lines[1:]}
     assert sorted(lines[0]["looks"]) == sorted(found)
@@ -35,7 +39,7 @@ async def test_a_newcomers_node_has_nothing_to_mend_and_says_what_could_be_set_u
     alices: Home, running: Run
 ) -> None:
     async with open_names() as names, running(alices, dns=DnsConfig((names.address,))) as desk:
-        found = await examined(desk)
+        found = await examined(make_api(desk))
     assert states(found) == {
         "node/clock": "ok",
         "node/disk": "ok",
@@ -71,9 +75,9 @@ async def test_a_domain_is_looked_at_with_all_its_records_until_they_are_publish
     async with open_names() as names:
         sections["dns"] = DnsConfig((names.address,))
         async with running(alices, **sections) as desk:
-            before = states(await examined(desk))
+            before = states(await examined(make_api(desk)))
             publish(names, desk.records_of(DOMAIN))
-            after = states(await examined(desk))
+            after = states(await examined(make_api(desk)))
     ours = [name for name in before if name.startswith(f"{DOMAIN}/")]
     selectors = [name for name in ours if "/dkim-" in name]
     assert (2, 10) == (len(selectors), len(ours))
@@ -95,13 +99,31 @@ def publish(names: Names, records: Sequence[Any]) -> None:
             names.add(record.name, record.type, f"{record.value}.")
 
 
+async def test_a_public_node_is_looked_at_too(tmp_path: Path) -> None:
+    home, stop, found = Home(tmp_path / "public"), trio.Event(), dict[str, str]()
+    await make_home(home, None)
+
+    async def ready(base: Base) -> None:
+        found.update(states(await examined(make_public_api(base))))
+        stop.set()
+
+    await run_public(home, config(), None, rooms=[], stop=stop, ready=ready)
+    assert found == {
+        "node/clock": "ok",
+        "node/disk": "ok",
+        "node/hosting": "ok",
+        "network/listening": "ok",
+        "network/peers": "skip",
+    }
+
+
 async def test_a_node_that_does_not_run_is_looked_at_as_far_as_can_be(alices: Home, tmp_path: Path) -> None:
     smtp = SmtpConfig(smarthost="smtp://127.0.0.1:1", domains=(DOMAIN,))
     tls = TlsConfig(str(tmp_path / "none.pem"), str(tmp_path / "none.key"))
     async with open_names() as names:
-        config = Config(smtp=smtp, tls=tls, dns=DnsConfig((names.address,)), limits=FREE)
-        async with open_desk(alices, config, None) as desk:
-            found = await examined(desk)
+        settings = Config(smtp=smtp, tls=tls, dns=DnsConfig((names.address,)), limits=FREE)
+        async with open_desk(alices, settings, None) as desk:
+            found = await examined(make_api(desk))
     assert {"network/listening", "mail/receiver", "mail/submission"} == {
         name
         for name, check in found.items()
