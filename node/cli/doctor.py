@@ -109,8 +109,9 @@ class _Progress:
 
 def _show(found: list[dict[str, str]]) -> None:
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
-    name_width = max((len(_name(check)) for check in found), default=0) + 2
-    for about, checks in groupby(found, lambda check: check["check"].partition("/")[0]):
+    for about, group in groupby(found, lambda check: check["check"].partition("/")[0]):
+        checks = list(group)
+        name_width = max(len(_name(check)) for check in checks) + 2
         write_line(clean(TITLES.get(about, about)))
         for check in checks:
             _show_check(check, name_width, columns)

@@ -65,7 +65,7 @@ def outside(
 
 
 async def _host(names: Names, host: str, where: str | None, greets: str, port: int) -> Check:
-    name = f"port-25-{host}"
+    name = "port-25"
     try:
         addresses = await addresses_of(names, host)
     except DnsLater as fault:

@@ -37,7 +37,7 @@ def reverse(names: Names, hosts: Callable[[], Sequence[str]], *, direct: bool) -
 
 
 async def _address(names: Names, host: str, address: str) -> Check:
-    name = f"reverse-dns-{address}"
+    name = "reverse-dns"
     remedy = f"ask who gives you the address to set its PTR record: {address} → {host}"
     try:
         claimed = await names.ptr(address)

@@ -34,7 +34,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, columns: int) -> list[str]:
 def test_groups_with_a_remedy_under_each_fault_and_records_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [line.rstrip() for line in shown(monkeypatch, 80)] == [
         "This node",
-        "  ok    clock        0 s from what other nodes say",
+        "  ok    clock  0 s from what other nodes say",
         "",
         "Ordinary e-mail",
         "  skip  certificate  none: mail servers and programs talk to this node",
@@ -42,12 +42,12 @@ def test_groups_with_a_remedy_under_each_fault_and_records_whole(monkeypatch: py
         "                     → mailio config set tls.certificate FILE, and tls.key",
         "",
         "example.org",
-        "  fail  dkim-s1      not published",
-        "                     → publish:",
+        "  fail  dkim-s1  not published",
+        "                 → publish:",
         ZONE,
-        "  warn  spf          \ufffd[2Jv=spf1 " + "x" * 48,
-        "                     " + "x" * 32,
-        "                     → look",
+        "  warn  spf      \ufffd[2Jv=spf1 " + "x" * 52,
+        "                 " + "x" * 28,
+        "                 → look",
         "",
         "1 to mend, 1 to look at; 1 skipped, for what is not set up.",
     ]
