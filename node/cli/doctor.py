@@ -125,10 +125,8 @@ def _show_check(check: dict[str, str], name_width: int, columns: int) -> None:
     indent = 2 + STATE + (name_width if columns >= NARROW else 0)
     lines = _folded(clean(check["text"]), indent, columns)
     lines += _remedy(clean(check["remedy"]), indent, columns)
-    if columns >= NARROW:
-        show(head.append(name.ljust(name_width) + lines.pop(0).lstrip()))
-    else:
-        show(head.append(name))
+    head.append(name.ljust(name_width) + lines.pop(0).lstrip() if columns >= NARROW else name)
+    show(head) if sys.stdout.isatty() else write_line(head.plain)
     for line in lines:
         write_line(line)
 
