@@ -5,6 +5,9 @@
 
 import shutil
 import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import trio
@@ -15,10 +18,12 @@ _SCRIPT: Final = r"""
 use Mail::DKIM::Verifier; use Mail::DKIM::DNS; use Net::DNS;
 my ($host, $port) = split /:/, $ARGV[0];
 Mail::DKIM::DNS::resolver(Net::DNS::Resolver->new(nameservers => [$host], port => $port, recurse => 1));
-binmode STDIN;
-my $dkim = Mail::DKIM::Verifier->new();
-$dkim->load(\*STDIN);
-print $_->algorithm, " ", $_->result, "\n" for $dkim->signatures;
+for my $file (@ARGV[1..$#ARGV]) {
+    open(my $letter, "<:raw", $file) or die $!;
+    my $dkim = Mail::DKIM::Verifier->new();
+    $dkim->load($letter);
+    print join(" ", map { $_->algorithm . "=" . $_->result } $dkim->signatures), "\n";
+}
 """
 
 
@@ -33,6 +38,22 @@ def is_here() -> bool:
 
 async def perl_results(raw: bytes, names: Names) -> list[tuple[str, str]]:
     """Of each signature its algorithm and what came of it, from the top."""
-    command = ["perl", "-e", _SCRIPT, names.address]
-    done = await trio.run_process(command, stdin=raw, capture_stdout=True)
-    return [(line.split()[0], line.split()[1]) for line in done.stdout.decode().splitlines()]
+    (found,) = await perl_results_of([raw], names)
+    return found
+
+
+async def perl_results_of(letters: Sequence[bytes], names: Names) -> list[list[tuple[str, str]]]:
+    """The same of many letters."""
+    with TemporaryDirectory() as folder:
+        files = [Path(folder, str(number)) for number in range(len(letters))]
+        for file, raw in zip(files, letters, strict=True):
+            file.write_bytes(raw)
+        command = ["perl", "-e", _SCRIPT, names.address, *map(str, files)]
+        done = await trio.run_process(command, capture_stdout=True)
+    lines = done.stdout.decode().splitlines()
+    return [[_pair(word) for word in line.split()] for line in lines]
+
+
+def _pair(word: str) -> tuple[str, str]:
+    algorithm, _, result = word.partition("=")
+    return algorithm, result

@@ -48,10 +48,12 @@ class PolicyServer:
 
 
 @asynccontextmanager
-async def open_policy_server(tls: ssl.SSLContext) -> AsyncIterator[PolicyServer]:
+async def open_policy_server(
+    tls: ssl.SSLContext, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[PolicyServer]:
     """Serves until the block is left."""
     server = PolicyServer()
-    listeners = await trio.open_ssl_over_tcp_listeners(0, tls, host="127.0.0.1", https_compatible=True)
+    listeners = await trio.open_ssl_over_tcp_listeners(port, tls, host=host, https_compatible=True)
 
     async def talk(stream: trio.SSLStream[trio.SocketStream]) -> None:
         async with stream:
