@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from node import doctor
 from node.app.domains import records_of
-from node.app.ground import Ground
+from node.app.ground import Ground, first_peers
 from node.app.owner import Owner
 from node.app.web import published_policy
 from node.doctor import Look, Names
@@ -95,7 +95,7 @@ async def examine_public(
     ground: Ground, network: Network, hosting: Hosting | None, tell: doctor.Tell
 ) -> None:
     """What there is to look at in a node without an owner."""
-    looks = [*_ground(ground, hosting), Look("network", "peers", network.checks)]
+    looks = [*_ground(ground, hosting), *_peers(ground, network)]
     await doctor.examine(looks, tell)
 
 
@@ -132,9 +132,14 @@ def _network(patient: Patient) -> list[Look]:
     if patient.network is None:
         return [Look("network", "listening", _not_running("listening"))]
     return [
-        Look("network", "peers", patient.network.checks),
+        *_peers(patient.ground, patient.network),
         Look("network", "hosts", partial(_hosts, patient.owner)),
     ]
+
+
+def _peers(ground: Ground, network: Network) -> list[Look]:
+    reached = doctor.first_peers(first_peers(ground.config), network.connect)
+    return [Look("network", "peers", network.checks), Look("network", "first-peers", reached)]
 
 
 def _mail(patient: Patient, names: Names) -> list[Look]:
@@ -174,6 +179,7 @@ def _listeners(patient: Patient, names: Names, hosts: Callable[[], Sequence[str]
         Look("mail", "receiver", receiver),
         Look("mail", "port-25", doctor.outside(names, hosts, taken, greets)),
         Look("mail", "submission", submission),
+        Look("mail", "https", doctor.https(listening.get("http"))),
     ]
 
 

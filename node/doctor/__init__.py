@@ -4,10 +4,11 @@ mail, and contacts nobody but whom the owner has named: name servers, smarthost,
 
 from node.doctor.certificate import certificate
 from node.doctor.ground import clock, disk
-from node.doctor.policy import policy
+from node.doctor.peers import first_peers
 from node.doctor.ports import answers, outside
 from node.doctor.rounds import Look, Tell, examine
 from node.doctor.sending import reverse
+from node.doctor.web import https, policy
 from node.doctor.zone import Names, domain, name_server
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "disk",
     "domain",
     "examine",
+    "first_peers",
+    "https",
     "name_server",
     "outside",
     "policy",

@@ -53,6 +53,7 @@ async def test_a_newcomers_node_has_nothing_to_mend_and_says_what_could_be_set_u
         "mail/receiver": "ok",
         "mail/port-25": "skip",
         "mail/submission": "ok",
+        "mail/https": "skip",
         "mail/certificate": "skip",
         "mail/smarthost": "skip",
         "mail/reverse-dns": "skip",
@@ -85,6 +86,7 @@ async def test_a_domain_is_looked_at_with_all_its_records_until_they_are_publish
     assert needed == {name for name in ours if before[name] == "fail"}
     assert {"warn"} == {before[name] for name in ours if name not in needed}
     left = {name for name in ours if after[name] != "ok"}
+    assert "ok" == after["mail/https"]
     assert left == {f"{DOMAIN}/mta-sts-policy"}  # port 443 of that name does not lead here
     assert ("ok", "warn") == (after["mail/certificate-names"], before["mail/certificate"])
 

@@ -14,6 +14,7 @@ from node import doctor
 from node.api import make_public_web, open_https
 from node.domains import DnsRecord
 from node.runtime.dns import Resolver
+from node.runtime.errors import NodeError
 from node.runtime.rooms import Check
 from protocol.mtasts import Mode, Policy, own_policy
 from tests.kit.certificates import Authority
@@ -237,6 +238,37 @@ async def test_the_policy_is_fetched_as_others_do(
         (check,) = await look()
     assert (check.check, check.state) == ("mta-sts-policy", state)
     assert said in check.text
+
+
+async def test_our_own_https_is_asked(tmp_path: Path) -> None:
+    async with policy_served(Authority(tmp_path), ours(), HOST) as port:
+        where = f"127.0.0.1:{port}"
+        assert states(await doctor.https(where)()) == {"https": "ok"}
+    assert states(await doctor.https(where)()) == {"https": "fail"}
+    async with server(b"220 no web server\r\n") as port:
+        assert states(await doctor.https(f"127.0.0.1:{port}")()) == {"https": "fail"}
+    assert states(await doctor.https(None)()) == {"https": "skip"}
+
+
+# ---- first peers
+
+
+async def test_first_peers_that_are_there_and_not(autojump_clock: MockClock) -> None:
+    async def connect(address: str) -> None:
+        if address == "gone":
+            raise NodeError("peer-unreachable", "nobody is there")
+        if address == "silent":
+            await trio.sleep_forever()
+
+    async def said(*addresses: str) -> list[tuple[str, str]]:
+        return [(one.state, one.text) for one in await doctor.first_peers(addresses, connect)()]
+
+    gone = "gone can't be reached: nobody is there"
+    silent = "silent can't be reached: it does not answer in time"
+    assert [] == await said()
+    assert [("ok", "2 first peers reached")] == await said("a", "b")
+    assert [("warn", gone)] == await said("a", "gone")
+    assert [("fail", gone), ("fail", silent)] == await said("gone", "silent")
 
 
 async def test_no_policy_and_no_address(names: Resolver) -> None:

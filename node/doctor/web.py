@@ -1,4 +1,6 @@
-"""Whether others find the MTA-STS policy of a domain of ours: it is fetched as they do (RFC 8461 §3.3)."""
+"""HTTPS: whether our listener answers, and whether others find the MTA-STS policy of a domain of ours. It is
+fetched as they do (RFC 8461 §3.3).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from typing import Final
 import trio
 
 from node.doctor.ground import Ask
+from node.doctor.ports import place_of
 from node.doctor.zone import Names, addresses_of
 from node.runtime.rooms import Check
 from protocol.errors import RemoteProtocolError
@@ -25,8 +28,33 @@ PORT: Final = 443
 GUIDE: Final = "docs/operating.md, MTA-STS"
 
 
+FAULTS: Final = (OSError, trio.BrokenResourceError, trio.TooSlowError, RemoteProtocolError)
+"""What a fetch can come to."""
+
+
 class _Failed(Exception):  # noqa: N818 - what came of it
     """In words."""
+
+
+def https(where: str | None) -> Ask:
+    """Whether our own listener answers; `where` is host:port, None where it is not open."""
+
+    async def look() -> Sequence[Check]:
+        if where is None:
+            text = "nothing is served by HTTPS: it takes a certificate, and http.host"
+            return [Check("https", "skip", text, f"see: {GUIDE}")]
+        anyone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # its certificate is looked at elsewhere
+        anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
+        host, port = place_of(where)
+        try:
+            with trio.fail_after(FETCH_S):
+                await _get(host, port, "localhost", anyone)
+        except (_Failed, *FAULTS) as fault:
+            text = f"HTTPS is served at {where}, but does not answer: {_reason(fault)}"
+            return [Check("https", "fail", text, "start the node anew")]
+        return [Check("https", "ok", f"HTTPS is served at {where}")]
+
+    return look
 
 
 def policy(
@@ -54,7 +82,7 @@ async def _compared(names: Names, domain: str, ours: Policy, tls: ssl.SSLContext
     try:
         with trio.fail_after(FETCH_S):
             found = parse_policy(await _fetch(names, host, tls, port))
-    except (_Failed, OSError, trio.BrokenResourceError, trio.TooSlowError, RemoteProtocolError) as fault:
+    except (_Failed, *FAULTS) as fault:
         text = f"https://{host}{PATH} can't be fetched from here: {_reason(fault)}"
         return Check("mta-sts-policy", "warn", text, remedy)
     if found != ours:
@@ -70,7 +98,15 @@ async def _fetch(names: Names, host: str, tls: ssl.SSLContext, port: int) -> byt
     addresses = await addresses_of(names, host)
     if not addresses:
         raise _Failed("it has no address")
-    plain = await trio.open_tcp_stream(addresses[0], port)
+    status, body = await _get(addresses[0], port, host, tls)
+    if status != b"200":
+        raise _Failed("its server has no policy there")
+    return body
+
+
+async def _get(address: str, port: int, host: str, tls: ssl.SSLContext) -> tuple[bytes, bytes]:
+    """Status and content of what is at PATH. Raises _Failed and FAULTS."""
+    plain = await trio.open_tcp_stream(address, port)
     async with trio.SSLStream(plain, tls, server_hostname=host, https_compatible=True) as stream:
         request = f"GET {PATH} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
         await stream.send_all(request.encode())
@@ -80,10 +116,10 @@ async def _fetch(names: Names, host: str, tls: ssl.SSLContext, port: int) -> byt
             if len(data) > MAX_POLICY + MAX_HEAD:
                 raise _Failed("it is too large")
     head, _, body = data.partition(b"\r\n\r\n")
-    status = head.split(b" ", 2)[1:2]
-    if status != [b"200"]:
-        raise _Failed("its server has no policy there")
-    return body
+    words = head.split(b" ", 2)
+    if not words[0].startswith(b"HTTP/") or len(words) < 2:
+        raise _Failed("what answers is no web server")
+    return words[1], body
 
 
 def _reason(fault: BaseException) -> str:
