@@ -22,7 +22,7 @@ from node.smtp.dialing import dial_one_of
 from node.smtp.exchangers import Exchanger
 from node.smtp.outlet import Lines
 from node.smtp.pool import Talked
-from node.smtp.transport import Mail, Server, Tls
+from node.smtp.server import Mail, Server, Tls
 from protocol.mtasts import Policy
 
 PORT: Final = 25

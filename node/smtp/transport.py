@@ -11,8 +11,6 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 from aiosmtplib import SMTP, SMTPException, SMTPHeloError, SMTPResponse, SMTPResponseException
@@ -20,6 +18,7 @@ from aiosmtplib.auth import auth_login_encode, auth_plain_encode
 
 from node.smtp.answer import Answer, Way, WayFault, refused
 from node.smtp.outgoing import send_body
+from node.smtp.server import Mail, Server, Tls
 
 CONNECT_S: Final = 30.0
 """Seconds each for the greeting and for the TLS handshake: a server that needs longer is not well."""
@@ -37,38 +36,6 @@ MAX_SIZE_DIGITS: Final = 20
 """Of the SIZE that a server offers (RFC 1870 §3)."""
 
 _SIZE: Final = re.compile(rf"[0-9]{{1,{MAX_SIZE_DIGITS}}}", re.ASCII)
-
-
-class Tls(Enum):
-    """How a connection is kept from others' eyes."""
-
-    AT_ONCE = "TLS from the first byte, the certificate verified"
-    MUST = "STARTTLS or nothing, the certificate verified"
-    MAY = "STARTTLS where it is offered, the certificate verified"
-    UNVERIFIED = "STARTTLS where it is offered, with whatever certificate (RFC 7435)"
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """Where a connection leads, under which rule, and as whom: `user` is "" where no password is wanted."""
-
-    host: str
-    port: int
-    tls: Tls
-    user: str = ""
-    password: str = ""
-
-    def __repr__(self) -> str:
-        return f"Server({self.host}:{self.port}, {self.tls.name})"
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """A letter for the wire. `raw` has CRLF line ends only. `sender` is "" for the null path."""
-
-    sender: str
-    recipients: tuple[str, ...]
-    raw: bytes
 
 
 class Session:
