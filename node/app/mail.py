@@ -98,7 +98,7 @@ async def open_mail(ground: Ground, owner: Owner, names: Resolver) -> AsyncItera
     hops = Hops(Networks.parse(config.smtp.trusted))
     async with AsyncExitStack() as stack:
         bridge = await stack.enter_async_context(open_bridge())
-        outlet = await fit_outlet(ground, owner, names, Lines(bridge, hostname or NOBODY))
+        outlet = await fit_outlet(ground, owner, names, Lines(bridge, greeting_name(owner)))
         stack.push_async_callback(outlet.aclose)
         owner.carriers["smtp"] = Unsealed(await fit_carrier(ground, owner, outlet), owner.bindings)
         intake, receiver, submission = fit_intake(ground, owner, names, hops), None, None
@@ -124,14 +124,25 @@ async def fit_outlet(ground: Ground, owner: Owner, names: Resolver, lines: Lines
     """The way out that the settings choose."""
     smtp = ground.config.smtp
     if not smtp.direct:
-        smarthost = parse_smarthost(smtp.smarthost) if smtp.smarthost else None
-        return SmarthostOutlet(lines, lambda: smarthost, owner.passwords.smarthost, ground.clock)
+        return smarthost_outlet(ground, owner, lines)
     reach = Reach(Networks.parse(smtp.networks))
     policies = Policies(ground.store, names, reach, ground.clock)
     await policies.tidy()
     ourselves = Ourselves(lambda: _known_as(owner.domains), lambda: _listens_at(smtp))
     routes = Exchangers(names, reach, ourselves)
     return DirectOutlet(lines, routes, policies, ground.clock, has_name=bool(owner.domains.hostname))
+
+
+def smarthost_outlet(ground: Ground, owner: Owner, lines: Lines) -> SmarthostOutlet:
+    """The way out through the smarthost, also where none is set."""
+    text = ground.config.smtp.smarthost
+    smarthost = parse_smarthost(text) if text else None
+    return SmarthostOutlet(lines, lambda: smarthost, owner.passwords.smarthost, ground.clock)
+
+
+def greeting_name(owner: Owner) -> str:
+    """How we greet the servers that take our mail."""
+    return owner.domains.hostname or NOBODY
 
 
 def _known_as(domains: Domains) -> frozenset[str]:

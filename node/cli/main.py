@@ -15,6 +15,7 @@ import typer
 import node
 from node.cli import (
     contacts,
+    doctor,
     domains,
     files,
     handshakes,
@@ -53,6 +54,7 @@ def build() -> typer.Typer:
         words,
         nodes,
         state,
+        doctor,
         handshakes,
         hosts,
         send,
