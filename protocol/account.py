@@ -98,6 +98,11 @@ def parse_deposit(data: bytes, host: bytes) -> Deposited:
     )
 
 
+def peer_id_of(public: bytes) -> bytes:
+    """The peer id of an Ed25519 key (libp2p's peer-ids text)."""
+    return _ED25519_PEER + public
+
+
 def peer_key_of(peer_id: bytes) -> bytes:
     """The Ed25519 key in a peer id; RemoteProtocolError for one of another kind."""
     if len(peer_id) != len(_ED25519_PEER) + KEY_BYTES or not peer_id.startswith(_ED25519_PEER):

@@ -17,6 +17,7 @@ from node.hosts.vault import KeptPeople, Vault
 from node.identity import Identity
 from node.names import Names
 from node.outbox import Letter
+from node.runtime.clock import DAY_MS
 from node.storage import Batch
 from protocol.account import KeptFile
 from protocol.handshake import Handshake
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from node.exchange import Intake
     from node.network import Network
 
-DAY_MS: Final = 86_400_000
 
 ON_ITS_WAY_DAYS: Final = 31
 """Days from this one on for which hosts are to keep what belongs to a letter on its way; renewed each day."""

@@ -25,6 +25,7 @@ from node.outbox.submission import Submission
 from node.runtime.settings import duration_ms
 from node.storage import Batch
 from node.users import Passwords, Users
+from protocol.account import peer_id_of
 from protocol.addresses import Addresses
 from protocol.exchange_identity import PROTOCOL_ID as IDENTITY
 from protocol.identity import Capabilities, Host
@@ -178,9 +179,8 @@ def _consent(ground: Ground, identity: Identity, peer_id: bytes, names: Names, m
 
 
 def own_peer_id(ground: Ground) -> bytes:
-    """This node's peer id: libp2p's identity multihash of its Ed25519 key, known without libp2p."""
-    public = SigningKey.from_seed(load_peer_key(ground.home, ground.key)).public
-    return b"\x00\x24\x08\x01\x12\x20" + public
+    """This node's peer id, known without libp2p."""
+    return peer_id_of(SigningKey.from_seed(load_peer_key(ground.home, ground.key)).public)
 
 
 def _profile(ground: Ground, network: Network | None, hosts: Callable[[], Sequence[Host]]) -> Profile:

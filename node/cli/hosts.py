@@ -12,6 +12,7 @@ from node.cli.client import Question
 from node.cli.output import folded, note, table, when, write_json, write_line
 from node.cli.session import Session, command, group
 from node.runtime.errors import NodeError
+from node.runtime.rooms import many
 
 Address = Annotated[
     str,
@@ -96,14 +97,10 @@ def _open(host: dict[str, Any]) -> str:
     """What is not there as it is to be, or why it is no host of ours."""
     if host["text"]:
         return str(host["text"])
-    revocations = _many(host["revocations"], "revocation") if host["revocations"] else ""
-    items = _many(host["behind"], "item") if host["behind"] else ""
-    files = _many(host["files"], "file") if host["files"] else ""
+    revocations = many(host["revocations"], "revocation") if host["revocations"] else ""
+    items = many(host["behind"], "item") if host["behind"] else ""
+    files = many(host["files"], "file") if host["files"] else ""
     return ", ".join(filter(None, (items, revocations and f"of {revocations}", files)))
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def _address(host: dict[str, Any]) -> str:

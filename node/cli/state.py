@@ -12,6 +12,7 @@ from node.cli.bridge import coming_in, going_out, handing_in
 from node.cli.output import folded, note, pairs, table, when, write_json, write_line
 from node.cli.session import Session, command
 from node.cli.text import clean, size
+from node.runtime.rooms import many
 
 Qr = Annotated[bool, typer.Option("--qr", help="Show the contact link as a QR code too.")]
 
@@ -101,13 +102,9 @@ def _hosts(hosts: list[dict[str, Any]]) -> str:
 def _hosting(hosting: dict[str, Any]) -> str:
     """What is kept here for other owners."""
     who = {"all": "everyone", "friends": "those you have accepted"}.get(hosting["offer"], hosting["offer"])
-    accounts = _many(hosting["accounts"], "account")
-    letters = _many(hosting["letters"], "letter")
+    accounts = many(hosting["accounts"], "account")
+    letters = many(hosting["letters"], "letter")
     return f"{who}: {accounts}, {letters}, {size(hosting['used'])} of {size(hosting['quota'])}"
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def peers(session: Session) -> None:

@@ -41,10 +41,6 @@ MAX_LINE: Final = 4_096
 
 MAX_LINES: Final = 200
 
-_ED25519_PEER: Final = b"\x00\x24\x08\x01\x12\x20"
-"""What libp2p puts before an Ed25519 public key to make it a peer id (its peer-ids text); importing libp2p
-itself takes most of a second."""
-
 Recover = Annotated[bool, typer.Option("--recover", help="Make it from the 24 words that you have.")]
 HostHints = Annotated[
     list[str] | None,
@@ -166,6 +162,7 @@ async def _make(
 
     from node.identity import create, load_peer_key
     from node.storage import create_key, unlock
+    from protocol.account import peer_id_of
     from protocol.errors import LocalProtocolError
     from protocol.keys import Secrets, SigningKey, did_of, root_of, words_of
 
@@ -181,7 +178,7 @@ async def _make(
         await _begin_recovery(home, key, hints, now)
     create(home, key, root, now)
     address = Secrets.derive(root).address
-    peer_id = _ED25519_PEER + SigningKey.from_seed(load_peer_key(home, key)).public
+    peer_id = peer_id_of(SigningKey.from_seed(load_peer_key(home, key)).public)
     words = words_of(root) if given is None else ()
     return Made(address, did_of(address), base58.b58encode(peer_id).decode(), tuple(words))
 

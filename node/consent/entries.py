@@ -1,15 +1,12 @@
 """What the gate remembers of each counterpart, and what it answers: values. No rules here and no store."""
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from protocol.handshake import Handshake, Level, Sender, State, Terms, Type, handshake_id, parse_handshake
 from protocol.identity import IdentityRecord
 from protocol.letter import MAX_ENVELOPE
 from protocol.stamps import DEFAULT_PRICE
 from protocol.status import OK, Status
-
-DAY_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)

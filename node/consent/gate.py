@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.consent.book import Book, index_of
-from node.consent.entries import DAY_MS, Limits, Ours, Verdict
+from node.consent.entries import Limits, Ours, Verdict
 from node.consent.rules import OWNERS_LEVEL, state_of
+from node.runtime.clock import DAY_MS
 from node.storage import Batch, Store
 from node.storage.schema import ALLOWANCE
 from protocol.fields import Fields

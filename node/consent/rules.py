@@ -7,7 +7,8 @@ import unicodedata
 from dataclasses import replace
 from typing import Final
 
-from node.consent.entries import DAY_MS, Counterpart, Grant, Ours, Rules
+from node.consent.entries import Counterpart, Grant, Ours, Rules
+from node.runtime.clock import DAY_MS
 from protocol.handshake import (
     DEFAULT_LIFE_MS,
     RENEW_BELOW_MS,

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from node.consent.entries import DAY_MS
 from node.consent.threads import Threads
+from node.runtime.clock import DAY_MS
 from protocol.errors import RemoteProtocolError
 from protocol.offer import MAX_FIRST_CONTACT_BYTES, Challenge, Stamp
 from protocol.stamps import CHALLENGE_BYTES, DEFAULT_PRICE, RAISED_PRICE, verify_stamp

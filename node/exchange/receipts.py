@@ -12,7 +12,7 @@ from typing import Any, Final
 import trio
 
 from node.outbox import MAILIO, Outbox, Outgoing, Recipient
-from node.runtime.clock import Clock
+from node.runtime.clock import DAY_MS, Clock
 from node.runtime.errors import NodeError
 from node.storage import Batch, Store
 from node.storage.schema import RECEIPT_DUE
@@ -29,7 +29,6 @@ CALM_AFTER: Final = 12
 CALM_MS: Final = 3_600_000
 """An hour: how long then."""
 
-DAY_MS: Final = 86_400_000
 MAX_AUTHORS: Final = 1_024
 """Authors whose letters of receipts are counted; the one written to longest ago is forgotten first."""
 

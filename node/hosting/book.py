@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from node.hosting.rows import NUMBER, Account, Kept, Known, Letter, Totals, Use
+from node.hosting.rows import Account, Kept, Known, Letter, Totals, Use
 from node.storage import Batch, Store
 from node.storage.schema import (
     HOST_ACCOUNT,
@@ -18,6 +18,7 @@ from node.storage.schema import (
     HOST_LETTER,
     HOST_OWNER,
     HOST_USE,
+    ITEM_SPACE,
     META,
 )
 from protocol.account import KeyRule, Space
@@ -56,12 +57,12 @@ class Book:
         return (self.store.index("host-owner", address.encode()),)
 
     def kept(self, account: bytes, space: Space, item: bytes) -> Kept | None:
-        row = self.store.get(HOST_ENTRY, (account, NUMBER[space], item))
+        row = self.store.get(HOST_ENTRY, (account, ITEM_SPACE[space], item))
         return None if row is None else Kept.from_row(item, row)
 
     def data(self, account: bytes, space: Space, item: bytes) -> bytes | None:
         """An item's bytes."""
-        data = self.store.get(HOST_ITEM, (account, NUMBER[space], item))
+        data = self.store.get(HOST_ITEM, (account, ITEM_SPACE[space], item))
         return data if isinstance(data, bytes) else None
 
     def rule(self, account: bytes, key: bytes) -> KeyRule | None:
@@ -71,14 +72,14 @@ class Book:
 
     def page(self, account: bytes, space: Space, after: bytes | None, limit: int) -> list[Kept]:
         """Items in order of ids, from the first after `after` on."""
-        prefix = (account, NUMBER[space])
+        prefix = (account, ITEM_SPACE[space])
         start = None if after is None else (*prefix, after + b"\0")
         rows = self.store.scan(HOST_ENTRY, prefix, start=start, limit=limit)
         return [Kept.from_row(_bytes(key[2]), row) for key, row in rows]
 
     def walk(self, account: bytes, space: Space) -> Iterator[Kept]:
         """All items in order of ids, read in pages."""
-        for key, row in self.store.walk(HOST_ENTRY, (account, NUMBER[space])):
+        for key, row in self.store.walk(HOST_ENTRY, (account, ITEM_SPACE[space])):
             yield Kept.from_row(_bytes(key[2]), row)
 
     def letter(self, account: bytes, n: int) -> Letter | None:

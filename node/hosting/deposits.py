@@ -16,6 +16,7 @@ from node.hosting.letters import Letters, Times
 from node.hosting.ports import Channel, Network
 from node.hosting.rows import Account, Known, Limits
 from node.network import PeerFault
+from node.runtime.clock import DAY_MS
 from protocol import status as codes
 from protocol.account import Deposited, KeyRule, sign_deposit
 from protocol.errors import RemoteProtocolError
@@ -32,8 +33,6 @@ from protocol.offer import (
     Stamp,
     encode_answer,
 )
-
-DAY_MS: Final = 86_400_000
 
 DEADLINE: Final = 30.0
 """Seconds for an envelope once it may come (protocol §8)."""

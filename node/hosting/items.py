@@ -14,8 +14,8 @@ import trio
 from node.hosting.book import Book, Change
 from node.hosting.letters import Times
 from node.hosting.ports import Keeper
-from node.hosting.rows import NUMBER, Account, Kept, Limits
-from node.storage.schema import HOST_DUE, HOST_ENTRY, HOST_ITEM, HOST_USE
+from node.hosting.rows import Account, Kept, Limits
+from node.storage.schema import HOST_DUE, HOST_ENTRY, HOST_ITEM, HOST_USE, ITEM_SPACE
 from protocol.account import Entry, Item, KeptFile, KeyRule, Space, replaces
 from protocol.errors import RemoteProtocolError
 from protocol.held import parse_held
@@ -114,7 +114,7 @@ class Items:
 
     def _put(self, change: Change, space: Space, item: Item) -> Status | None:
         """Take an item that is newer; one that is not is passed over."""
-        account, batch, place = change.account, change.batch, (change.account.key, NUMBER[space], item.id)
+        account, batch, place = change.account, change.batch, (change.account.key, ITEM_SPACE[space], item.id)
         old = self._book.kept(account.key, space, item.id)
         if old is not None and not replaces(item.entry, old.entry):
             return None
@@ -140,7 +140,7 @@ class Items:
         return grown > quota - (quota // spared if spared else 0) or others + grown > self._limits.size
 
     def _drop(self, change: Change, space: Space, item: bytes) -> None:
-        account, place = change.account, (change.account.key, NUMBER[space], item)
+        account, place = change.account, (change.account.key, ITEM_SPACE[space], item)
         old = self._book.kept(account.key, space, item)
         if old is None:
             return

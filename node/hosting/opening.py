@@ -16,6 +16,7 @@ from node.hosting.letters import Times
 from node.hosting.ports import Channel
 from node.hosting.rows import Account, Limits
 from node.network.addresses import block_of
+from node.runtime.clock import DAY_MS
 from node.storage import Batch
 from node.storage.schema import HOST_OWNER, HOST_VOUCHER
 from protocol.account import friend_message
@@ -36,7 +37,6 @@ BLOCK_DAILY: Final = 16
 MAX_BLOCKS: Final = 4_096
 """Address blocks remembered for that; the one seen longest ago is forgotten first."""
 
-DAY_MS: Final = 86_400_000
 
 LOOPBACK: Final = frozenset({block_of("127.0.0.1"), block_of("::1")})
 """Everyone there is on this machine, and no block (as for connections)."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from protocol.account import CID_BYTES, Entry, Space
 from protocol.cbor import Value
@@ -15,9 +14,6 @@ from protocol.host import Waiting
 from protocol.kdf import HASH_BYTES, KEY_BYTES
 from protocol.keys import SIGNATURE_BYTES
 from protocol.peers import MAX_NODES, MAX_PEER_ID
-
-NUMBER: Final[Mapping[Space, int]] = {Space.HELD: 0, Space.KEY: 1, Space.VAULT: 2, Space.FILE: 3}
-"""How each space is called in keys of the store."""
 
 
 @dataclass(frozen=True, slots=True)

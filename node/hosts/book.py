@@ -3,7 +3,7 @@ choosing.py's.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -69,6 +69,12 @@ class HostRow:
     def listed(self) -> bool:
         """Whether everyone may know of it."""
         return self.stand is Stand.OPEN and self.synced
+
+    def leaving(self, now: int, until: int, *, removed: bool) -> "HostRow":
+        """It is used no longer: one that may have letters is drained until then, any other shunned."""
+        drained = self.stand in (Stand.OPEN, Stand.LEFT)
+        stand = Stand.LEFT if drained else Stand.SHUNNED
+        return replace(self, stand=stand, since=now, until=until, removed=removed, voucher=None)
 
 
 class HostBook:

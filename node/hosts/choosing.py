@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from node.hosts.book import HostRow, Stand
+from node.runtime.clock import DAY_MS
 
 if TYPE_CHECKING:
     from node.network import PeerAddress
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 WANTED: Final = 3
 """Hosts: two may fail at once."""
 
-DAY_MS: Final = 86_400_000
 
 REPLACED_MS: Final = 3 * DAY_MS
 """How long a host may be away before another one is looked for in its place."""

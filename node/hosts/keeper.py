@@ -1,27 +1,24 @@
-"""One host's two tasks: keeping there what is to be there, and getting what waits there. How it stands."""
+"""One host's two tasks: going there for whatever is to be done, and getting what waits there. How it stands,
+and how it is left. What is done there is upkeep.py's.
+"""
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 import trio
 
-from node.hosts.book import MAX_TEXT, HostBook, HostRow, Origin, Stand
-from node.hosts.draining import Drainer, Take
+from node.hosts.book import MAX_TEXT, HostRow, Origin, Stand
+from node.hosts.draining import Drainer
 from node.hosts.errors import HostRefused
-from node.hosts.planning import Planner
 from node.hosts.shelf import Shelf
-from node.hosts.syncing import Newer, Syncer
-from node.hosts.talk import Talk
-from node.hosts.visits import Visit, Visits
-from node.runtime.clock import Clock
+from node.hosts.upkeep import DIGEST_S, Means, Upkeep
+from node.hosts.visits import Visit
+from node.runtime.clock import DAY_MS
 from node.runtime.errors import NodeError
-from node.storage import Batch, Store
-from protocol.account import Space
 from protocol.errors import RemoteProtocolError
-from protocol.host import Open
 from protocol.status import BUSY, DISK_FULL, STORE_BROKEN, TIME
 
 log = logging.getLogger(__name__)
@@ -32,19 +29,6 @@ RETRY_S: Final = 30.0
 RARELY_S: Final = 600.0
 """The same for one that has been away for a day."""
 
-DIGEST_S: Final = 600.0
-"""Seconds between two looks whether all is still there (protocol §6)."""
-
-FILES_S: Final = 2.0
-"""Seconds until a host that fetches files of ours is asked whether it has them; each pause is half as long
-again, up to DIGEST_S, until another file is on its way.
-"""
-
-PLAN_S: Final = 86_400.0
-"""Seconds between two workings out of everything: what no note told of, such as a grant that ended."""
-
-DAY_MS: Final = 86_400_000
-
 REFUSED_MS: Final = DAY_MS
 """How long a host that refused is not asked again."""
 
@@ -54,63 +38,49 @@ REACHED_EVERY_MS: Final = 3_600_000
 FRESH_MS: Final = 60_000
 """How long ago a host must have been drained when we leave it for good."""
 
-LIES: Final = 3
-"""Rounds in which a host's digest differs though all was put: from then on it counts as behind."""
-
-Former = Callable[[Talk], Awaitable[object]]
-
 PASSING: Final = frozenset({BUSY, DISK_FULL, STORE_BROKEN, TIME})
 """Refusals that say nothing of tomorrow: asked again as if it had not answered."""
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What all keepers share. `former` reads an account that was open before we knew of it."""
-
-    store: Store
-    book: HostBook
-    planner: Planner
-    visits: Visits
-    clock: Clock
-    doubtful: Callable[[], bool]
-    take: Take
-    newer: Newer
-    changed: Callable[[], None]
-    former: Former
 
 
 class Keeper:
     """Works for one host while `run` runs; `host` is its row as it stands in the store."""
 
     def __init__(self, means: Means, host: HostRow) -> None:
-        self.host = host
-        self.shelf = Shelf(means.store, host.peer_id)
         self.drained: int | None = None
         self.away = False
         self.failures = 0
-        self.lies = 0
         self.since = means.clock.now()
         self._shown = ""
         self._m = means
-        self._syncer = Syncer(means.store, means.planner, self.shelf, means.newer)
+        self._upkeep = Upkeep(means, host)
         self._drainer = Drainer(means.visits, means.take, self._all_taken)
-        self._loaded = False
-        self._planned = self._looked = float("-inf")
-        self._told: Open | None = None
-        self._files = False
-        self._coming, self._pause = frozenset[bytes](), FILES_S
         self._wake, self._come = trio.Event(), trio.Event()
         self._greeted = trio.Event()
         self._staying = trio.CancelScope()
 
+    @property
+    def host(self) -> HostRow:
+        """Its row as it stands in the store."""
+        return self._upkeep.host
+
+    @property
+    def shelf(self) -> Shelf:
+        """What is to be there."""
+        return self._upkeep.shelf
+
+    def has(self, file: bytes) -> bool | None:
+        """Whether all of the file of this id is there; None where that is not to be hoped for."""
+        return self._upkeep.has(file)
+
     def poke(self, *, files: bool = False) -> None:
         """Something is to be done; `files`: which files are to be there may be others."""
-        self._files |= files
+        if files:
+            self._upkeep.files_changed()
         self._wake.set()
 
     def connected(self) -> None:
         """The host is there: look at everything."""
-        self._looked = float("-inf")
+        self._upkeep.look_again()
         self._wake.set()
         self._come.set()
 
@@ -122,26 +92,19 @@ class Keeper:
 
     def restart(self, host: HostRow) -> None:
         """The owner has said something else of it."""
-        self.host, self._planned = host, float("-inf")
+        self._upkeep.host = host
+        self._upkeep.plan_again()
         self.connected()
-
-    def has(self, file: bytes) -> bool | None:
-        """Whether all of the file of this id is there; None where that is not to be hoped for."""
-        row = self.shelf.get(Space.FILE, file)
-        if row is not None and row.whole:
-            return True
-        return False if self._syncer.takes(file) else None
 
     async def leave(self, until: int, *, removed: bool = False) -> None:
         """Use it no longer: what waits is got until then (Unix ms), what is kept there is taken back."""
-        never = self.host.stand is Stand.OPENING or self.host.stand is Stand.REFUSED
-        stand = Stand.SHUNNED if never else Stand.LEFT
-        await self._stands(stand, until=until, removed=removed, voucher=None)
+        await self._upkeep.save(self.host.leaving(self._m.clock.now(), until, removed=removed))
+        self._m.changed()
         self._wake.set()
 
     async def moved(self, addrs: tuple[str, ...]) -> None:
         """It says that it is there now."""
-        await self._save(replace(self.host, addrs=addrs))
+        await self._upkeep.save(replace(self.host, addrs=addrs))
 
     @property
     def state(self) -> str:
@@ -153,8 +116,7 @@ class Keeper:
             return "unreachable"
         if stand is Stand.OPENING:
             return "opening"
-        behind = self.shelf.missing or self.lies >= LIES or not self.host.synced
-        return "behind" if behind else "current"
+        return "behind" if self._upkeep.behind else "current"
 
     async def run(self) -> None:
         """Until there is nothing to do for this host any more."""
@@ -171,7 +133,7 @@ class Keeper:
             done = await self._guard(self._round)
             self._greeted.set()
             if self.away and self.host.stand is Stand.OPEN:
-                await self._guard(partial(self._plan, whole=False))  # it lacks something too
+                await self._guard(partial(self._upkeep.plan, whole=False))  # it lacks something too
             self._note()
             if self._is_finished():
                 return
@@ -193,8 +155,7 @@ class Keeper:
             return RETRY_S
         if self.host.stand is Stand.LEFT:
             return DIGEST_S
-        rest = max(RETRY_S, self._looked + DIGEST_S - trio.current_time())
-        return min(rest, self._pause) if self.shelf.coming else rest
+        return self._upkeep.rest(RETRY_S)
 
     async def _round(self) -> None:
         if self.host.stand is Stand.REFUSED and self._m.clock.now() < self.host.until:
@@ -217,78 +178,16 @@ class Keeper:
         if self.host.stand in (Stand.OPENING, Stand.REFUSED):
             await self._stands(Stand.OPEN, voucher=None, text="")
             self._come.set()
-        await self._tell(visit)
+        await self._upkeep.tell(visit)
         self._greeted.set()
-        look = trio.current_time() >= self._looked + DIGEST_S
-        answer = await self._syncer.digests(visit.talk) if look else None
-        if answer is not None and answer.quota != self.host.account_bytes:
-            self._planned = float("-inf")  # what one sender may take is a share of it
-            await self._save(replace(self.host, account_bytes=answer.quota))
-        await self._plan(whole=look)
-        if answer is not None and Space.HELD in await self._syncer.differing(answer):
-            # A revocation that we have forgotten, with a disk restored, is known before its key is put back.
-            await self._syncer.repair(visit.talk, Space.HELD)
-        await self._syncer.push(visit.talk, self._m.planner.place(self.host))
-        if answer is not None:
-            await self._compare(visit)
-            self._looked = trio.current_time()
-        await self._look_at_files(visit, always=answer is not None)
-
-    async def _look_at_files(self, visit: Visit, *, always: bool) -> None:
-        if self.shelf.coming - self._coming:
-            self._pause = FILES_S  # the host has only just been told
-        elif self.shelf.coming or always:
-            await self._syncer.look(visit.talk)
-            self._pause = min(1.5 * self._pause, DIGEST_S)
-        self._coming = self.shelf.coming
-
-    async def _compare(self, visit: Visit) -> None:
-        """Mend what differs; what differs even then is a lie, or was refused."""
-        talk, place = visit.talk, self._m.planner.place(self.host)
-        differing = await self._syncer.differing(await self._syncer.digests(talk))
-        if differing:
-            for space in differing:
-                await self._syncer.repair(talk, space)
-            await self._syncer.push(talk, place)
-            differing = await self._syncer.differing(await self._syncer.digests(talk))
-        differing = [space for space in differing if space is not Space.FILE]  # of which some take none
-        if not differing:
-            self.lies = 0
-        elif not self.shelf.missing:
-            self.lies += 1
-        if not differing and not self.shelf.missing and not self.host.synced:
-            await self._save(replace(self.host, synced=True))
-            self._m.changed()
-
-    async def _plan(self, *, whole: bool) -> None:
-        """Work out what is to be there, as far as no note tells of it."""
-        if not self._loaded:
-            await self.shelf.load()
-            self._loaded = True
-        if trio.current_time() >= self._planned + PLAN_S:
-            await self._m.planner.everything(self.shelf, self._m.planner.place(self.host))
-            self._planned = trio.current_time()
-        elif whole or self._files:
-            self._files = False
-            await self._m.planner.files([self.shelf])
-        if whole and not self._m.doubtful():
-            await self._m.planner.expire(self.shelf, self._m.clock.now())
-
-    async def _tell(self, visit: Visit) -> None:
-        if self._m.doubtful():
-            return
-        told = self._m.visits.told()
-        if told != self._told:
-            await visit.talk.open(told)
-            self._told = told
+        await self._upkeep.mend(visit)
 
     async def _open(self, visit: Visit) -> bool:
         """Whether the account is open now. An owner with a doubtful clock opens none."""
         if self._m.doubtful():
             return False
         try:
-            self._told = await self._m.visits.open(visit.talk, self.host)
-            self._looked = float("-inf")  # whatever it had before, it has no longer
+            await self._upkeep.open(visit)
         except HostRefused as fault:
             if fault.status in PASSING:
                 raise
@@ -310,23 +209,14 @@ class Keeper:
             self._come.set()
             return
         if not self.host.cleared:
-            await self._syncer.empty(visit.talk)
-            await self._clear_shelf()
-            await self._save(replace(self.host, cleared=True))
+            await self._upkeep.empty(visit)
         if self.host.removed and not self._drainer.put_off:
             await self._forget()
 
     async def _forget(self) -> None:
         """It is none of ours any more; one that the owner removed is not chosen again for a while."""
-        await self._clear_shelf()
+        await self._upkeep.clear()
         await self._stands(Stand.SHUNNED, cleared=True)
-
-    async def _clear_shelf(self) -> None:
-        while True:
-            batch = Batch()
-            if not self.shelf.clear(batch, 256):
-                return
-            await self._m.store.write(batch, sync=False)
 
     # ---- draining
 
@@ -367,7 +257,7 @@ class Keeper:
             log.warning("a host does not do what it should: %s", fault)
         except NodeError as fault:
             log.warning("the work for a host rests: %s", fault)
-            self._loaded = False
+            self._upkeep.doubt()
         else:
             return True
         return False
@@ -379,16 +269,12 @@ class Keeper:
         if self.host.stand is not Stand.OPENING:  # until then it has to do more than be there
             self.failures = 0
         if now - self.host.reached >= REACHED_EVERY_MS or now < self.host.reached:
-            await self._save(replace(self.host, reached=now), sync=False)
+            await self._upkeep.save(replace(self.host, reached=now), sync=False)
 
     async def _stands(self, stand: Stand, **more: object) -> None:
         row = replace(self.host, stand=stand, since=self._m.clock.now(), **more)  # type: ignore[arg-type]
-        await self._save(row)
+        await self._upkeep.save(row)
         self._m.changed()
-
-    async def _save(self, row: HostRow, *, sync: bool = True) -> None:
-        self.host = row
-        await self._m.book.save(row, sync=sync)
 
     def _note(self) -> None:
         if self.state != self._shown:

@@ -12,12 +12,16 @@ from protocol.account import Entry, Item, Space
 from protocol.errors import RemoteProtocolError
 from protocol.host import MAX_IDS, Get
 from protocol.host import Page as AskPage
-from protocol.vault import MAX_PAGES, Page, VaultKeys
+from protocol.vault import MAX_PAGES as MAX_VAULT_PAGES
+from protocol.vault import Page, VaultKeys
 
 log = logging.getLogger(__name__)
 
 MAX_HELD: Final = 200_000
 """Handshakes of one owner; a host that names more is not honest."""
+
+MAX_PAGES: Final = 1_000
+"""Pages of entries read of one space; an honest one has 1,000 entries."""
 
 MAX_BAD: Final = 8
 """Pages that can't be opened before a host is taken for a liar: a broken disk has fewer."""
@@ -31,7 +35,7 @@ async def vault_pages(talk: Talk, keys: VaultKeys, known: Container[tuple[bytes,
     """
     found: Pages = []
     bad = 0
-    entries = [entry async for entry in entries_of(talk, Space.VAULT, MAX_PAGES)]
+    entries = [entry async for entry in entries_of(talk, Space.VAULT, MAX_VAULT_PAGES)]
     wanted = [entry.id for entry in entries if (entry.id, entry.seq) not in known]
     async with aclosing(items_of(talk, Space.VAULT, wanted)) as items:
         async for item in items:
@@ -54,7 +58,7 @@ async def entries_of(talk: Talk, space: Space, most: int) -> AsyncGenerator[Entr
     """Every entry of a space in order of ids. Raises RemoteProtocolError for another order, or too many."""
     after: bytes | None = None
     count = 0
-    while True:
+    for _ in range(MAX_PAGES):
         answer = await talk.ask(AskPage(space, after))
         for entry in answer.entries:
             count += 1
@@ -66,6 +70,7 @@ async def entries_of(talk: Talk, space: Space, most: int) -> AsyncGenerator[Entr
             return
         if not answer.entries:
             raise RemoteProtocolError("a host's page is empty, and not the last")
+    raise RemoteProtocolError("a host names more than an account holds")
 
 
 async def items_of(talk: Talk, space: Space, ids: Sequence[bytes]) -> AsyncGenerator[Item, None]:

@@ -4,10 +4,9 @@ back, and only then is anything enforced or published (protocol.md §3, §9). Al
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
@@ -15,7 +14,8 @@ from node.hosts.book import HostBook, HostRow, Stand
 from node.hosts.errors import HostRefused
 from node.hosts.reading import Pages, held_seqs, vault_pages
 from node.hosts.restoring import Restorer
-from node.hosts.talk import DEADLINE, HOST, Talk
+from node.hosts.talk import HOST
+from node.hosts.visits import Channels, visit
 from node.runtime.clock import Clock
 from node.runtime.errors import NodeError
 from node.runtime.rooms import Warning_
@@ -24,9 +24,8 @@ from node.storage.schema import META
 from protocol.cbor import Value
 from protocol.errors import RemoteProtocolError
 from protocol.fields import Fields
-from protocol.host import MAX_FRAME
 from protocol.identity import IdentityRecord
-from protocol.keys import Secrets, SigningKey
+from protocol.keys import Secrets
 from protocol.peers import MAX_ADDRS
 from protocol.vault import VaultKeys
 
@@ -64,15 +63,8 @@ KEEP_TRYING_MS: Final = 30 * 86_400_000
 """Letters wait at hosts for 30 days; who has not answered by then has nothing that would be missed."""
 
 
-class Network(Protocol):
+class Network(Channels, Protocol):
     """The part of node.network.Network that is used here."""
-
-    @property
-    def peer_id(self) -> bytes: ...
-
-    def channel(
-        self, peer: "PeerAddress", protocol_id: str, *, max_frame: int, deadline: float
-    ) -> AbstractAsyncContextManager[Any]: ...
 
     async def find_records(self, address: str) -> list[bytes]: ...
 
@@ -255,10 +247,10 @@ class Recovery:
                 found.append(read)
 
     async def _read_one(self, peer: "PeerAddress") -> _Read | None:
-        async with self._talk(peer) as (talk, opened):
-            if not opened:
+        async with visit(self._network, self._secrets, peer) as there:
+            if not there.opened:
                 return None
-            read = _Read(peer, await vault_pages(talk, self._keys, ()), await held_seqs(talk))
+            read = _Read(peer, await vault_pages(there.talk, self._keys, ()), await held_seqs(there.talk))
         try:
             record, _ = await self._ask(peer, self._address)
         except NodeError:
@@ -270,8 +262,8 @@ class Recovery:
     async def _take_held(self, one: _Read) -> None:
         """Handshakes that are newer at this host than in any vault, once all vaults are in."""
         try:
-            async with self._talk(one.peer) as (talk, _):
-                await self._restorer.take_held(talk, one.held)
+            async with visit(self._network, self._secrets, one.peer) as there:
+                await self._restorer.take_held(there.talk, one.held)
         except StoreUnavailable:
             raise
         except (NodeError, RemoteProtocolError) as fault:
@@ -336,14 +328,6 @@ class Recovery:
         known = self._known.get(peer.peer_id)
         if known is None or (peer.addrs and not known.addrs):
             self._known[peer.peer_id] = peer
-
-    @asynccontextmanager
-    async def _talk(self, peer: "PeerAddress") -> AsyncIterator[tuple[Talk, bool]]:
-        """A stream to a host that is our account's there, and whether that is open."""
-        account = SigningKey.from_seed(self._secrets.account_seed(peer.peer_id))
-        async with self._network.channel(peer, HOST, max_frame=MAX_FRAME, deadline=DEADLINE) as channel:
-            talk = Talk(channel)
-            yield talk, await talk.prove(account, peer.peer_id, self._network.peer_id)
 
     def _row(self, peer: "PeerAddress", now: int) -> HostRow:
         known = self._book.get(peer.peer_id)

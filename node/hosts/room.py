@@ -1,4 +1,4 @@
-"""The room's one object: which hosts we use, what each of them is told, what waits there, how they stand."""
+"""The room's one object: which hosts we use, and what each of them is told (how they stand: overview.py)."""
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -11,22 +11,21 @@ from node.hosts.book import HostBook, HostRow, Origin, Stand
 from node.hosts.choosing import REMEMBERED_MS, blocks_of, is_lost, pick
 from node.hosts.draining import Take
 from node.hosts.errors import HostError
-from node.hosts.keeper import DAY_MS, Former, Keeper, Means
+from node.hosts.keeper import Keeper
+from node.hosts.overview import Overview
 from node.hosts.planning import Consent, Outgoing, Pages, Planner
-from node.hosts.shelf import Shelf
-from node.hosts.status import ROLES, Standing, Where, text_of, warnings_of
+from node.hosts.status import ROLES, Where, warnings_of
 from node.hosts.syncing import Newer
 from node.hosts.talk import HOST
+from node.hosts.upkeep import Former, Means
 from node.hosts.visits import Friend, Identity, Jobs, Network, Visits
-from node.runtime.clock import Clock
+from node.runtime.clock import DAY_MS, Clock
 from node.runtime.errors import NodeError
 from node.runtime.events import LOST, Events
 from node.runtime.rooms import Warning_
 from node.storage import Batch, Store
-from protocol.account import Space
 from protocol.handshake import Handshake
 from protocol.identity import MAX_HOSTS, Host
-from protocol.kdf import blake2b
 
 if TYPE_CHECKING:
     from node.network import PeerAddress
@@ -42,9 +41,6 @@ CHOOSE_S: Final = 60.0
 
 SLEPT_MS: Final = 300_000
 """Five minutes: so far behind its time such a look comes only if the machine has slept."""
-
-GIVEN_UP_MS: Final = 10 * DAY_MS
-"""How long a host may be away and still keep old prekeys from being destroyed (protocol §2)."""
 
 TOLD_OF: Final = "handshake"
 """The event that most changes come with."""
@@ -91,6 +87,7 @@ class Hosts:
         self._book = HostBook(store)
         self._planner = Planner(store, identity.secrets, consent, pages, files)
         self._keepers: dict[bytes, Keeper] = {}
+        self._overview = Overview(store, self._book, self._keepers, clock)
         self._nursery: trio.Nursery | None = None
         self._noted, self._choose_now = trio.Event(), trio.Event()
         self._woke = clock.now()
@@ -154,43 +151,25 @@ class Hosts:
         """Whether what waited at our hosts when we woke up has been got, but at those that have been away for
         ten days: until then old prekeys are needed.
         """
-        return all(map(self._is_drained, self._book.all()))
+        return self._overview.drained(self._woke)
 
     def status(self) -> list[dict[str, object]]:
         """The hosts of `status --json`; of a running node."""
-        return [one.row() for one in self._standings()]
+        return [one.row() for one in self._overview.standings()]
 
     def warnings(self) -> list[Warning_]:
         """What the owner should know; of a running node."""
-        return list(warnings_of(self._standings(), wanted=self._use is None or bool(self._use)))
+        return list(warnings_of(self._overview.standings(), wanted=self._use is None or bool(self._use)))
 
     async def rows(self) -> list[dict[str, object]]:
         """The same as `status` on a closed store too, where nobody was asked how it is."""
         if self._nursery is not None:
             return self.status()
-        found = []
-        for host in self._shown():
-            shelf = Shelf(self._store, host.peer_id)
-            await shelf.load()
-            state = host.stand.value if host.stand is not Stand.OPEN else "behind"
-            if host.listed and not shelf.missing:
-                state = "current"
-            counts = shelf.missing, shelf.revocations, len(shelf.coming)
-            found.append(Standing(host, state, host.since, *counts).row())
-        return found
+        return [one.row() for one in await self._overview.closed_standings()]
 
     def where(self, files: Iterable[bytes]) -> Where:
         """Where the files of these CIDs are, as far as is known: together they are where the worst is."""
-        hosts = [host for host in self._book.all() if host.used]
-        found = Where.AT_HOSTS
-        for cid in files:
-            said = {self._has(host, blake2b(cid)) for host in hosts}
-            if True in said:
-                continue
-            if False not in said:
-                return Where.HERE
-            found = Where.TO_HOSTS
-        return found
+        return self._overview.where(files)
 
     # ---- what the owner does
 
@@ -210,21 +189,20 @@ class Hosts:
                 text = f"{MAX_HOSTS} hosts are in use already"
                 raise HostError("hosts-full", text, "remove one: mailio host remove PEER")
         await self._begin(peer.peer_id, peer.addrs, Origin.OWNER, voucher)
-        return self._row_of(peer.peer_id)
+        return self._overview.row_of(peer.peer_id)
 
     async def remove(self, peer: str) -> dict[str, object]:
         """Use this host no longer (`peer`: its id, or the beginning of it): letters that wait there are got
         first, then all that is kept there is taken back. Its last row. Raises HostError.
         """
-        host = self._named(peer)
-        row = self._row_of(host.peer_id)
+        host = self._overview.named(peer)
+        row = self._overview.row_of(host.peer_id)
         until = self._clock.now() + REMEMBERED_MS
         keeper = self._keepers.get(host.peer_id)
         if keeper is not None:
             await keeper.leave(until, removed=True)
         else:
-            stand = Stand.LEFT if host.stand is Stand.OPEN else Stand.SHUNNED
-            await self._book.save(replace(host, stand=stand, until=until, removed=True, voucher=None))
+            await self._book.save(host.leaving(self._clock.now(), until, removed=True))
             self._changed()
         return row
 
@@ -243,9 +221,8 @@ class Hosts:
             unset = host.origin is Origin.SET and host.peer_id not in wanted
             unchosen = host.origin is Origin.SELF and self._use is not None and host.peer_id not in wanted
             if host.used and (unset or unchosen):
-                stand = Stand.LEFT if host.stand is Stand.OPEN else Stand.SHUNNED
-                until = self._clock.now() + REMEMBERED_MS
-                await self._book.save(replace(host, stand=stand, until=until, removed=True))
+                now = self._clock.now()
+                await self._book.save(host.leaving(now, now + REMEMBERED_MS, removed=True))
 
     async def _begin(
         self, peer_id: bytes, addrs: tuple[str, ...], origin: Origin, voucher: bytes | None
@@ -380,46 +357,3 @@ class Hosts:
             await work()
         except NodeError as fault:
             log.warning("the work for our hosts rests: %s", fault)
-
-    # ---- within: how they stand
-
-    def _shown(self) -> list[HostRow]:
-        hosts = [host for host in self._book.all() if host.stand is not Stand.SHUNNED]
-        return sorted(hosts, key=lambda host: (host.since, host.peer_id))
-
-    def _standings(self) -> list[Standing]:
-        found = []
-        for host in self._shown():
-            keeper = self._keepers.get(host.peer_id)
-            if keeper is None:
-                found.append(Standing(host, host.stand.value, host.since, 0, 0))
-                continue
-            shelf = keeper.shelf
-            counts = shelf.missing, shelf.revocations, len(shelf.coming)
-            found.append(Standing(host, keeper.state, keeper.since, *counts))
-        return found
-
-    def _row_of(self, peer_id: bytes) -> dict[str, object]:
-        return next(one.row() for one in self._standings() if one.host.peer_id == peer_id)
-
-    def _has(self, host: HostRow, file: bytes) -> bool | None:
-        """As a Keeper says it."""
-        if keeper := self._keepers.get(host.peer_id):
-            return keeper.has(file)
-        row = Shelf(self._store, host.peer_id).get(Space.FILE, file)
-        return row is not None and row.whole
-
-    def _named(self, peer: str) -> HostRow:
-        found = [host for host in self._shown() if peer and text_of(host.peer_id).startswith(peer)]
-        if len(found) != 1:
-            what = "is none of your hosts" if not found else "fits several of your hosts"
-            raise HostError("no-host", f"{peer[:100]} {what}", "see: mailio host list")
-        return found[0]
-
-    def _is_drained(self, host: HostRow) -> bool:
-        if host.stand not in (Stand.OPEN, Stand.LEFT):
-            return True
-        keeper = self._keepers.get(host.peer_id)
-        if keeper is not None and keeper.drained is not None and keeper.drained >= self._woke:
-            return True
-        return self._clock.now() - max(host.reached, host.since) > GIVEN_UP_MS

@@ -10,15 +10,12 @@ import trio
 
 from node.storage import Batch, Kind, Store
 from node.storage.codec import Key
-from node.storage.schema import KEPT
+from node.storage.schema import ITEM_SPACE, KEPT
 from protocol.account import ID_BYTES, Entry, Space
 from protocol.cbor import Value
 from protocol.fields import Fields
 from protocol.held import digest
 from protocol.kdf import HASH_BYTES
-
-_NUMBERS: Final = {Space.HELD: 0, Space.KEY: 1, Space.VAULT: 2, Space.FILE: 3}
-"""Spaces as the store's keys have them."""
 
 _SOURCE: Final = 1_024
 """Bytes of what an item comes from: a Mailio address, a delivery key; room for more."""
@@ -90,7 +87,7 @@ class Shelf:
 
     def unsettled(self) -> list[tuple[Space, bytes]]:
         """What is not there, or still there; revocations first."""
-        return sorted(self._open, key=lambda key: (not self._open[key], _NUMBERS[key[0]]))
+        return sorted(self._open, key=lambda key: (not self._open[key], ITEM_SPACE[key[0]]))
 
     def rows_of(self, keys: Iterable[tuple[Space, bytes]]) -> list[Row]:
         """The rows of those that are not settled yet."""
@@ -103,7 +100,7 @@ class Shelf:
 
     def rows(self, space: Space) -> Iterator[Row]:
         """All of a space, in order of ids."""
-        for key, value in self._store.walk(KEPT, (self._host, _NUMBERS[space])):
+        for key, value in self._store.walk(KEPT, (self._host, ITEM_SPACE[space])):
             item = key[2]
             assert isinstance(item, bytes)
             yield _read(space, item, Fields(value, "kept"))
@@ -178,7 +175,7 @@ class Shelf:
             self._coming.discard(row.id)
 
     def _key(self, space: Space, item: bytes) -> Key:
-        return self._host, _NUMBERS[space], item
+        return self._host, ITEM_SPACE[space], item
 
 
 def _read(space: Space, item: bytes, fields: Fields) -> Row:

@@ -1,13 +1,13 @@
 """How our hosts stand, for people: rows and warnings."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import base58
 
 from node.hosts.book import HostRow, Stand
-from node.runtime.rooms import Warning_
+from node.runtime.rooms import Warning_, many
 
 ROLES = ("letters", "records")
 """What a host of ours does for us, as our IdentityRecord says it."""
@@ -74,7 +74,7 @@ def warnings_of(standings: Sequence[Standing], *, wanted: bool) -> Iterable[Warn
     if late:
         count = max(one.revocations for one in late)
         text = (
-            f"{_many(count, 'revocation')} not yet at {_many(len(late), 'host')}: there a revoked sender can "
+            f"{many(count, 'revocation')} not yet at {many(len(late), 'host')}: there a revoked sender can "
             "still leave letters, which this node then refuses"
         )
         remedy = "they go as soon as the host answers; one that is gone for good: mailio host remove PEER"
@@ -92,12 +92,3 @@ def _none(*, asked: bool) -> Warning_:
 def text_of(peer_id: bytes) -> str:
     """The usual text of a peer id."""
     return base58.b58encode(peer_id).decode()
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" + ("" if count == 1 else "s")
-
-
-def by_age(rows: Mapping[bytes, Standing]) -> list[Standing]:
-    """Those used longest first."""
-    return sorted(rows.values(), key=lambda one: (one.host.since, one.host.peer_id))

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from node.consent import Place
 from node.hosts.planning import Planner
-from node.hosts.reading import items_of
+from node.hosts.reading import entries_of, items_of
 from node.hosts.shelf import Row, Shelf
 from node.hosts.talk import Talk, in_frames
 from node.storage import Batch, Store
@@ -18,15 +18,15 @@ from protocol.account import Entry, Item, KeptFile, Space, replaces
 from protocol.errors import RemoteProtocolError
 from protocol.handshake import Handshake
 from protocol.held import digest, parse_held
-from protocol.host import MAX_IDS, Answer, Digest, Get, Page, Put
+from protocol.host import MAX_IDS, Answer, Digest, Get, Put
 from protocol.status import NOT_OFFERED
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-MAX_PAGES: Final = 1_000
-"""Pages of entries read of one space: a million items. A host that names more is not honest."""
+MAX_ENTRIES: Final = 1_000_000
+"""Entries read of one space. A host that names more is not honest."""
 
 AT_ONCE: Final = 500
 """Items made ready before they are sent, some 2 MB of handshakes."""
@@ -84,7 +84,7 @@ class Syncer:
         strays: list[bytes] = []
         lost: list[bytes] = []
         rivals: list[Row] = []
-        async with aclosing(_side_by_side(self._shelf.rows(space), _pages(talk, space))) as found:
+        async with aclosing(_side_by_side(self._shelf.rows(space), _entries(talk, space))) as found:
             async for row, entry in found:
                 if row is None and entry is not None and space is Space.FILE and len(lost) < MAX_ADOPTED:
                     lost.append(entry.id)
@@ -101,7 +101,7 @@ class Syncer:
     async def look(self, talk: Talk) -> None:
         """Find out of which files the host has everything by now."""
         space = Space.FILE
-        async with aclosing(_side_by_side(self._shelf.rows(space), _pages(talk, space))) as found:
+        async with aclosing(_side_by_side(self._shelf.rows(space), _entries(talk, space))) as found:
             async for row, entry in found:
                 if row is None:
                     continue
@@ -116,7 +116,7 @@ class Syncer:
         """Drop all that this account keeps there, whatever we know of it."""
         for space in Space:
             ids: list[bytes] = []
-            async with aclosing(_pages(talk, space)) as entries:
+            async with aclosing(_entries(talk, space)) as entries:
                 async for entry in entries:
                     ids.append(entry.id)
                     await self._drop(talk, space, ids, MAX_IDS)
@@ -258,21 +258,8 @@ async def _side_by_side(
         row = next(rows, None)
 
 
-async def _pages(talk: Talk, space: Space) -> AsyncGenerator[Entry, None]:
-    """Every entry of a space in order of ids. Raises RemoteProtocolError for another order, or too many."""
-    after: bytes | None = None
-    for _ in range(MAX_PAGES):
-        answer = await talk.ask(Page(space, after))
-        for entry in answer.entries:
-            if after is not None and entry.id <= after:
-                raise RemoteProtocolError("a host's page is out of order")
-            after = entry.id
-            yield entry
-        if not answer.more:
-            return
-        if not answer.entries:
-            raise RemoteProtocolError("a host's page is empty, and not the last")
-    raise RemoteProtocolError("a host names more than an account holds")
+def _entries(talk: Talk, space: Space) -> AsyncGenerator[Entry, None]:
+    return entries_of(talk, space, MAX_ENTRIES)
 
 
 def _groups(items: Sequence[T], most: int) -> Iterator[Sequence[T]]:

@@ -30,8 +30,8 @@ STAMP_S: Final = 300.0
 """Seconds for one stamp: 10 bits take a quarter of a minute here, one on a Raspberry Pi."""
 
 
-class Network(Protocol):
-    """The part of node.network.Network that is used here."""
+class Channels(Protocol):
+    """Who opens streams to other nodes."""
 
     @property
     def peer_id(self) -> bytes: ...
@@ -39,6 +39,10 @@ class Network(Protocol):
     def channel(
         self, peer: "PeerAddress", protocol_id: str, *, max_frame: int, deadline: float
     ) -> AbstractAsyncContextManager[Any]: ...
+
+
+class Network(Channels, Protocol):
+    """The part of node.network.Network that is used here."""
 
     def is_connected(self, peer_id: bytes) -> bool: ...
 
@@ -78,6 +82,20 @@ class Visit:
     account: bytes
 
 
+@asynccontextmanager
+async def visit(
+    channels: Channels, secrets: Secrets, peer: "PeerAddress", deadline: float = DEADLINE
+) -> AsyncIterator[Visit]:
+    """A stream to this host that has proven whose it is; `deadline`: seconds for each frame. Raises
+    PeerUnreachable, RemoteProtocolError, HostRefused.
+    """
+    account = SigningKey.from_seed(secrets.account_seed(peer.peer_id))
+    async with channels.channel(peer, HOST, max_frame=MAX_FRAME, deadline=deadline) as channel:
+        talk = Talk(channel)
+        opened = await talk.prove(account, peer.peer_id, channels.peer_id)
+        yield Visit(talk, opened, account.public)
+
+
 class Visits:
     """Makes them. Whatever is done within one raises PeerUnreachable, RemoteProtocolError, HostRefused."""
 
@@ -103,13 +121,10 @@ class Visits:
         """`deadline`: seconds for each frame; with `anew` the network looks up where the host is now."""
         from node.network import PeerAddress
 
-        account = SigningKey.from_seed(self._identity.secrets.account_seed(host.peer_id))
         addrs = () if anew or self._network.is_connected(host.peer_id) else host.addrs
         peer = PeerAddress(host.peer_id, addrs)
-        async with self._network.channel(peer, HOST, max_frame=MAX_FRAME, deadline=deadline) as channel:
-            talk = Talk(channel)
-            opened = await talk.prove(account, host.peer_id, self._network.peer_id)
-            yield Visit(talk, opened, account.public)
+        async with visit(self._network, self._identity.secrets, peer, deadline) as found:
+            yield found
 
     def told(self) -> Open:
         """What an open account is told of us."""

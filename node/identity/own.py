@@ -10,6 +10,7 @@ import trio
 
 from node.identity.files import Sealer, link_ends, load_chain, load_secrets, oldest_week, write_chain
 from node.identity.state import State
+from node.runtime.clock import DAY_MS
 from node.runtime.errors import NodeError, UsageError
 from node.runtime.home import Home
 from node.runtime.rooms import Warning_
@@ -24,8 +25,6 @@ from protocol.peers import MAX_ADDRS, Peer, is_private_multiaddr, publishable
 from protocol.prekeys import Chain
 from protocol.record import MAX_AHEAD_MS, next_seq
 from protocol.stamps import DEFAULT_PRICE
-
-DAY_MS: Final = 86_400_000
 
 MAX_WEEKS: Final = 520
 """Ten years of weeks after our oldest link: no honest letter is sealed for a later one, and a hostile

@@ -19,12 +19,10 @@ from node.network.errors import PeerUnreachable
 from node.network.limits import MAX_FACES, MAX_MASKS, SWEEP
 from node.network.mask import Mask
 from node.network.muxer import Buffers
-from node.runtime.clock import Clock
+from node.runtime.clock import DAY_MS, Clock
 
 log = logging.getLogger(__name__)
 
-DAY_MS = 86_400_000
-"""Milliseconds of a day; days are UTC's."""
 
 Locate = Callable[[bytes], Awaitable[PeerAddress | None]]
 

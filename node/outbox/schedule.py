@@ -6,6 +6,7 @@ Knows letters by id only. What an attempt does and what comes of it is handed in
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Awaitable, Callable
 
 import trio
@@ -15,6 +16,9 @@ from node.runtime.clock import Clock
 
 MAX_ACTIVE = 32
 """Attempts at once over all lanes: each may hold a letter of 1 MiB in memory."""
+
+JUMP_S = 60.0
+"""Seconds after which a timer is compared with the wall clock again, which may have jumped."""
 
 Attempt = Callable[[str, Lane, bytes], Awaitable[None]]
 
@@ -127,9 +131,9 @@ class Schedule:
             self._poke(name)
 
     async def _wait(self) -> None:
-        """Until something changed or a timer is due; wall time that jumps is looked at every minute."""
-        full = len(self._scopes) >= MAX_ACTIVE or not self._timers
-        due = self._clock.now() + 60_000 if full else self._timers[0][0]
-        seconds = min(max(0.0, (due - self._clock.now()) / 1000), 60.0)
+        """Until something changed or a timer is due."""
+        seconds = math.inf
+        if self._timers and len(self._scopes) < MAX_ACTIVE:
+            seconds = min(max(0.0, (self._timers[0][0] - self._clock.now()) / 1000), JUMP_S)
         with trio.move_on_after(seconds):
             await self._changed.wait()

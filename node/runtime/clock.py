@@ -9,6 +9,8 @@ from typing import Final, Protocol
 
 import trio
 
+DAY_MS: Final = 86_400_000
+
 MAX_SKEW_MS: Final = 600_000
 """Ten minutes: further from the median of our peers the clock is doubtful (protocol §3)."""
 

@@ -36,3 +36,8 @@ class Room(Protocol):
     def status(self) -> Mapping[str, object]:
         """Say at once how things stand: fields for `status --json`, `warnings` among them."""
         ...
+
+
+def many(count: int, what: str) -> str:
+    """So many of what, in words: "1 letter", "2,000 letters"."""
+    return f"{count:,} {what}" + ("" if count == 1 else "s")

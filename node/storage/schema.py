@@ -4,12 +4,22 @@ A key holds ids, numbers and keyed hashes only, for keys are not encrypted. A pr
 for something else. What older releases can't read needs a higher SCHEMA_VERSION and a migration.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from node.storage.codec import Field, Key, encode
+from protocol import account
 
 SCHEMA_VERSION: Final = 1
+
+ITEM_SPACE: Final[Mapping[account.Space, int]] = {
+    account.Space.HELD: 0,
+    account.Space.KEY: 1,
+    account.Space.VAULT: 2,
+    account.Space.FILE: 3,
+}
+"""How a space of items at a host is called in keys, here and there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.consent import Counterpart, Limits, Ours, Rules
-from node.consent.entries import DAY_MS
 from node.consent.rules import accepted, clean_note, expired, requested, revoked, state_of
+from node.runtime.clock import DAY_MS
 from node.runtime.errors import NodeError
 from node.storage import Batch
 from protocol import status as codes

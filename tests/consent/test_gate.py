@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from node.consent import Limits, Rules
-from node.consent.entries import DAY_MS
+from node.runtime.clock import DAY_MS
 from node.storage import Batch
 from protocol import status as codes
 from protocol.handshake import Level, State, Type

@@ -12,9 +12,9 @@ import trio
 import trio.testing
 
 from node.consent import Counterpart, Limits, Ours, Rules, hash_emails
-from node.consent.entries import DAY_MS
 from node.consent.hashing import AT_ONCE
 from node.consent.rows import ours_of, row_of_ours
+from node.runtime.clock import DAY_MS
 from node.runtime.errors import NodeError
 from node.storage import Batch
 from node.storage.batch import load

@@ -7,7 +7,6 @@ import pytest
 import trio
 import trio.testing
 
-from node.consent.entries import DAY_MS
 from node.consent.stamps import (
     CHALLENGE_LIFE_MS,
     DAILY,
@@ -16,6 +15,7 @@ from node.consent.stamps import (
     MAX_OPEN_OF_PEER,
     Challenges,
 )
+from node.runtime.clock import DAY_MS
 from protocol import status as codes
 from protocol.errors import RemoteProtocolError
 from protocol.offer import Stamp

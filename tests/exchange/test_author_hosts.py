@@ -13,7 +13,7 @@ import trio
 
 from node.exchange.providers import PATIENCE_S
 from node.network import PeerAddress, PeerFault
-from node.network.masked import DAY_MS
+from node.runtime.clock import DAY_MS
 from protocol.account import KeptFile
 from protocol.identity import Host, build_identity
 from protocol.peers import Peer

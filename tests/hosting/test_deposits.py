@@ -7,8 +7,9 @@ import pytest
 import trio
 
 from node.hosting import Limits
-from node.hosting.deposits import DAY_MS, SERVICE_DAILY
+from node.hosting.deposits import SERVICE_DAILY
 from node.hosts import Talk
+from node.runtime.clock import DAY_MS
 from protocol.account import Deposited, Item, KeyRule, Space, parse_deposit
 from protocol.host import Acknowledge, Cancel, Deposit, Digest, Fetch, List, Put, Wait
 from protocol.kdf import blake2b

@@ -5,8 +5,8 @@ from random import Random
 import pytest
 
 from node.hosting.book import Book
-from node.hosting.rows import NUMBER, Account, Kept, Letter, Totals
-from node.storage.schema import HOST_ENTRY, HOST_LETTER
+from node.hosting.rows import Account, Kept, Letter, Totals
+from node.storage.schema import HOST_ENTRY, HOST_LETTER, ITEM_SPACE
 from protocol.account import Item, Space
 from protocol.host import Acknowledge, Cancel, Digest, Put
 from protocol.kdf import blake2b
@@ -67,7 +67,7 @@ async def test_sums_are_right(lane: Lane, inn: Inn, seed: int) -> None:
         assert counted(inn, account.key) == told(book, account)
         sums = Totals(sums.accounts, sums.letters + account.letters, sums.size + account.size)
     assert sums == book.totals()
-    assert sorted(NUMBER.values()) == list(range(len(Space)))
+    assert sorted(ITEM_SPACE.values()) == list(range(len(Space)))
 
 
 async def act(lane: Lane, inn: Inn, chance: Random, guest: Guest) -> None:

@@ -6,6 +6,7 @@ import pytest
 import trio
 
 from node.hosts import HostError
+from node.hosts.book import HostRow, Stand
 from node.hosts.talk import HOST
 from node.network import PeerAddress
 from protocol.account import Item, KeyRule, Space
@@ -377,3 +378,19 @@ async def test_at_most_eight_and_never_oneself(street: Street, alice: House, ope
 def opens(street: Street) -> list[bytes]:
     """What was asked to open an account, or tell of changes."""
     return [data for data in street.wires.said(HOST, asks=True) if b"firstWeek" in data]
+
+
+@pytest.mark.parametrize(
+    ("stand", "after"),
+    [
+        (Stand.OPENING, Stand.SHUNNED),
+        (Stand.OPEN, Stand.LEFT),
+        (Stand.REFUSED, Stand.SHUNNED),
+        (Stand.LEFT, Stand.LEFT),  # letters wait there still
+        (Stand.SHUNNED, Stand.SHUNNED),
+    ],
+)
+def test_a_host_that_may_have_letters_is_drained_when_it_is_left(stand: Stand, after: Stand) -> None:
+    host = HostRow(b"peer", ("/ip4/192.0.2.1/tcp/4101",), stand=stand, since=1, voucher=bytes(16))
+    expected = HostRow(b"peer", host.addrs, stand=after, since=5, until=9, removed=True)
+    assert expected == host.leaving(5, 9, removed=True)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.consent import Ours, Rules
-from node.consent.entries import DAY_MS
 from node.consent.rules import accepted, recovered, revoked
+from node.runtime.clock import DAY_MS
 from node.storage import Batch
 from protocol.account import Item
 from protocol.cbor import encode

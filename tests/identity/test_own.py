@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.identity import Identity, Profile, load, node_of
-from node.identity.own import DAY_MS, MAX_WEEKS
+from node.identity.own import MAX_WEEKS
+from node.runtime.clock import DAY_MS
 from node.runtime.errors import NodeError, UsageError
 from node.runtime.home import Home
 from node.storage import Batch, Store

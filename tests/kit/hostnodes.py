@@ -12,13 +12,13 @@ import trio
 from node.app.ground import BUILD_DATE_MS
 from node.files import Files
 from node.hosting import Hosting, Limits
-from node.hosting.rows import NUMBER, Kept
+from node.hosting.rows import Kept
 from node.hosts import Hosts, Taken
 from node.hosts.talk import HOST, Talk
 from node.identity import Profile, serve_identity
 from node.network import PeerAddress, peer_id_text
 from node.storage import Store, open_store
-from node.storage.schema import HOST_ENTRY, HOST_ITEM
+from node.storage.schema import HOST_ENTRY, HOST_ITEM, ITEM_SPACE
 from protocol.account import Item, Space
 from protocol.host import MAX_FRAME, Waiting
 from protocol.keys import SigningKey
@@ -155,7 +155,7 @@ class HostNode:
     async def force(self, account: bytes, space: Space, item: Item) -> None:
         """Have what no honest host would take."""
         assert self.hosting is not None
-        change, place = self.items._begin(account), (account, NUMBER[space], item.id)
+        change, place = self.items._begin(account), (account, ITEM_SPACE[space], item.id)
         change.batch.put(HOST_ENTRY, place, Kept(item.entry, len(item.data), None).to_row())
         change.batch.put(HOST_ITEM, place, item.data)
         change.account = replace(change.account, changes=change.account.changes + 1, digests={})

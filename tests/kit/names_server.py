@@ -40,7 +40,11 @@ class Fault(Enum):
     OVERSIZED = "truncated, and over TCP 60 KB of small records"
     WRONG_ID = "somebody else's answer"
     OTHER_QUESTION = "the answer to another question"
+    BROKEN = "truncated, and over TCP a record of the type asked for that is no such record"
     GARBAGE = "bytes that are no message, under the right id"
+
+
+_CUT: Final = (Fault.TRUNCATED, Fault.CUT, Fault.OVERSIZED, Fault.BROKEN)
 
 
 @dataclass
@@ -110,6 +114,8 @@ class Names:
             return None
         if fault is Fault.GARBAGE:
             return struct.pack(">H", query.id) + b"\x81\x80" + b"\xff" * 30
+        if fault is Fault.BROKEN and transport == "tcp":
+            return _broken(query)
         if fault is Fault.OVERSIZED and transport == "tcp":
             return _oversized(query)
         response = self._table(query)
@@ -121,7 +127,7 @@ class Names:
         if fault is Fault.OTHER_QUESTION:
             response.question = [dns.rrset.RRset(dns.name.from_text("other.example."), *_TXT_IN)]
         data = response.to_wire(max_size=MAX_DATAGRAM)
-        cut = fault in (Fault.TRUNCATED, Fault.CUT, Fault.OVERSIZED) or len(data) > max(query.payload, 512)
+        cut = fault in _CUT or len(data) > max(query.payload, 512)
         if transport == "udp" and cut:
             response.answer.clear()
             response.flags |= dns.flags.TC
@@ -232,6 +238,15 @@ def _oversized(query: dns.message.Message) -> bytes:
     head = struct.pack(">HHHHHH", query.id, 0x8180, 1, count, 0, 0)
     records = (b"\xc0\x0c" + struct.pack(">HHIH", 16, 1, 300, 4) + b"\x03%03x" % n for n in range(count))
     return head + question + b"".join(records)
+
+
+def _broken(query: dns.message.Message) -> bytes:
+    """One record, whose length is that of its first byte: no type that is asked for has one so short."""
+    question = (
+        query.to_wire()[12:].split(b"\x00", 1)[0] + b"\x00" + struct.pack(">HH", query.question[0].rdtype, 1)
+    )
+    head = struct.pack(">HHHHHH", query.id, 0x8180, 1, 1, 0, 0)
+    return head + question + b"\xc0\x0c" + struct.pack(">HHIH", query.question[0].rdtype, 1, 300, 1) + b"\xff"
 
 
 def _lower(name: str) -> str:

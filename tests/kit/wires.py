@@ -20,8 +20,7 @@ from node.network import ChannelClosed, PeerAddress, PeerFault, PeerUnreachable,
 from node.network.admission import Bodies
 from node.network.bitswap_serving import Blocks
 from node.network.limits import CONNECT_TIMEOUT, STALLED
-from node.network.masked import DAY_MS
-from node.runtime.clock import Clock
+from node.runtime.clock import DAY_MS, Clock
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.status import TOO_LARGE
 

@@ -11,6 +11,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from node.runtime import dns as room
 from node.runtime.dns import DnsLater, Resolver
+from node.runtime.nameserver import ATTEMPT_S, NameServer
 from tests.kit.names_server import Fault, Names, open_names
 
 KEY = "sel._domainkey.example.org"
@@ -39,6 +40,90 @@ async def test_nothing_there_is_no_records() -> None:
         assert () == await resolver.txt("nobody.example")
 
 
+Records = tuple[bytes | str | tuple[int, str], ...]
+
+
+async def of_type(resolver: Resolver, kind: str, name: str) -> Records:
+    found: Records = await getattr(resolver, kind.lower())(name)
+    return found
+
+
+async def test_each_type_says_what_it_says() -> None:
+    async with open_names() as names:
+        names.txt("example.org", "text")
+        for mx in ("20 Backup.example.org.", "10 mx2.example.org.", "10 mx1.example.org."):
+            names.add("example.org", "MX", mx)
+        names.add("none.example", "MX", "0 .")
+        names.add("example.org", "A", "192.0.2.1")
+        names.add("example.org", "AAAA", "2001:db8:0:0:0:0:0:1")
+        names.add("1.2.0.192.in-addr.arpa", "PTR", "Mail.Example.org.")
+        names.add("f.1." + "0." * 22 + "8.b.d.0.1.0.0.2.ip6.arpa", "PTR", "six.example.org.")
+        resolver = Resolver([names.address])
+        expected = {
+            ("TXT", "example.org"): (b"text",),
+            ("MX", "example.org"): (
+                (10, "mx1.example.org"),
+                (10, "mx2.example.org"),
+                (20, "backup.example.org"),
+            ),
+            ("MX", "none.example"): ((0, "."),),
+            ("A", "EXAMPLE.org."): ("192.0.2.1",),
+            ("AAAA", "example.org"): ("2001:db8::1",),
+            ("PTR", "192.0.2.1"): ("mail.example.org",),
+            ("PTR", "2001:db8::1f"): ("six.example.org",),
+            ("PTR", "192.0.2.2"): (),
+            ("PTR", "no address"): (),
+            ("MX", "nobody.example"): (),
+        }
+        for _ in range(2):
+            assert expected == {asked: await of_type(resolver, *asked) for asked in expected}
+        assert len(expected) - 1 == len(names.questions)  # each once; the cache knows them apart
+
+
+@pytest.mark.parametrize(
+    "kind, text", [("MX", "{} mx.example."), ("A", "192.0.2.{}"), ("AAAA", "2001:db8::{}")]
+)
+async def test_too_many_of_any_type_are_as_nothing(kind: str, text: str) -> None:
+    async with open_names() as names:
+        for number in range(room.MAX_RECORDS + 1):
+            names.add("many.example", kind, text.format(number))
+            if number:
+                names.add("full.example", kind, text.format(number))
+        names.fault("big.example", Fault.OVERSIZED)
+        resolver = Resolver([names.address])
+        assert () == await of_type(resolver, kind, "many.example")
+        assert () == await of_type(resolver, kind, "big.example")
+        assert room.MAX_RECORDS == len(await of_type(resolver, kind, "full.example"))
+
+
+async def test_aliases_lead_to_any_type() -> None:
+    async with open_names() as names:
+        names.add("alias.example", "CNAME", "real.example.")
+        names.add("real.example", "MX", "10 mx.example.")
+        names.add("real.example", "A", "192.0.2.1")
+        resolver = Resolver([names.address])
+        assert ((10, "mx.example"),) == await resolver.mx("alias.example")
+        assert ("192.0.2.1",) == await resolver.a("alias.example")
+        assert () == await resolver.aaaa("alias.example")
+
+
+@pytest.mark.parametrize("kind", ["MX", "A", "AAAA", "PTR"])
+@pytest.mark.parametrize("fault", [Fault.SERVFAIL, Fault.CUT, Fault.BROKEN])
+async def test_any_type_may_be_later(kind: str, fault: Fault) -> None:
+    name = "192.0.2.1" if kind == "PTR" else "example.org"
+    async with open_names() as names:
+        names.fault("1.2.0.192.in-addr.arpa" if kind == "PTR" else name, fault)
+        with pytest.raises(DnsLater):
+            await of_type(Resolver([names.address]), kind, name)
+
+
+@pytest.mark.parametrize("name", ["bob+tag=a/b._spf.example", "{x}'~.example"])
+async def test_what_an_address_may_have_is_asked_for(name: str) -> None:
+    async with open_names() as names:
+        names.add(name, "A", "127.0.0.2")
+        assert ("127.0.0.2",) == await Resolver([names.address]).a(name)
+
+
 @pytest.mark.parametrize(
     "name",
     ["", ".", "a..b", "a b.example", "x" * 64 + ".example", "a." * 127 + "ab", "ü.example", "a\\.b", "a\n"],
@@ -62,9 +147,10 @@ async def test_no_search_list_is_used(tmp_path: Path) -> None:
 
 def aim(resolver: Resolver, names: Names) -> None:
     """The system's settings name a server at port 53; here it is another."""
-    stub = resolver._current()
+    stub = resolver._servers.stub()
+    assert stub is not None
     host, _, port = names.address.partition(":")
-    stub.nameservers = [room._Server(host, int(port))]
+    stub.nameservers = [NameServer(host, int(port))]
 
 
 async def test_aliases_are_followed_and_end() -> None:
@@ -145,7 +231,7 @@ async def test_a_lost_question_is_repeated(mock_clock: MockClock) -> None:
         await names.wait_asked(KEY)
         names.fault(KEY, None)
         await wait_all_tasks_blocked(SETTLED_S)
-        mock_clock.jump(room.ATTEMPT_S)
+        mock_clock.jump(ATTEMPT_S)
         await wait_all_tasks_blocked(SETTLED_S)
         mock_clock.jump(1.0)  # between two attempts
     assert [(b"key",)] == got
@@ -245,7 +331,7 @@ async def test_so_many_are_asked_for_at_once(mock_clock: MockClock) -> None:
 
 async def test_names_and_bytes_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "MAX_NAMES", 3)
-    monkeypatch.setattr(room, "MAX_KEPT_BYTES", 1_000)
+    monkeypatch.setattr(room, "MAX_KEPT_BYTES", 1_200)
     async with open_names() as names:
         resolver = Resolver([names.address])
         for number in range(5):
