@@ -1,4 +1,4 @@
-"""Who a message was signed by (DKIM), and whether that proves its author. Consent is asked elsewhere.
+"""Who a message is from, as DKIM, SPF and DMARC tell. Consent is asked elsewhere.
 
 Names are loaded when first asked for: the worker process needs `verify` alone, without trio and the DNS.
 """
@@ -8,11 +8,38 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from node.mailauth.alignment import aligned
-    from node.mailauth.room import MailAuth, Names, Proof
+    from node.mailauth.judgement import Dmarc, Hop, Judgement, Proof, Spf
+    from node.mailauth.provider import provider_results
+    from node.mailauth.results import authentication_results, without_results
+    from node.mailauth.room import MailAuth, Names
 
-_MODULES = {"MailAuth": "room", "Names": "room", "Proof": "room", "aligned": "alignment"}
+_MODULES = {
+    "Dmarc": "judgement",
+    "Hop": "judgement",
+    "Judgement": "judgement",
+    "MailAuth": "room",
+    "Names": "room",
+    "Proof": "judgement",
+    "Spf": "judgement",
+    "aligned": "alignment",
+    "authentication_results": "results",
+    "provider_results": "provider",
+    "without_results": "results",
+}
 
-__all__ = ["MailAuth", "Names", "Proof", "aligned"]
+__all__ = [
+    "Dmarc",
+    "Hop",
+    "Judgement",
+    "MailAuth",
+    "Names",
+    "Proof",
+    "Spf",
+    "aligned",
+    "authentication_results",
+    "provider_results",
+    "without_results",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Whether a signer speaks for an author's domain (RFC 7489 §3.1.1)."""
+"""Whether a signer speaks for an author's domain (RFC 7489 §3.1), by the list of public suffixes."""
 
 import functools
 from collections.abc import Iterable
@@ -13,8 +13,16 @@ def aligned(author_domain: str, signing: Iterable[str]) -> bool:
     """Relaxed: one of the signing domains has the author's organisational domain. What is no domain, or a
     public suffix itself, aligns with nothing.
     """
-    ours = _organisation(author_domain)
-    return ours is not None and any(_organisation(domain) == ours for domain in signing)
+    ours = organisation(author_domain)
+    return ours is not None and any(organisation(domain) == ours for domain in signing)
+
+
+def organisation(domain: str) -> str | None:
+    """The organisational domain (RFC 7489 §3.2); None of what is no domain, or a public suffix itself."""
+    try:
+        return _suffixes().privatesuffix(normal_domain(domain))
+    except RemoteProtocolError:
+        return None
 
 
 def warm_up() -> None:
@@ -25,10 +33,3 @@ def warm_up() -> None:
 @functools.cache
 def _suffixes() -> PublicSuffixList:
     return PublicSuffixList()
-
-
-def _organisation(domain: str) -> str | None:
-    try:
-        return _suffixes().privatesuffix(normal_domain(domain))
-    except RemoteProtocolError:
-        return None

@@ -1,51 +1,41 @@
-"""Proves by DKIM who wrote a message: finds its signatures, looks their keys up, has them checked."""
+"""Judges who a message is from: looks up what its domains have published, has its signatures checked. What
+the answers mean is said in signature.py, keys.py, spf.py and dmarc.py.
+"""
 
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import trio
 
 from node.mailauth.alignment import warm_up
+from node.mailauth.checker import DEADLINE_S, Checker
+from node.mailauth.dmarc import Policies, evaluate
 from node.mailauth.header import MAX_HEADER_BYTES, split_header
+from node.mailauth.judgement import Hop, Judgement, Proof
 from node.mailauth.keys import find_keys
 from node.mailauth.signature import Signature, domain_of, parse_signature
-from node.mailauth.verify import UNCHECKED, Task, verify_all
+from node.mailauth.spf import Senders
+from node.mailauth.verify import UNCHECKED, Task
 from node.runtime.clock import Clock, SystemClock
 from node.runtime.dns import DnsLater
-from node.runtime.worker import Worker, WorkerError
+from node.runtime.worker import Worker
 from protocol.errors import RemoteProtocolError
 
 MAX_SIGNATURES: Final = 8
 """Signatures of a message that are looked at, from the top: each costs a look-up and a check."""
 
-KEYS_S: Final = 8.0
-"""Seconds for all look-ups of a message: its sender waits for our answer."""
-
-DEADLINE_S: Final = 4.0
-"""Seconds for one call of the worker, as long as the reader of letters has: 25 MB take a quarter of one."""
-
-MAX_TOGETHER: Final = 16
-"""Messages in one call: a call costs more than the check of a small message."""
-
-MAX_TOGETHER_BYTES: Final = 2 * 1024 * 1024
-"""Bytes in one call (a single message may have more): they are copied to the worker."""
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What the signatures of a message come to. All domains are in their normal form."""
-
-    domains: tuple[str, ...]  # d= of those that hold
-    later: tuple[str, ...]  # d= of those whose key could not be looked up now
-    results: tuple[str, ...]  # of each, to show: "example.org: pass", "example.net: fail (body changed)"
+LOOKUPS_S: Final = 8.0
+"""Seconds for all look-ups of a message, those for keys, SPF and DMARC together: its sender waits."""
 
 
 class Names(Protocol):
     """The DNS, as Resolver is it."""
 
     async def txt(self, name: str) -> tuple[bytes, ...]: ...
+    async def mx(self, name: str) -> tuple[tuple[int, str], ...]: ...
+    async def a(self, name: str) -> tuple[str, ...]: ...
+    async def aaaa(self, name: str) -> tuple[str, ...]: ...
+    async def ptr(self, ip: str) -> tuple[str, ...]: ...
 
 
 class MailAuth:
@@ -57,42 +47,76 @@ class MailAuth:
         self._names = resolver
         self._worker = worker
         self._clock = clock or SystemClock()
-        self._checker = _Checker(worker, deadline)
+        self._checker = Checker(worker, deadline)
+        self._senders = Senders(resolver, worker)
+        self._policies = Policies(resolver)
         self._warm = False
 
-    async def prove(self, raw: bytes) -> Proof:
-        """What the signatures of a message with CRLF line ends prove. Raises nothing but Cancelled: what
-        can't be read or checked proves nothing.
+    async def judge(self, raw: bytes, hop: Hop, author_domain: str) -> Judgement:
+        """Who a message with CRLF line ends is from. `author_domain` is the one in From, "" where there are
+        none or several. Raises nothing but Cancelled: what can't be read or checked proves nothing.
         """
+        await self._warm_up()
+        signatures, sender = _Signatures(raw, self._clock), self._senders.sender(hop)
+        policy = self._policies.policy(author_domain)
+        with trio.move_on_after(LOOKUPS_S):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(sender.ask)
+                nursery.start_soon(policy.ask)
+                signatures.find_keys(nursery, self._names)
+        proof = await self._proof(signatures)
+        return Judgement(proof, sender.outcome, evaluate(policy, proof, sender.outcome, hop, raw))
+
+    async def prove(self, raw: bytes) -> Proof:
+        """What the signatures alone prove, as `judge` says it."""
+        signatures = _Signatures(raw, self._clock)
+        if signatures.verdicts:
+            await self._warm_up()
+            with trio.move_on_after(LOOKUPS_S):
+                async with trio.open_nursery() as nursery:
+                    signatures.find_keys(nursery, self._names)
+        return await self._proof(signatures)
+
+    async def _proof(self, signatures: "_Signatures") -> Proof:
+        verdicts = [verdict for verdict in signatures.verdicts if verdict.keys]
+        if verdicts:
+            found = tuple((v.signature, v.keys) for v in verdicts if v.signature is not None)
+            faults = await self._checker.check(Task(signatures.raw, found))
+            for verdict, fault in zip(verdicts, faults, strict=True):
+                verdict.fault = fault
+        return signatures.proof()
+
+    async def _warm_up(self) -> None:
+        if not self._warm:
+            await self._worker.in_thread(warm_up)
+            self._warm = True
+
+
+class _Signatures:
+    """All of a message on their way to a proof."""
+
+    def __init__(self, raw: bytes, clock: Clock) -> None:
+        self.raw = raw
+        self.verdicts: list[_Verdict] = []
+        self._fault = ""
         if b"dkim-signature" not in raw[:MAX_HEADER_BYTES].lower():
-            return Proof((), (), ())  # as most rubbish is; cutting a header up takes ten times as long
+            return  # as most rubbish is; cutting a header up takes ten times as long
         try:
             fields = [value for _, value in split_header(raw).named(b"dkim-signature")]
         except RemoteProtocolError as fault:
-            return Proof((), (), (f"header: fail ({fault})",))
-        verdicts = [
-            _Verdict(value, index, self._clock) for index, value in enumerate(fields[:MAX_SIGNATURES])
-        ]
-        await self._find_keys([verdict for verdict in verdicts if verdict.signature is not None])
-        await self._check(raw, [verdict for verdict in verdicts if verdict.keys])
-        return _proof(verdicts)
-
-    async def _find_keys(self, verdicts: Sequence["_Verdict"]) -> None:
-        with trio.move_on_after(KEYS_S):
-            async with trio.open_nursery() as nursery:
-                for verdict in verdicts:
-                    nursery.start_soon(verdict.find_keys, self._names)
-
-    async def _check(self, raw: bytes, verdicts: Sequence["_Verdict"]) -> None:
-        if not verdicts:
+            self._fault = f"header: fail ({fault})"
             return
-        if not self._warm:  # whoever has a proof asks what it is aligned with
-            await self._worker.in_thread(warm_up)
-            self._warm = True
-        signatures = tuple((v.signature, v.keys) for v in verdicts if v.signature is not None)
-        faults = await self._checker.check(Task(raw, signatures))
-        for verdict, fault in zip(verdicts, faults, strict=True):
-            verdict.fault = fault
+        self.verdicts = [_Verdict(value, index, clock) for index, value in enumerate(fields[:MAX_SIGNATURES])]
+
+    def find_keys(self, nursery: trio.Nursery, names: Names) -> None:
+        for verdict in self.verdicts:
+            if verdict.signature is not None:
+                nursery.start_soon(verdict.find_keys, names)
+
+    def proof(self) -> Proof:
+        if self._fault:
+            return Proof((), (), (self._fault,))
+        return _proof(self.verdicts)
 
 
 class _Verdict:
@@ -135,62 +159,3 @@ def _proof(verdicts: Sequence[_Verdict]) -> Proof:
     domains = tuple(dict.fromkeys(v.domain for v in verdicts if not v.fault))
     later = dict.fromkeys(v.domain for v in verdicts if v.later and v.domain not in domains)
     return Proof(domains, tuple(later), tuple(v.result for v in verdicts))
-
-
-class _Job:
-    """One message that waits to be checked."""
-
-    def __init__(self, task: Task) -> None:
-        self.task = task
-        self.outcome: tuple[str, ...] | None = None
-
-
-class _Checker:
-    """Hands messages to the worker process, several in one call where several wait."""
-
-    def __init__(self, worker: Worker, deadline: float) -> None:
-        self._worker = worker
-        self._deadline = deadline
-        self._waiting: deque[_Job] = deque()
-        self._turn = trio.Lock()
-
-    async def check(self, task: Task) -> tuple[str, ...]:
-        """As verify_all says of it; a fault of the worker is a fault of its signatures."""
-        job = _Job(task)
-        self._waiting.append(job)
-        try:
-            while job.outcome is None:
-                async with self._turn:  # who has the turn works for all who wait
-                    if job.outcome is None:
-                        await self._work()
-        finally:
-            if job in self._waiting:
-                self._waiting.remove(job)
-        return job.outcome
-
-    async def _work(self) -> None:
-        jobs = self._next_jobs()
-        outcomes = await self._outcomes(jobs)
-        for job, outcome in zip(jobs, outcomes, strict=True):
-            job.outcome = outcome
-            if job in self._waiting:  # else its caller has left
-                self._waiting.remove(job)
-
-    def _next_jobs(self) -> list[_Job]:
-        """They stay where they wait until they are done: a cancelled call loses none."""
-        jobs: list[_Job] = []
-        size = 0
-        for job in self._waiting:
-            size += len(job.task.raw)
-            if jobs and (len(jobs) == MAX_TOGETHER or size > MAX_TOGETHER_BYTES):
-                break
-            jobs.append(job)
-        return jobs
-
-    async def _outcomes(self, jobs: Sequence[_Job]) -> Sequence[tuple[str, ...]]:
-        try:
-            return await self._worker.run(verify_all, [job.task for job in jobs], deadline=self._deadline)
-        except WorkerError as error:
-            if len(jobs) == 1 or error.code == "worker-start":
-                return [(UNCHECKED,) * len(job.task.signatures) for job in jobs]
-        return [(await self._outcomes([job]))[0] for job in jobs]  # which of them was it?

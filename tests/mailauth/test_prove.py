@@ -1,24 +1,24 @@
 """What signatures of every kind come to, through a DNS server and dkimpy; the kit makes them without it."""
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import cast
 
 import pytest
 import trio
 from trio.testing import MockClock
 
 from node.mailauth import MailAuth, Proof
-from node.mailauth.room import KEYS_S, MAX_SIGNATURES, MAX_TOGETHER
+from node.mailauth.checker import MAX_TOGETHER
+from node.mailauth.room import LOOKUPS_S, MAX_SIGNATURES
 from node.runtime.dns import Resolver
 from node.runtime.worker import Worker, WorkerError, WorkerTimeout, open_worker
+from tests.kit.auth_rfcs import RFC8463_ED25519, RFC8463_MESSAGE, RFC8463_RSA
 from tests.kit.dkim_keys import Key, ed25519_key, rsa_key, sign
+from tests.kit.mailauths import NOW, Here, mail_auth
 from tests.kit.names_server import Fault, Names, open_names
 
-T = TypeVar("T")
-
-NOW = 1_800_000_000  # s
 RAW = (
     b"From: Ann <ann@example.org>\r\n"
     b"To: bob@example.net\r\n"
@@ -33,72 +33,6 @@ RAW = (
 )
 SELECTOR = "sel._domainkey.example.org"
 PASS = Proof(("example.org",), (), ("example.org: pass",))
-
-RFC8463 = b"""\
-DKIM-Signature: v=1; a=ed25519-sha256; c=relaxed/relaxed;
- d=football.example.com; i=@football.example.com;
- q=dns/txt; s=brisbane; t=1528637909; h=from : to :
- subject : date : message-id : from : subject : date;
- bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=;
- b=/gCrinpcQOoIfuHNQIbq4pgh9kyIK3AQUdt9OdqQehSwhEIug4D11Bus
- Fa3bT3FY5OsU7ZbnKELq+eXdp1Q1Dw==
-DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed;
- d=football.example.com; i=@football.example.com;
- q=dns/txt; s=test; t=1528637909; h=from : to : subject :
- date : message-id : from : subject : date;
- bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=;
- b=F45dVWDfMbQDGHJFlXUNB2HKfbCeLRyhDXgFpEL8GwpsRe0IeIixNTe3
- DhCVlUrSjV4BwcVcOF6+FF3Zo9Rpo1tFOeS9mPYQTnGdaSGsgeefOsk2Jz
- dA+L10TeYt9BgDfQNZtKdN1WO//KgIqXP7OdEFE4LjFYNcUxZQ4FADY+8=
-From: Joe SixPack <joe@football.example.com>
-To: Suzie Q <suzie@shopping.example.net>
-Subject: Is dinner ready?
-Date: Fri, 11 Jul 2003 21:00:37 -0700 (PDT)
-Message-ID: <20030712040037.46341.5F8J@football.example.com>
-
-Hi.
-
-We lost the game.  Are you hungry yet?
-
-Joe.
-""".replace(b"\n", b"\r\n")
-RFC8463_ED25519 = "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
-RFC8463_RSA = (
-    "v=DKIM1; k=rsa; p=MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDkHlOQoBTzWRiGs5V6NpP3idY6Wk08a5qhdR6wy5bdOKb2"
-    "jLQiY/J16JYi0Qvx/byYzCNb3W91y3FutACDfzwQ/BC/e/8uBsCR+yz1Lxj+PL6lHvqMKrM3rG4hstT5QjvHO9PzoxZyVYLzBfO2EeC3Ip3G"
-    "+2kryOTIKT+l/K4w3QIDAQAB"
-)
-
-
-class Here:
-    """A worker in this process, which remembers what it was asked and can be troubled."""
-
-    def __init__(self) -> None:
-        self.together: list[int] = []
-        self.fault: Callable[[Sequence[object]], WorkerError | None] = lambda tasks: None
-        self.gate = trio.Event()
-        self.gate.set()
-
-    async def run(self, job: Callable[..., T], tasks: Sequence[object], *, deadline: float) -> T:
-        await self.gate.wait()
-        self.together.append(len(tasks))
-        if fault := self.fault(tasks):
-            raise fault
-        return job(tasks)
-
-    async def in_thread(self, call: Callable[..., T], *args: object) -> T:
-        return call(*args)
-
-
-class At:
-    """A clock that stands."""
-
-    def now(self) -> int:
-        return NOW * 1000
-
-
-def mail_auth(names: Names, worker: object = None) -> MailAuth:
-    return MailAuth(Resolver([names.address]), cast(Worker, worker or Here()), At())
 
 
 @dataclass(frozen=True)
@@ -296,9 +230,9 @@ async def test_the_example_of_rfc_8463_holds() -> None:
         names.txt("test._domainkey.football.example.com", RFC8463_RSA)
         room = mail_auth(names)
         expected = Proof(("football.example.com",), (), ("football.example.com: pass",) * 2)
-        assert expected == await room.prove(RFC8463)
-        assert () == (await room.prove(RFC8463.replace(b"hungry", b"thirsty"))).domains
-        assert () == (await room.prove(RFC8463.replace(b"SixPack", b"Sixpack"))).domains
+        assert expected == await room.prove(RFC8463_MESSAGE)
+        assert () == (await room.prove(RFC8463_MESSAGE.replace(b"hungry", b"thirsty"))).domains
+        assert () == (await room.prove(RFC8463_MESSAGE.replace(b"SixPack", b"Sixpack"))).domains
 
 
 async def test_a_message_without_a_body_is_signed_too() -> None:
@@ -336,7 +270,7 @@ async def test_no_answer_in_time_means_later(fault: Fault, mock_clock: MockClock
 
         nursery.start_soon(prove)
         await names.wait_asked(SELECTOR)
-        mock_clock.jump(KEYS_S)
+        mock_clock.jump(LOOKUPS_S)
     assert [("example.org",)] == [proof.later for proof in proofs]
 
 
@@ -355,7 +289,7 @@ async def test_the_good_key_counts_though_another_is_not_to_be_had(mock_clock: M
         await names.wait_asked("slow._domainkey.example.net")
         await names.wait_asked(SELECTOR)
         await trio.testing.wait_all_tasks_blocked(0.05)
-        mock_clock.jump(KEYS_S)
+        mock_clock.jump(LOOKUPS_S)
     assert [(("example.org",), ("example.net",))] == [(p.domains, p.later) for p in proofs]
 
 
