@@ -30,7 +30,9 @@ def bad_server(option: str, why: str) -> ProviderError:
 
 def bad_address(text: str) -> ProviderError:
     return ProviderError(
-        "provider-address", f"{text[:100]} is no e-mail address", "give the whole address, such as you@example.org"
+        "provider-address",
+        f"{text[:100]} is no e-mail address",
+        "give the whole address, such as you@example.org",
     )
 
 
@@ -39,7 +41,9 @@ def bad_folder(why: str) -> ProviderError:
 
 
 def no_provider(address: str) -> ProviderError:
-    return ProviderError("no-such-provider", f"no mail is fetched for {address[:100]}", "see: mailio provider list")
+    return ProviderError(
+        "no-such-provider", f"no mail is fetched for {address[:100]}", "see: mailio provider list"
+    )
 
 
 def too_many(most: int) -> ProviderError:

@@ -1,4 +1,4 @@
-"""What is known of common mail providers: where their servers are, and what they want. A table and nothing else."""
+"""What is known of common mail providers: where their servers are, and what they want. A table alone."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ NAME: Final = "NAME"
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A provider. `imap` and `smtp` as settings have servers, "" where no password opens them; without USER@ the
-    whole e-mail address is the name to log in with. `authserv_ids`: whose Authentication-Results are its own,
-    empty where it has no fixed name for them. `note` is what its users have to do first.
+    """A provider. `imap` and `smtp` as settings have servers, "" where no password opens them; without USER@
+    the whole e-mail address is the name to log in with. `authserv_ids`: whose Authentication-Results are its
+    own, empty where it has no fixed name for them. `note` is what its users have to do first.
     """
 
     name: str

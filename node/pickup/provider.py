@@ -31,8 +31,8 @@ MAX_URL: Final = 600
 @dataclass(frozen=True, slots=True)
 class Provider:
     """One mailbox. `imap` and `smtp` as settings have servers (`smtp` "" where nothing is sent through it);
-    `since`: old letters are fetched from then on (Unix ms; 0: all, None: none of them); `delete_after`: ms after
-    which what was fetched is deleted there (None: never). `changed`, Unix ms: when the owner said so.
+    `since`: old letters are fetched from then on (Unix ms; 0: all, None: none of them); `delete_after`: ms
+    after which what was fetched is deleted there (None: never). `changed`, Unix ms: when the owner said so.
     """
 
     address: str
@@ -118,8 +118,8 @@ def address_of(text: str) -> str:
 
 
 def servers_of(address: str, imap: str, smtp: str) -> tuple[str, str]:
-    """Both servers of a mailbox: what is given, else what is known of its provider. Raises ProviderError where
-    neither says it.
+    """Both servers of a mailbox: what is given, else what is known of its provider. Raises ProviderError
+    where neither says it.
     """
     known = known_of(address.rpartition("@")[2])
     if not imap:

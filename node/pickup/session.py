@@ -27,9 +27,6 @@ COMMAND_S: Final = 60.0
 LETTERS_S: Final = 600.0
 """Seconds for an answer with letters: 32 MB at 55 KB/s."""
 
-QUIT_S: Final = 2.0
-"""Seconds for a polite end, which nobody waits for."""
-
 WINDOW: Final = 5_000
 """UIDs that one search looks at: names of all fit into a line of MAX_LINE bytes."""
 
@@ -66,17 +63,20 @@ class Session:
     @classmethod
     def open(cls, sock: socket.socket, server: MailServer, password: str) -> Session:
         """Greet, begin TLS, log in on a connected socket, which is ours from here. Raises Trouble."""
+        opened = sock
         try:
             with _faults():
                 tls = ssl.create_default_context()
                 client = Client(sock, server.host, tls if server.implicit_tls else None)
+                opened = client.wire.sock
                 _secure(client, server, tls)
+                opened = client.wire.sock
                 client.wire.allow(seconds=COMMAND_S)
                 _log_in(client, server.user, password)
                 client.wire.allow(seconds=COMMAND_S)
                 return cls(client)
         except BaseException:
-            sock.close()
+            opened.close()
             raise
 
     @property
@@ -89,8 +89,6 @@ class Session:
             self._client.wire.exists = None
             told = self._client.select_folder(folder, readonly=not change)
             self._exists = told[b"EXISTS"]
-            if change and b"READ-WRITE" not in told:
-                raise Trouble(Way.READ_ONLY)
             validity, upcoming = told[b"UIDVALIDITY"], told.get(b"UIDNEXT")
         if upcoming is None:
             upcoming = self._after_last()
@@ -120,7 +118,8 @@ class Session:
         largest = max(limit, MAX_LINE)
         with self._asking(LETTERS_S, limit * len(uids) + OVERHEAD, largest):
             found = self._client.fetch(uids, [f"BODY.PEEK[]<0.{limit}>"])
-            return {uid: body for uid, one in found.items() if isinstance(body := one.get(b"BODY[]<0>"), bytes)}
+            bodies = {uid: one.get(b"BODY[]<0>", one.get(b"BODY[]")) for uid, one in found.items()}
+            return {uid: body for uid, body in bodies.items() if isinstance(body, bytes)}
 
     def delete(self, uids: Collection[int]) -> None:
         """Delete these letters, or only mark them where the server can't delete some alone."""
@@ -159,19 +158,6 @@ class Session:
         """End being idle."""
         with self._asking():
             self._client.idle_done()
-
-    def noop(self) -> None:
-        """Be told what is new where the server does not tell it by itself."""
-        with self._asking():
-            self._client.noop()
-
-    def close(self) -> None:
-        """A polite end."""
-        try:
-            with self._asking(QUIT_S):
-                self._client.logout()
-        except (Trouble, Refusal):
-            self.socket.close()
 
     def _after_last(self) -> int:
         """The next UID where the server does not say it with the folder."""

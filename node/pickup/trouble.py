@@ -8,8 +8,6 @@ import ssl
 from enum import Enum
 from typing import Final
 
-from imapclient.exceptions import IMAPClientAbortError
-
 from node.letters.text import clean_line
 from node.pickup.wire import TooMuch
 from node.runtime.rooms import Warning_
@@ -86,25 +84,15 @@ class Trouble(Exception):  # noqa: N818 - what it is
     @classmethod
     def of(cls, fault: Exception) -> Trouble:
         """From what the library or the system raised."""
-        if isinstance(fault, Trouble):
-            return fault
-        if isinstance(fault, TimeoutError):
-            return cls(Way.SILENT)
         if isinstance(fault, ssl.SSLCertVerificationError):
             return cls(Way.CERTIFICATE, fault.verify_message)
-        if isinstance(fault, ssl.SSLEOFError):
-            return cls(Way.LOST)
-        if isinstance(fault, ssl.SSLError):
+        if isinstance(fault, ssl.SSLError) and not isinstance(fault, ssl.SSLEOFError):
             return cls(Way.TLS, fault.reason or "")
-        if isinstance(fault, socket.gaierror):
-            return cls(Way.NO_HOST)
-        if isinstance(fault, TooMuch):
-            return cls(Way.TOO_MUCH, str(fault))
-        if isinstance(fault, OSError):
-            return cls(Way.LOST)
-        if isinstance(fault, imaplib.IMAP4.abort | IMAPClientAbortError):
+        if isinstance(fault, imaplib.IMAP4.abort) and not isinstance(fault, imaplib.IMAP4.readonly):
             return cls(_ended(str(fault)), str(fault))
-        return cls(Way.GARBAGE)  # a library's answer to hostile bytes can be any exception
+        # A library's answer to hostile bytes can be any exception.
+        way = next((way for kind, way in _KINDS if isinstance(fault, kind)), Way.GARBAGE)
+        return cls(way, str(fault) if way is Way.TOO_MUCH else "")
 
     def warning(self, address: str, host: str, port: int, note: str = "") -> Warning_:
         """What is wrong in plain words, with the way out; `note` is what this provider is known to want."""
@@ -115,6 +103,15 @@ class Trouble(Exception):  # noqa: N818 - what it is
         return Warning_(f"provider-{self.way.value}", f"{address}: {text}{said}", remedy)
 
 
+_KINDS: Final = (
+    (TimeoutError, Way.SILENT),
+    (socket.gaierror, Way.NO_HOST),
+    (OSError, Way.LOST),
+    (TooMuch, Way.TOO_MUCH),
+    (imaplib.IMAP4.readonly, Way.READ_ONLY),
+)
+
+
 def _ended(text: str) -> Way:
-    """imaplib's abort says the same of an end and of an answer to nothing."""
+    """Imaplib's abort says the same of an end and of an answer to nothing."""
     return Way.GARBAGE if "unexpected" in text or "unterminated line" in text else Way.LOST

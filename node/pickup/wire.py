@@ -1,5 +1,6 @@
-"""IMAPClient held to bounds: every answer has a deadline, a size, and lines and literals of bounded length. Runs in
-the room's threads; what is asked, and what an answer means, is session.py's.
+"""IMAPClient held to bounds: every answer has a deadline, a size, and lines and literals of bounded length.
+
+Runs in the room's threads; what is asked, and what an answer means, is session.py's.
 """
 
 from __future__ import annotations
@@ -97,18 +98,18 @@ class Wire(imaplib.IMAP4):
     def shutdown(self) -> None:
         self.sock.close()
 
-    def starttls(self, ssl_context: ssl.SSLContext | None = None) -> tuple[str, list[Any]]:
+    def starttls(self, ssl_context: ssl.SSLContext | None = None) -> Any:
         """RFC 3501 §6.2.1; what was sent before TLS is not taken for what comes within it."""
         if self.state != "NONAUTH":  # a greeting with PREAUTH would talk us out of it
             raise self.abort("the server wants no login, and so no TLS")
-        answer = self._simple_command("STARTTLS")  # type: ignore[attr-defined]  # as imaplib's own has it
+        answer = self._simple_command("STARTTLS")
         if answer[0] != "OK":
             raise self.error("STARTTLS was refused")
         if self._buffer:
             raise self.abort("bytes before TLS began")
         self.secure(ssl_context or ssl.create_default_context())
-        self._get_capabilities()  # type: ignore[attr-defined]
-        return answer  # type: ignore[no-any-return]
+        self._get_capabilities()
+        return answer
 
     def secure(self, context: ssl.SSLContext) -> None:
         """TLS from here on, the certificate checked against the host's name."""

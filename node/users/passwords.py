@@ -49,7 +49,7 @@ class Passwords:
         return found if isinstance(found, str) else ""
 
     def set_provider(self, batch: Batch, place: bytes, password: str) -> None:
-        """Keep it; `place` is the provider's key in the store. Raises PasswordError for what is no password."""
+        """Keep it; `place` is the provider's key in the store. Raises PasswordError where it is none."""
         _require(password)
         batch.put(META, (_PROVIDER + place,), password)
 

@@ -1,5 +1,5 @@
-"""A real Dovecot on loopback that plays somebody's mail provider: one configuration file, users in a file, mailboxes
-in a folder of its own, no systemd, ended for certain.
+"""A real Dovecot on loopback that plays somebody's mail provider: one configuration file, users in a file,
+mailboxes in a folder of its own, no systemd, ended for certain.
 
 Needs root (its daemons change their user) and Debian's package; `why_not` says what is missing.
 """
@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ SBIN: Final = "/usr/sbin"
 """Where Debian has it, and not everybody's PATH leads."""
 
 USER: Final = "alice@provider.example"
-PASSWORD: Final = "correct horse"  # noqa: S105 - of a mailbox that lives for a test
+PASSWORD: Final = "correct horse"
 
 START_S: Final = 20.0
 STOP_S: Final = 15.0
@@ -97,7 +97,7 @@ class Dovecot:
     async def start(self) -> None:
         await _run("dovecot", "-c", str(self.top / "dovecot.conf"))
         with trio.fail_after(START_S):
-            while not await _greets(self.port):
+            while not await _greets(self.port):  # noqa: ASYNC110 - a process has no event for us
                 await trio.sleep(0.02)
 
     async def kill(self) -> None:
@@ -110,12 +110,12 @@ class Dovecot:
                 await trio.sleep(0.01)
         (self.top / "run/master.pid").unlink(missing_ok=True)
 
-    def put(self, raw: bytes, name: str, folder: str = "") -> None:
-        """A letter comes, as a delivery agent would bring it."""
+    def put(self, raw: bytes, name: str, folder: str = "", flags: str = "") -> None:
+        """A letter comes, as a delivery agent would bring it; with `flags` somebody has seen to it already."""
         box, user = self._folder(folder), _keeper()
         (box / "tmp" / name).write_bytes(raw)
         os.chown(box / "tmp" / name, user.pw_uid, user.pw_gid)
-        (box / "tmp" / name).rename(box / "new" / name)
+        (box / "tmp" / name).rename(box / "cur" / f"{name}:2,{flags}" if flags else box / "new" / name)
 
     def letters(self, folder: str = "") -> dict[str, str]:
         """What lies there: name of each letter and its flags (S: read, T: marked as deleted)."""
@@ -123,10 +123,15 @@ class Dovecot:
         found = {file.name.partition(":2,")[0]: file.name.partition(":2,")[2] for file in box.glob("cur/*")}
         return found | {file.name: "" for file in box.glob("new/*")}
 
-    async def renumber(self, folder: str = "") -> None:
-        """Its letters are numbered anew, under another UIDVALIDITY."""
-        for file in self._folder(folder).glob("dovecot*"):
+    async def renumber(self, validity: int) -> None:
+        """The letters of INBOX are numbered anew, under this UIDVALIDITY."""
+        await self.kill()
+        box = self._folder("")
+        for file in box.glob("dovecot*"):
             file.unlink()
+        (box / "dovecot-uidlist").write_text(f"3 V{validity} N100 G{'0' * 32}\n")
+        os.chown(box / "dovecot-uidlist", _keeper().pw_uid, _keeper().pw_gid)
+        await self.start()
 
     def log(self) -> str:
         return (self.top / "log").read_text()
@@ -155,8 +160,8 @@ class Dovecot:
 async def a_dovecot(
     certificate: Certificate | None = None, *, capability: str = ""
 ) -> AsyncIterator[Dovecot]:
-    """Start one that keeps USER's mail. With a certificate nobody logs in without TLS. `capability` is what it
-    says that it can, in place of all that it can.
+    """Start one that keeps USER's mail. With a certificate nobody logs in without TLS. `capability` is what
+    it says that it can, in place of all that it can.
     """
     # Its daemons are other users, who can't look into the folders that pytest makes.
     top = Path(tempfile.mkdtemp(prefix="dovecot-", dir="/tmp"))
@@ -211,15 +216,19 @@ async def _run(*words: str) -> None:
     """What it says is not waited for: its daemons inherit where it is said to, and go on."""
     environ = {"PATH": f"{SBIN}:/usr/bin:/bin", "LANG": "C"}
     with tempfile.TemporaryFile() as said:
-        done = await trio.run_process(words, stdin=subprocess.DEVNULL, stdout=said, stderr=said, check=False, env=environ)
+        done = await trio.run_process(
+            words, stdin=subprocess.DEVNULL, stdout=said, stderr=said, check=False, env=environ
+        )
         if done.returncode:
             said.seek(0)
-            raise RuntimeError(f"{words} ended with {done.returncode}: {said.read().decode(errors='replace')}")
+            raise RuntimeError(
+                f"{words} ended with {done.returncode}: {said.read().decode(errors='replace')}"
+            )
 
 
-def _free_ports() -> Sequence[int]:
+def _free_ports() -> tuple[int, int]:
     """Dovecot can't be told to pick some itself."""
     with socket.socket() as one, socket.socket() as other:
         one.bind(("127.0.0.1", 0))
         other.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], other.getsockname()[1]
+        return int(one.getsockname()[1]), int(other.getsockname()[1])
