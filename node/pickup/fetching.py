@@ -14,7 +14,7 @@ import trio
 
 from node.mailauth import Judgement
 from node.pickup.book import MAX_LARGE, MAX_LATE, Folder, Late, Providers
-from node.pickup.link import Dial, Link
+from node.pickup.link import PATIENCE_S, Dial, Link
 from node.pickup.provider import INBOX, Provider
 from node.pickup.session import WINDOW, Refusal, Selected
 from node.pickup.trouble import OWNERS, Trouble, Way
@@ -36,8 +36,10 @@ BATCH_BYTES: Final = 1_000_000
 DELETED_AT_ONCE: Final = 100
 """Letters deleted by one command."""
 
-MAX_STIRS: Final = 2_000
-"""Times that a server may say something of no use while idle; honest ones do every two minutes."""
+MAX_STIRS: Final = 200
+"""Times that a server may say something of no use before all is looked at again; honest ones do every two
+minutes, and when letters are marked.
+"""
 
 GIVE_UP_MS: Final = 5 * 86_400_000
 """For how long a letter that can't be taken in is tried again; mail servers try as long."""
@@ -53,7 +55,8 @@ _RETURN_PATH: Final = re.compile(rb"(?i)\AReturn-Path:[ \t]*<([!-;=?-~]{0,254})>
 class Pace:
     """Seconds: between looks at folders where nothing is told by itself, and at most of being idle (RFC 2177:
     29 minutes; networks forget connections sooner); before another attempt, at first and at most; before
-    another where only the owner can mend it; before letters that were not taken are tried again.
+    another where only the owner can mend it; before letters that were not taken are tried again; and for an
+    answer without letters.
     """
 
     poll: float = 120.0
@@ -62,6 +65,7 @@ class Pace:
     most: float = 900.0
     owners: float = 3_600.0
     late: float = 300.0
+    answer: float = PATIENCE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,8 @@ class Fetching:
     async def _visit(self) -> None:
         """One connection, for as long as it holds. Raises Trouble, Full."""
         password = self._book.password(self.provider.address)
-        link = await Link.open(self.provider.server, password, self._tools.dial, self._tools.limiter)
+        server, tools = self.provider.server, self._tools
+        link = await Link.open(server, password, tools.dial, tools.limiter, tools.pace.answer)
         try:
             while True:
                 for name in reversed(self.provider.folders):  # INBOX last, so that it is the one to idle on
@@ -350,7 +355,7 @@ class Fetching:
                 if await self._asked(link, session.stir):
                     break
             else:
-                raise Trouble(Way.TOO_MUCH, "news without an end")
+                await trio.sleep(pace.first)  # whatever it is that it tells about without an end
         await self._asked(link, session.done)
 
     async def _asked(self, link: Link, call: Callable[..., Any], *args: object) -> Any:

@@ -17,6 +17,9 @@ from node.runtime.settings_mail import MailServer
 
 T = TypeVar("T")
 
+PATIENCE_S: Final = 60.0
+"""Seconds for a whole answer without letters."""
+
 CONNECT_S: Final = 30.0
 """Seconds to connect, all of a name's addresses together."""
 
@@ -50,14 +53,21 @@ class Link:
         self.session: Session
 
     @classmethod
-    async def open(cls, server: MailServer, password: str, dial: Dial, limiter: trio.CapacityLimiter) -> Self:
+    async def open(
+        cls,
+        server: MailServer,
+        password: str,
+        dial: Dial,
+        limiter: trio.CapacityLimiter,
+        patience: float = PATIENCE_S,
+    ) -> Self:
         """Connect and log in. Raises Trouble."""
         sock = await dial(server.host, server.port)
         sock.settimeout(CONNECT_S)
         _keep_alive(sock)
         link = cls(sock.dup(), limiter)  # what the session makes of the socket, this end stays ours
         try:
-            link.session = await link.ask(Session.open, sock, server, password)
+            link.session = await link.ask(Session.open, sock, server, password, patience)
         except BaseException:
             sock.close()
             link._handle.close()

@@ -21,11 +21,8 @@ from node.pickup.trouble import Trouble, Way
 from node.pickup.wire import MAX_LINE, Client
 from node.runtime.settings_mail import MailServer
 
-COMMAND_S: Final = 60.0
-"""Seconds for a whole answer without letters."""
-
-LETTERS_S: Final = 600.0
-"""Seconds for an answer with letters: 32 MB at 55 KB/s."""
+LETTERS: Final = 10
+"""Times as long as another answer may an answer with letters take: 32 MB in ten minutes are 55 KB/s."""
 
 WINDOW: Final = 5_000
 """UIDs that one search looks at: names of all fit into a line of MAX_LINE bytes."""
@@ -52,8 +49,9 @@ class Selected:
 class Session:
     """A connection that is logged in. One user at a time; broken once Trouble was raised."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, patience: float) -> None:
         self._client = client
+        self._patience = patience
         self._exists = 0
         self.can_idle = bool(client.has_capability("IDLE"))
         """Whether the server tells what is new by itself (RFC 2177)."""
@@ -61,20 +59,22 @@ class Session:
         """Whether letters can be deleted without those that others have marked (RFC 4315)."""
 
     @classmethod
-    def open(cls, sock: socket.socket, server: MailServer, password: str) -> Session:
-        """Greet, begin TLS, log in on a connected socket, which is ours from here. Raises Trouble."""
+    def open(cls, sock: socket.socket, server: MailServer, password: str, patience: float) -> Session:
+        """Greet, begin TLS, log in on a connected socket, which is ours from here. `patience`: seconds for a
+        whole answer without letters. Raises Trouble.
+        """
         opened = sock
         try:
             with _faults():
-                tls = ssl.create_default_context()
-                client = Client(sock, server.host, tls if server.implicit_tls else None)
+                tls = ssl.create_default_context() if server.implicit_tls else None
+                client = Client(sock, server.host, tls)
                 opened = client.wire.sock
-                _secure(client, server, tls)
+                _secure(client, server)
                 opened = client.wire.sock
-                client.wire.allow(seconds=COMMAND_S)
+                client.wire.allow(seconds=patience)
                 _log_in(client, server.user, password)
-                client.wire.allow(seconds=COMMAND_S)
-                return cls(client)
+                client.wire.allow(seconds=patience)
+                return cls(client, patience)
         except BaseException:
             opened.close()
             raise
@@ -116,7 +116,7 @@ class Session:
     def letters(self, uids: Sequence[int], limit: int) -> dict[int, bytes]:
         """These letters, cut after `limit` bytes, and not marked as read by it. Who is gone is left out."""
         largest = max(limit, MAX_LINE)
-        with self._asking(LETTERS_S, limit * len(uids) + OVERHEAD, largest):
+        with self._asking(LETTERS, limit * len(uids) + OVERHEAD, largest):
             found = self._client.fetch(uids, [f"BODY.PEEK[]<0.{limit}>"])
             bodies = {uid: one.get(b"BODY[]<0>", one.get(b"BODY[]")) for uid, one in found.items()}
             return {uid: body for uid, body in bodies.items() if isinstance(body, bytes)}
@@ -167,10 +167,10 @@ class Session:
             return max(self._client.fetch("*", ["UID"]), default=0) + 1
 
     @contextmanager
-    def _asking(self, seconds: float = COMMAND_S, total: int = 0, literal: int = 0) -> Iterator[None]:
+    def _asking(self, times: int = 1, total: int = 0, literal: int = 0) -> Iterator[None]:
         bounds = {"total": total, "literal": literal} if total else {}
         with _faults():
-            self._client.wire.allow(seconds=seconds, **bounds)
+            self._client.wire.allow(seconds=times * self._patience, **bounds)
             yield
 
 
@@ -189,12 +189,12 @@ def _faults() -> Iterator[None]:
         raise Trouble.of(fault) from fault
 
 
-def _secure(client: Client, server: MailServer, tls: ssl.SSLContext) -> None:
+def _secure(client: Client, server: MailServer) -> None:
     """TLS where there is none yet; only what stays on this machine may go without."""
     if server.implicit_tls:
         return
     if client.has_capability("STARTTLS"):
-        client.starttls(tls)
+        client.starttls()
     elif not server.is_local:
         raise Trouble(Way.NO_TLS)
 

@@ -111,7 +111,7 @@ class Dovecot:
         (self.top / "run/master.pid").unlink(missing_ok=True)
 
     def put(self, raw: bytes, name: str, folder: str = "", flags: str = "") -> None:
-        """A letter comes, as a delivery agent would bring it; with `flags` somebody has seen to it already."""
+        """A letter comes, as a delivery agent would bring it; with `flags` somebody has seen to it."""
         box, user = self._folder(folder), _keeper()
         (box / "tmp" / name).write_bytes(raw)
         os.chown(box / "tmp" / name, user.pw_uid, user.pw_gid)

@@ -8,10 +8,10 @@ import trio
 
 from node.pickup import Provider, ProviderError, try_out
 from node.pickup.book import Folder
+from node.smtp.reply import OK, Reply
 from tests.kit.certificates import Authority
 from tests.kit.dovecot import PASSWORD, USER, a_dovecot, why_not
 from tests.kit.fetched import Taker, a_room, dial_here, letter, mailbox
-from node.smtp.reply import OK, Reply
 
 REFUSED = Reply(550, "5.7.1", "no")
 LATER = Reply(450, "4.7.1", "later")
