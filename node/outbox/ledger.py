@@ -244,6 +244,7 @@ def _row_of(letter: Letter) -> dict[str, Any]:
         "digest": letter.digest,
         "files": dict(letter.files),
         "pin": letter.pin,
+        "delayed": letter.delayed,
         "to": [
             {
                 "to": d.recipient.to,
@@ -276,6 +277,7 @@ def _letter_of(letter_id: bytes, row: Mapping[str, Any]) -> Letter:
         digest=row.get("digest", b""),
         files=row.get("files", {}),
         pin=row.get("pin", PIN_MS),
+        delayed=row.get("delayed", 0),
         records=tuple(row["records"]),
         deliveries=tuple(
             Delivery(

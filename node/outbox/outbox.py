@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -19,10 +19,10 @@ from node.outbox.errors import ended_letter, full_outbox, nothing_to_approve, un
 from node.outbox.forgetting import Forgetting
 from node.outbox.judging import judged
 from node.outbox.ledger import Ledger
-from node.outbox.letter import FAILED, WAITING, Carrier, Delivery, Letter, Outgoing, Recipient, Result
+from node.outbox.letter import FAILED, SMTP, WAITING, Carrier, Delivery, Letter, Outgoing, Recipient, Result
 from node.outbox.recalls import Recalls
 from node.outbox.schedule import Schedule
-from node.outbox.timetable import Lane
+from node.outbox.timetable import LATE_MS, Lane
 from node.runtime.clock import Clock
 from node.runtime.events import Events
 from node.storage import Batch, Store, StoreUnavailable
@@ -47,6 +47,20 @@ class Notices(Protocol):
     def __call__(
         self, batch: Batch, letter: Letter, delivery: Delivery, body: bytes | None, now: int
     ) -> None: ...
+
+
+class Delays(Protocol):
+    """Tells the author that a letter is late for these recipients, whom it is still tried to reach: puts a
+    notice into the inbox.
+    """
+
+    def __call__(
+        self, batch: Batch, letter: Letter, late: Sequence[Delivery], body: bytes | None, now: int, /
+    ) -> None: ...
+
+
+def _untold(batch: Batch, letter: Letter, late: Sequence[Delivery], body: bytes | None, now: int) -> None:
+    """For who does not want to hear of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +105,7 @@ class Outbox:
         files: Files,
         doubtful: Callable[[], bool] = lambda: False,
         chance: Callable[[], float] = random.random,
+        delays: Delays = _untold,
     ) -> None:
         self._store = store
         self._ledger = Ledger(store, files, clock)
@@ -98,6 +113,7 @@ class Outbox:
         self._events = events
         self._carriers = carriers
         self._notices = notices
+        self._delays = delays
         self._doubtful = doubtful
         self._chance = chance
         self._schedule = Schedule(clock, self._attempt)
@@ -184,7 +200,7 @@ class Outbox:
             return
         batch = Batch()
         changes = {r: self._judge(batch, letter, r, result, lane, now) for r, result in results.items()}
-        letter = letter.changed(changes)
+        letter = self._late(batch, letter.changed(changes), now)
         self._ledger.put(batch, letter)
         for recipient in (r for r, result in results.items() if result.whole):
             self._ledger.received(batch, letter, recipient.address, letter.files)
@@ -206,10 +222,23 @@ class Outbox:
         if (told.state == "held" or result.status == TIME) and delivery.state in WAITING:
             # Signed anew when it goes: what a wrong clock dated, the other side may never take.
             self._ledger.drop_parcel(batch, letter, recipient)
-        if told.state in FAILED and delivery.open and letter.kind in ("letter", "request"):
+        if told.state in FAILED and delivery.open and letter.is_answerable:
             body = self._ledger.body(letter, recipient.route)
             self._notices(batch, letter, told, body.message if body else None, now)
         return told
+
+    def _late(self, batch: Batch, letter: Letter, now: int) -> Letter:
+        """The letter, its author told once if ordinary mail of it has been waiting for hours."""
+        late = [
+            d
+            for d in letter.deliveries
+            if d.state == "queued" and d.recipient.route == SMTP and d.code and now >= d.since + LATE_MS
+        ]
+        if not late or letter.delayed or not letter.is_answerable or self._doubtful():
+            return letter
+        body = self._ledger.body(letter, SMTP)
+        self._delays(batch, letter, late, body.message if body else None, now)
+        return replace(letter, delayed=now)
 
     # ---- what another room or a person asks for
 

@@ -1,18 +1,29 @@
 """Ordinary mail, in and out (protocol.md §5, §6): the two listeners, what they ask, and the sender."""
 
-from node.smtp.certificate import server_context
+from node.smtp.direct import DirectOutlet
+from node.smtp.exchangers import Exchangers, Networks, Ourselves
 from node.smtp.handin import HandIn
 from node.smtp.intake import MailIntake
 from node.smtp.listen import Listener, ListenFailed, open_receiver, open_submission
+from node.smtp.outlet import Lines, Outlet
+from node.smtp.policies import Policies
 from node.smtp.sender import SmtpCarrier
+from node.smtp.smarthost import SmarthostOutlet
 
 __all__ = [
+    "DirectOutlet",
+    "Exchangers",
     "HandIn",
+    "Lines",
     "ListenFailed",
     "Listener",
     "MailIntake",
+    "Networks",
+    "Ourselves",
+    "Outlet",
+    "Policies",
+    "SmarthostOutlet",
     "SmtpCarrier",
     "open_receiver",
     "open_submission",
-    "server_context",
 ]

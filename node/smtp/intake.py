@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,7 +69,7 @@ class MailIntake:
         mailauth: MailAuth,
         clock: Clock,
         addresses: Addresses,
-        domains: frozenset[str],
+        domains: Container[str],
         requested: Callable[[str], None],
         files: Files,
     ) -> None:

@@ -54,6 +54,10 @@ LAST_SENT: Final = Space(
     "last-sent", 54, ("bytes",), "(keyed hash of an address) → the letterId last sealed for it"
 )
 OUTBOX_ENDED: Final = Space("outbox-ended", 55, ("bytes",), "(outbox id) → letter with nothing left to do")
+MAIL_SIZE: Final = Space(
+    "mail-size", 56, ("bytes",), "(keyed hash of a mail server or domain) → the largest letter that it takes"
+)
+MTA_STS: Final = Space("mta-sts", 57, ("bytes",), "(keyed hash of a domain) → its MTA-STS policy")
 PIN: Final = Space("pin", 20, ("bytes",), "(keyed hash of an owner's address) → what we know of it")
 CONTACT: Final = Space(
     "contact", 21, ("bytes",), "(random 12-byte id) → name, Mailio address, e-mail addresses"
@@ -142,6 +146,8 @@ PROVIDER_DUE: Final = Space(
     67,
     ("bytes", "bytes", "int", "int"),
     "(key in provider, keyed hash of a folder's name, when, UID) → UIDVALIDITY: it is deleted there then",
+DOMAIN: Final = Space(
+    "domain", 61, ("bytes",), "(keyed hash of a domain) → a domain of ours and its DKIM keys"
 )
 
 HOST_ACCOUNT: Final = Space("host-account", 80, ("bytes",), "(account key) → an owner's account at us")
@@ -219,6 +225,8 @@ SPACES: Final[tuple[Space, ...]] = (
     BY_LETTER,
     LAST_SENT,
     OUTBOX_ENDED,
+    MAIL_SIZE,
+    MTA_STS,
     CONTENT,
     PIN_UNTIL,
     HOLD,
@@ -228,6 +236,7 @@ SPACES: Final[tuple[Space, ...]] = (
     PROVIDER_FOLDER,
     FETCHED,
     PROVIDER_DUE,
+    DOMAIN,
     HOST_ACCOUNT,
     HOST_ENTRY,
     HOST_ITEM,

@@ -159,7 +159,9 @@ class Sink:
         assert self.bridge is not None
         await self.bridge.run(end)
 
-    async def serve(self, port: int, tls: ssl.SSLContext | None, *, implicit: bool) -> asyncio.Server:
+    async def serve(
+        self, port: int, tls: ssl.SSLContext | None, *, implicit: bool, host: str = "127.0.0.1"
+    ) -> asyncio.Server:
         """Listen on loopback; STARTTLS with `tls`, or TLS at once."""
         loop = asyncio.get_running_loop()
 
@@ -179,7 +181,7 @@ class Sink:
             )
             return self.sessions[-1]
 
-        server = await loop.create_server(session, "127.0.0.1", port, ssl=tls if implicit else None)
+        server = await loop.create_server(session, host, port, ssl=tls if implicit else None)
         self.port = server.sockets[0].getsockname()[1]
         return server
 
@@ -194,13 +196,18 @@ class _Server(SMTP):
 
 @asynccontextmanager
 async def open_sink(
-    behaviour: Behaviour | None = None, tls: ssl.SSLContext | None = None, *, implicit: bool = False
+    behaviour: Behaviour | None = None,
+    tls: ssl.SSLContext | None = None,
+    *,
+    implicit: bool = False,
+    host: str = "127.0.0.1",
+    port: int = 0,
 ) -> AsyncIterator[Sink]:
     """A sink inside a trio test, in a thread of its own."""
     sink = Sink(behaviour or Behaviour())
 
     async def start() -> asyncio.Server:
-        return await sink.serve(0, tls, implicit=implicit)
+        return await sink.serve(port, tls, implicit=implicit, host=host)
 
     async def close(server: asyncio.Server) -> None:
         server.close()
