@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from node.names import Names
     from node.outbox import Letter, Outbox
     from node.outbox.submission import Submission
+    from node.pickup import Provider
     from node.runtime.clock import Clock
     from node.runtime.events import Events
     from node.runtime.home import Home
@@ -32,6 +33,16 @@ class Network(Protocol):
     def listen_addrs(self) -> Sequence[str]: ...
 
     def peers(self) -> Sequence[Any]: ...
+
+
+class Mailboxes(Protocol):
+    """What can be done with the owner's mailboxes at providers."""
+
+    def list(self) -> list[dict[str, Any]]: ...
+
+    async def add(self, provider: Provider, password: str, *, check: bool) -> dict[str, Any]: ...
+
+    async def remove(self, address: str) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +87,7 @@ class Desk(Base):
     uploads: UploadBook
     hosts: Hosts
     domains: Domains
+    mailboxes: Mailboxes
     records_of: Callable[[str], Sequence[DnsRecord]]
     whereabouts: Callable[[Letter], str]
     fetch: Callable[[bytes], Awaitable[None]] | None = None

@@ -13,16 +13,17 @@ from typing import Any, Final
 
 from node.app.ground import Ground
 from node.app.owner import Owner, destination
+from node.app.providers import fit_pickup
 from node.domains import Domains
 from node.letters import Reader
-from node.mailauth import MailAuth, Names
+from node.mailauth import MailAuth
 from node.outbox import DIRECT, Sizes
+from node.pickup.room import Pickup
 from node.runtime.bridge import open_bridge
 from node.runtime.certificate import ServerCertificate, server_certificate
 from node.runtime.config import ConfigError, SmtpConfig
 from node.runtime.dns import Resolver
 from node.runtime.rooms import Warning_
-from node.runtime.settings_mail import parse_smarthost
 from node.smtp import (
     DirectOutlet,
     Exchangers,
@@ -40,7 +41,6 @@ from node.smtp import (
     open_receiver,
     open_submission,
 )
-from protocol.addresses import Addresses
 
 NOBODY: Final = "[127.0.0.1]"
 """How this node greets where it has no domain of its own (RFC 5321 §4.1.3): says nothing of the machine."""
@@ -58,6 +58,7 @@ class Mail:
     receiver: Listener | None
     submission: Listener | None
     certificate: ServerCertificate | None
+    pickup: Pickup
 
     async def run(self) -> None:
         """Keep the certificate up to date."""
@@ -80,7 +81,7 @@ class Mail:
     def warnings(self) -> list[Warning_]:
         """What the owner should know."""
         shown = self.certificate.warnings() if self.certificate is not None else []
-        return [*self.outlet.warnings(), *shown]
+        return [*self.outlet.warnings(), *self.pickup.warnings(), *shown]
 
 
 @asynccontextmanager
@@ -99,7 +100,9 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
         outlet = await fit_outlet(ground, owner, names, Lines(bridge, hostname or NOBODY))
         stack.push_async_callback(outlet.aclose)
         owner.carriers["smtp"] = await fit_carrier(ground, owner, outlet)
-        intake, receiver, submission = fit_intake(ground, owner, names), None, None
+        mailauth = MailAuth(names, ground.porter, ground.clock)
+        intake, receiver, submission = fit_intake(ground, owner, mailauth), None, None
+        pickup = fit_pickup(ground, owner, intake, mailauth)
         common: Mapping[str, Any] = {
             "max_size": config.limits.mail_size,
             "tls": certificate.context if certificate is not None else None,
@@ -114,15 +117,17 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
                 bridge, config.submission.host, config.submission.port, hand_in, **common
             )
             submission = await stack.enter_async_context(_named(opened, "submission"))
-        yield Mail(intake, outlet, receiver, submission, certificate)
+        yield Mail(intake, outlet, receiver, submission, certificate, pickup)
 
 
 async def fit_outlet(ground: Ground, owner: Owner, names: Resolver, lines: Lines) -> Outlet:
     """The way out that the settings choose."""
     smtp = ground.config.smtp
     if not smtp.direct:
-        smarthost = parse_smarthost(smtp.smarthost) if smtp.smarthost else None
-        return SmarthostOutlet(lines, lambda: smarthost, owner.passwords.smarthost, ground.clock)
+        sending = owner.sending
+        return SmarthostOutlet(
+            lines, sending.smarthost, sending.password, ground.clock, remedy=sending.remedy
+        )
     networks = Networks(smtp.networks)
     policies = Policies(ground.store, names, networks, ground.clock)
     await policies.tidy()
@@ -149,7 +154,7 @@ async def fit_carrier(ground: Ground, owner: Owner, outlet: Outlet) -> SmtpCarri
     await sizes.tidy()
 
     async def known(lane: str, size: int | None) -> None:
-        await sizes.learn(destination(smtp, lane.removeprefix(DIRECT)), size)
+        await sizes.learn(destination(smtp, owner.sending, lane.removeprefix(DIRECT)), size)
 
     return SmtpCarrier(outlet, max_size=ground.config.limits.mail_size, sign=owner.domains.sign, known=known)
 
@@ -166,9 +171,8 @@ async def _named(opened: AbstractAsyncContextManager[Listener], section: str) ->
         yield listener
 
 
-def fit_intake(ground: Ground, owner: Owner, names: Names) -> MailIntake:
-    """What takes ordinary mail in; `names` looks up the keys of signatures."""
-    config = ground.config
+def fit_intake(ground: Ground, owner: Owner, mailauth: MailAuth) -> MailIntake:
+    """What takes ordinary mail in; `mailauth` says who it is from."""
 
     def requested(name: str) -> None:
         ground.events.publish("handshake", {"handshakeId": "", "address": name, "status": "request"})
@@ -178,9 +182,9 @@ def fit_intake(ground: Ground, owner: Owner, names: Names) -> MailIntake:
         owner.consent,
         owner.mailbox,
         Reader(ground.porter),
-        MailAuth(names, ground.porter, ground.clock),
+        mailauth,
         ground.clock,
-        Addresses.parse(config.mail.addresses),
+        owner.emails,
         owner.domains,
         requested,
         owner.files,

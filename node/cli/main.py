@@ -21,6 +21,7 @@ from node.cli import (
     hosts,
     mailbox,
     nodes,
+    providers,
     send,
     settings,
     state,
@@ -61,6 +62,7 @@ def build() -> typer.Typer:
         contacts,
         users,
         domains,
+        providers,
         settings,
     ):
         room.register(app)

@@ -24,6 +24,9 @@ MAX_FOLDERS: Final = 20
 MAX_FOLDER: Final = 250
 """Characters of a folder's name."""
 
+UNKNOWN: Final = {"state": "unknown", "text": ""}
+"""How a provider stands while nothing is fetched from it."""
+
 MAX_URL: Final = 600
 """Bytes of a server's address: a host's name has 253, a user's an e-mail address of 254."""
 

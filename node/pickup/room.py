@@ -14,7 +14,7 @@ from node.pickup.book import MAX_PROVIDERS, Folder, Providers
 from node.pickup.errors import ProviderError
 from node.pickup.fetching import Fetching, Judging, Pace, Standing, Take, Tools, first_of
 from node.pickup.link import Dial, Link, dial
-from node.pickup.provider import Provider
+from node.pickup.provider import UNKNOWN, Provider
 from node.pickup.session import Refusal
 from node.pickup.trouble import Trouble, Way
 from node.runtime.clock import Clock
@@ -107,7 +107,7 @@ class Pickup:
 
     def _status(self, provider: Provider) -> dict[str, Any]:
         standing = self._standing(provider.address)
-        return provider.document() | status_of(standing)
+        return provider.document() | _told(standing)
 
     def _standing(self, address: str) -> Standing | None:
         found = self._running.get(address)
@@ -138,10 +138,10 @@ async def _look(link: Link, provider: Provider, name: str) -> Folder:
         raise Trouble(Way.NO_FOLDER, f"{name}: {no}") from no
 
 
-def status_of(standing: Standing | None) -> dict[str, Any]:
+def _told(standing: Standing | None) -> dict[str, Any]:
     """The fields of a provider that only a running node knows."""
     if standing is None:
-        return {"state": "unknown", "text": ""}
+        return UNKNOWN
     return {
         "state": standing.state,
         "text": standing.warning.text if standing.warning else "",

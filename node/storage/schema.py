@@ -146,6 +146,7 @@ PROVIDER_DUE: Final = Space(
     67,
     ("bytes", "bytes", "int", "int"),
     "(key in provider, keyed hash of a folder's name, when, UID) → UIDVALIDITY: it is deleted there then",
+)
 DOMAIN: Final = Space(
     "domain", 61, ("bytes",), "(keyed hash of a domain) → a domain of ours and its DKIM keys"
 )
