@@ -15,7 +15,7 @@ import trio
 from node.consent import Consent, Verdict
 from node.files import Files
 from node.letters import Arrival, Mailbox, Reader, Reduced, Summary, Transport
-from node.mailauth import MailAuth, Proof, aligned
+from node.mailauth import Judgement, MailAuth, Proof, aligned
 from node.runtime.clock import Clock
 from node.runtime.worker import WorkerError
 from node.smtp.replies import NO_PROOF_YET, NO_RELAY, NOT_HERE, REVOKED, SEALED_ONLY, refusal, reply_to
@@ -129,6 +129,10 @@ class MailIntake:
             return self._refused(refusal(fault))
         except WorkerError:
             return self._refused(reply_to(codes.BUSY))
+
+    async def pick_up(self, raw: bytes, envelope: Envelope, judgement: Judgement) -> Reply:
+        """The same for a letter that was fetched from the owner's mailbox at a provider."""
+        return await self.take(envelope, raw)
 
     async def _take(self, envelope: Envelope, raw: bytes) -> Reply:
         digest = await _digest(envelope, raw)
