@@ -42,13 +42,13 @@ class Taker:
     _more: trio.Event = field(default_factory=trio.Event)
 
     async def __call__(self, found: Found) -> Reply:
-        await trio.lowlevel.checkpoint()
         self.asked += 1
         reply = self.answer(found.raw)
         if reply is OK and found.raw not in self.taken:
             self.taken.append(found.raw)
             self.found.append(found)
         self._more.set()
+        await trio.lowlevel.checkpoint()
         return reply
 
     async def until(self, count: int) -> list[bytes]:

@@ -56,6 +56,30 @@ async def test_no_letter_is_lost_or_doubled_when_the_server_dies(tmp_path: Path)
         assert dict.fromkeys((f"{number:03}" for number in range(count)), "") == dovecot.letters()
 
 
+async def test_a_letter_that_is_here_and_not_noted_is_known_again(tmp_path: Path) -> None:
+    """The node ends between a letter on disk and how far it is: it comes once more, to who knows it."""
+    ended = trio.CancelScope()
+
+    def end(raw: bytes) -> Reply:
+        if raw == letter(1):
+            ended.cancel()
+        return OK
+
+    taker = Taker(end)
+    async with a_dovecot() as dovecot:
+        for number in range(3):
+            dovecot.put(letter(number), f"{number}")
+        with ended:
+            async with a_room(tmp_path / "store", taker) as room:
+                await room.add(mailbox(dovecot.port))
+                await trio.sleep_forever()
+        assert [letter(0), letter(1)] == taker.taken
+        async with a_room(tmp_path / "store", taker) as room:
+            await room.until(state="ok", fetched=2)
+        assert [letter(number) for number in range(3)] == taker.taken
+        assert 4 == taker.asked
+
+
 async def test_a_folder_numbered_anew_brings_nothing_twice(tmp_path: Path) -> None:
     async with a_dovecot() as dovecot:
         for number in range(10):
