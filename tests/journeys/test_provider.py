@@ -1,4 +1,6 @@
-"""Somebody with nothing but a mailbox at a provider: a real Dovecot has their mail, a server with a login takes it."""
+"""Somebody with nothing but a mailbox at a provider: a real Dovecot has their mail, and a server with a login
+takes what they send.
+"""
 
 from pathlib import Path
 
@@ -36,8 +38,7 @@ async def test_a_mailbox_at_a_provider_is_enough(tmp_path: Path) -> None:
 
 
 async def refuses_a_wrong_password(node: MailNode, secret: Path, add: tuple[str, ...]) -> None:
-    secret.touch(mode=0o600)
-    secret.write_text("wrong")
+    keep(secret, "wrong")
     said = await node.process.try_mailio(*add)
     assert (1, "provider-password") == (said.code, said.value["error"]["code"])
     assert [] == await node.process.mailio("provider", "list")
@@ -49,7 +50,7 @@ async def fetches_each_letter_once_though_killed(
     """Killed in the middle, wherever that is between a letter and what is noted of it."""
     for number in range(COUNT):
         dovecot.put(letter(number), f"{number}")
-    secret.write_text(PASSWORD)
+    keep(secret, PASSWORD)
     added = await node.process.mailio(*add)
     assert (USER, 0, None) == (added["address"], added["since"], added["deleteAfter"])
 
@@ -66,6 +67,11 @@ async def fetches_each_letter_once_though_killed(
     await until("the provider is at rest", settled)
     subjects = sorted(row["subject"] for row in node.listing("handshake"))
     assert sorted(f"letter {number}" for number in range(COUNT)) == subjects
+
+
+def keep(file: Path, password: str) -> None:
+    file.touch(mode=0o600)
+    file.write_text(password)
 
 
 async def sends_and_hears(desk: Desk, dovecot: Dovecot) -> None:
