@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import typer
 
+from node.cli.bridge import fetching_of, host_of
 from node.cli.client import Question
 from node.cli.output import folded, note, table, write_json, write_line
 from node.cli.session import Session, ask_secret, command, group, on_terminal, read_secret
@@ -70,7 +71,8 @@ def listing(session: Session) -> None:
         note("none yet; have your mail fetched with: mailio provider add ADDRESS")
     else:
         rows = [
-            [one["address"], host_of(one["imap"]), host_of(one["smtp"] or ""), state_of(one)] for one in found
+            [one["address"], host_of(one["imap"]), host_of(one["smtp"] or ""), fetching_of(one)]
+            for one in found
         ]
         table(["address", "from", "sends through", "state"], rows, flexible=[0, 1, 2, 3], folds=[3])
 
@@ -117,21 +119,6 @@ def remove(session: Session, address: Address) -> None:
     """Fetch nothing more from a mailbox. What was fetched stays; its password is forgotten."""
     found = session.call(Question("DELETE", f"/local/providers/{quote(address, safe='')}"))
     write_json(found) if session.json else note(f"nothing is fetched for {found['address']} any more")
-
-
-def host_of(url: str) -> str:
-    """The server in its address, as one says it."""
-    return clean(url.rpartition("@")[2])
-
-
-def state_of(one: Mapping[str, Any]) -> str:
-    """How a mailbox stands, in words."""
-    words = {
-        "unknown": "the node is not running",
-        "connecting": "connecting",
-        "ok": f"{one.get('fetched', 0)} letters fetched since the start",
-    }
-    return words.get(one["state"]) or clean(one["text"])
 
 
 def _said(found: Mapping[str, Any]) -> list[str]:

@@ -61,30 +61,25 @@ def test_a_provider_comes_and_goes(mailio: Commands, home: Path, file: Path) -> 
     assert mailio(home, "status", "--json").json["smtp"]["smarthost"]["state"] == "none"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "way_out"),
-    [
-        (("add", NOBODY), "provider-unknown", "--imap imaps://HOST"),
-        (("add", "you@outlook.com"), "provider-closed", "forwarded"),
-        (("add", "nonsense"), "provider-address", "the whole address"),
-        (("add", NOBODY, "--imap", "http://x"), "provider-server", "imaps://USER@HOST:993"),
-        (("add", NOBODY, "--imap", IMAP, "--smtp", "imap://x"), "provider-server", "smtps://USER@HOST:465"),
-        (("add", NOBODY, "--imap", "imaps://a:hidden7@x"), "provider-server", "imaps://USER@HOST:993"),
-        (("add", "you@gmail.com", "--all", "--since", "30d"), "usage", "one of them"),
-        (("add", "you@gmail.com", "--folder", "a\tb"), "provider-folder", "--folder NAME"),
-        (("remove", "you@gmail.com"), "no-such-provider", "mailio provider list"),
-    ],
-)
-def test_what_can_not_be_is_said(
-    mailio: Commands, home: Path, file: Path, arguments: tuple[str, ...], code: str, way_out: str
-) -> None:
-    given = [*arguments, *(("--from-file", str(file), "--no-check") if arguments[0] == "add" else ())]
-    error = mailio(home, "provider", *given, "--json").error
-    assert code == error["code"]
-    assert way_out in error["remedy"]
-    assert "hidden7" not in str(error)
+FAULTS = [
+    (("add", NOBODY), "provider-unknown", "--imap imaps://HOST"),
+    (("add", "you@outlook.com"), "provider-closed", "forwarded"),
+    (("add", "nonsense"), "provider-address", "the whole address"),
+    (("add", NOBODY, "--imap", "http://x"), "provider-server", "imaps://USER@HOST:993"),
+    (("add", NOBODY, "--imap", IMAP, "--smtp", "imap://x"), "provider-server", "smtps://USER@HOST:465"),
+    (("add", NOBODY, "--imap", "imaps://a:hidden7@x"), "provider-server", "imaps://USER@HOST:993"),
+    (("add", "you@gmail.com", "--all", "--since", "30d"), "usage", "one of them"),
+    (("add", "you@gmail.com", "--folder", "a\tb"), "provider-folder", "--folder NAME"),
+    (("remove", "you@gmail.com"), "no-such-provider", "mailio provider list"),
+]
 
 
-def test_nobody_is_asked_for_a_password_without_a_terminal(mailio: Commands, home: Path) -> None:
+def test_what_can_not_be_is_said(mailio: Commands, home: Path, file: Path) -> None:
+    for arguments, code, way_out in FAULTS:
+        given = [*arguments, *(("--from-file", str(file), "--no-check") if arguments[0] == "add" else ())]
+        error = mailio(home, "provider", *given, "--json").error
+        assert code == error["code"]
+        assert way_out in error["remedy"]
+        assert "hidden7" not in str(error)
     error = mailio(home, "provider", "add", "you@gmail.com", "--json").error
     assert ("no-terminal", "use --from-file FILE") == (error["code"], error["remedy"])
