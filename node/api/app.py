@@ -21,6 +21,7 @@ from node.api import (
     letters,
     local,
     outbox,
+    providers,
     secret,
     status,
     users,
@@ -45,7 +46,7 @@ def make_api(desk: Desk) -> ASGIApp:
     app = _application(desk)
     for room in (folders, letters, attachments, handshakes, contacts, outbox, users):
         app.include_router(room.routes(desk), prefix=PREFIX)
-    for local_room in (local.owner_routes, secret.routes, hosts.routes, domains.routes):
+    for local_room in (local.owner_routes, secret.routes, hosts.routes, domains.routes, providers.routes):
         app.include_router(local_room(desk), prefix="/local")
     return Guard(app)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from node.names import Names
     from node.outbox import Letter, Outbox
     from node.outbox.submission import Submission
+    from node.pickup import Provider
     from node.runtime.clock import Clock
     from node.runtime.events import Events
     from node.runtime.home import Home
@@ -42,6 +43,16 @@ Examine = Callable[[Tell], Awaitable[None]]
 async def nothing_to_examine(tell: Tell) -> None:
     """Where nobody has fitted a doctor."""
     tell({"looks": []})
+
+
+class Mailboxes(Protocol):
+    """What can be done with the owner's mailboxes at providers."""
+
+    def list(self) -> list[dict[str, Any]]: ...
+
+    async def add(self, provider: Provider, password: str, *, check: bool) -> dict[str, Any]: ...
+
+    async def remove(self, address: str) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +98,7 @@ class Desk(Base):
     uploads: UploadBook
     hosts: Hosts
     domains: Domains
+    mailboxes: Mailboxes
     records_of: Callable[[str], Sequence[DnsRecord]]
     whereabouts: Callable[[Letter], str]
     fetch: Callable[[bytes], Awaitable[None]] | None = None

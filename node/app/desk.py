@@ -4,7 +4,7 @@ no tasks. What such a command has written waits for `run`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,8 +20,6 @@ from node.app.owner import Owner, open_owner
 from node.app.status import closed_warnings, owner_warnings, warnings_of, with_files
 from node.runtime.config import Config
 from node.runtime.home import Home
-from node.runtime.settings_mail import parse_smarthost
-from node.users import Passwords
 
 if TYPE_CHECKING:
     from node.network import Network
@@ -46,7 +44,7 @@ def desk_of(
         home=ground.home,
         peer_id=peer_id,
         network=network,
-        status=lambda: with_mail(status(), ground.config, owner.passwords, owner.domains.names()),
+        status=lambda: with_mail(status(), owner),
         stop=stop,
         owner_of=owner_of,
         clock=ground.clock,
@@ -64,6 +62,7 @@ def desk_of(
         uploads=owner.uploads,
         hosts=owner.hosts,
         domains=owner.domains,
+        mailboxes=owner.mailboxes,
         records_of=partial(records_of, owner, network),
         whereabouts=whereabouts(owner.files, owner.hosts),
         voucher=voucher,
@@ -73,29 +72,31 @@ def desk_of(
     )
 
 
-def with_mail(
-    told: Mapping[str, object], config: Config, passwords: Passwords, domains: Iterable[str]
-) -> dict[str, object]:
+def with_mail(told: Mapping[str, object], owner: Owner) -> dict[str, object]:
     """A status with what is set of ordinary e-mail beside what the open bridge said of itself."""
-    smarthost = parse_smarthost(config.smtp.smarthost) if config.smtp.smarthost else None
+    config, smarthost = owner.ground.config, owner.sending.smarthost()
     sending: dict[str, object] = {
         "state": "unknown" if smarthost else "none",
         "host": smarthost.place if smarthost else "",
         "text": "",
-        "password": "none" if not (smarthost and smarthost.user) else _kept(passwords),
+        "password": "none" if not (smarthost and smarthost.user) else _kept(owner.sending.password()),
     }
     said = told.get("smtp")
     said = dict(said) if isinstance(said, Mapping) else {}
     said_sending = said.get("smarthost")
     if isinstance(said_sending, Mapping):
         sending |= said_sending
-    mail = {"addresses": list(config.mail.addresses), "domains": sorted(domains)}
+    mail = {"addresses": owner.emails.texts(), "domains": sorted(owner.domains.names())}
     direct = said.get("direct") or ({"state": "unknown", "faults": []} if config.smtp.direct else None)
-    return dict(told) | {"smtp": mail | said | {"smarthost": sending, "direct": direct}}
+    providers = owner.mailboxes.list()
+    return dict(told) | {
+        "smtp": mail | said | {"smarthost": sending, "direct": direct},
+        "providers": providers,
+    }
 
 
-def _kept(passwords: Passwords) -> str:
-    return "kept" if passwords.smarthost() else "missing"
+def _kept(password: str) -> str:
+    return "kept" if password else "missing"
 
 
 @asynccontextmanager

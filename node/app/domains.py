@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def records_of(owner: Owner, network: Network | None, name: str) -> tuple[DnsRecord, ...]:
     """All that a domain's DNS has to have. Raises DomainError."""
     smtp = owner.ground.config.smtp
-    smarthost = parse_smarthost(smtp.smarthost) if smtp.smarthost else None
+    smarthost = parse_smarthost(smtp.smarthost) if smtp.smarthost else None  # a provider signs its own mail
     facts = Facts(
         owner.identity.public_key,
         tuple(_public(network.public_addrs())) if network else (),

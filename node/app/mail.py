@@ -13,16 +13,17 @@ from typing import Any, Final
 
 from node.app.ground import Ground
 from node.app.owner import Owner, destination
+from node.app.providers import fit_pickup
 from node.domains import Domains
 from node.letters import Reader
-from node.mailauth import MailAuth, Names
+from node.mailauth import MailAuth
 from node.outbox import DIRECT, Sizes, Unsealed
+from node.pickup.room import Pickup
 from node.runtime.bridge import open_bridge
 from node.runtime.certificate import ServerCertificate, server_certificate
 from node.runtime.config import ConfigError, SmtpConfig
 from node.runtime.dns import Resolver
 from node.runtime.rooms import Warning_
-from node.runtime.settings_mail import parse_smarthost
 from node.smtp import (
     DirectOutlet,
     Exchangers,
@@ -60,6 +61,7 @@ class Mail:
     receiver: Listener | None
     submission: Listener | None
     certificate: ServerCertificate | None
+    pickup: Pickup
 
     async def run(self) -> None:
         """Keep the certificate up to date."""
@@ -82,7 +84,7 @@ class Mail:
     def warnings(self) -> list[Warning_]:
         """What the owner should know."""
         shown = self.certificate.warnings() if self.certificate is not None else []
-        return [*self.outlet.warnings(), *shown]
+        return [*self.outlet.warnings(), *self.pickup.warnings(), *shown]
 
 
 @asynccontextmanager
@@ -101,7 +103,9 @@ async def open_mail(ground: Ground, owner: Owner, names: Resolver) -> AsyncItera
         outlet = await fit_outlet(ground, owner, names, Lines(bridge, greeting_name(owner)))
         stack.push_async_callback(outlet.aclose)
         owner.carriers["smtp"] = Unsealed(await fit_carrier(ground, owner, outlet), owner.bindings)
-        intake, receiver, submission = fit_intake(ground, owner, names, hops), None, None
+        mailauth = MailAuth(names, ground.porter, ground.clock)
+        intake, receiver, submission = fit_intake(ground, owner, mailauth, hops), None, None
+        pickup = fit_pickup(ground, owner, intake, mailauth)
         common: Mapping[str, Any] = {
             "max_size": config.limits.mail_size,
             "tls": certificate.context if certificate is not None else None,
@@ -117,7 +121,7 @@ async def open_mail(ground: Ground, owner: Owner, names: Resolver) -> AsyncItera
                 bridge, config.submission.host, config.submission.port, hand_in, **common
             )
             submission = await stack.enter_async_context(_named(opened, "submission"))
-        yield Mail(intake, outlet, receiver, submission, certificate)
+        yield Mail(intake, outlet, receiver, submission, certificate, pickup)
 
 
 async def fit_outlet(ground: Ground, owner: Owner, names: Resolver, lines: Lines) -> Outlet:
@@ -135,9 +139,8 @@ async def fit_outlet(ground: Ground, owner: Owner, names: Resolver, lines: Lines
 
 def smarthost_outlet(ground: Ground, owner: Owner, lines: Lines) -> SmarthostOutlet:
     """The way out through the smarthost, also where none is set."""
-    text = ground.config.smtp.smarthost
-    smarthost = parse_smarthost(text) if text else None
-    return SmarthostOutlet(lines, lambda: smarthost, owner.passwords.smarthost, ground.clock)
+    sending = owner.sending
+    return SmarthostOutlet(lines, sending.smarthost, sending.password, ground.clock, remedy=sending.remedy)
 
 
 def greeting_name(owner: Owner) -> str:
@@ -163,7 +166,7 @@ async def fit_carrier(ground: Ground, owner: Owner, outlet: Outlet) -> SmtpCarri
     await sizes.tidy()
 
     async def known(lane: str, size: int | None) -> None:
-        await sizes.learn(destination(smtp, lane.removeprefix(DIRECT)), size)
+        await sizes.learn(destination(smtp, owner.sending, lane.removeprefix(DIRECT)), size)
 
     return SmtpCarrier(outlet, max_size=ground.config.limits.mail_size, sign=owner.domains.sign, known=known)
 
@@ -180,10 +183,8 @@ async def _named(opened: AbstractAsyncContextManager[Listener], section: str) ->
         yield listener
 
 
-def fit_intake(ground: Ground, owner: Owner, names: Names, hops: Hops = Hops()) -> MailIntake:
-    """What takes ordinary mail in; `names` looks up what domains have published."""
-    config = ground.config
-    addresses = Addresses.parse(config.mail.addresses)
+def fit_intake(ground: Ground, owner: Owner, mailauth: MailAuth, hops: Hops = Hops()) -> MailIntake:
+    """What takes ordinary mail in; `mailauth` says who it is from."""
 
     def requested(name: str) -> None:
         ground.events.publish("handshake", {"handshakeId": "", "address": name, "status": "request"})
@@ -193,15 +194,15 @@ def fit_intake(ground: Ground, owner: Owner, names: Names, hops: Hops = Hops()) 
         owner.consent,
         owner.mailbox,
         Reader(ground.porter),
-        MailAuth(names, ground.porter, ground.clock),
+        mailauth,
         ground.clock,
-        addresses,
+        owner.emails,
         owner.domains.names,
         requested,
         owner.files,
         owner.outbox.report,
         hops=hops,
-        name=hostname_of(owner.domains, addresses),
+        name=hostname_of(owner.domains, owner.emails),
     )
 
 

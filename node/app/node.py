@@ -140,6 +140,7 @@ async def _work(
         fetcher.run,
         owner.handshakes.run,
         tidier.run,
+        mail.pickup.run,
         partial(watch_addresses, publisher),
     )
     tasks: tuple[Task, ...] = (

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from node.app.addresses import OwnAddresses
 from node.app.errors import NoIdentity
 from node.app.ground import Ground, files_of
 from node.app.hosts import Doorstep, fit_hosts, fit_vault
 from node.app.offline import Offline, Parked
+from node.app.providers import Mailboxes, Sending
 from node.consent import Consent, Limits
 from node.domains import Domains
 from node.files import Files
@@ -21,16 +23,15 @@ from node.hosts.vault import Vault
 from node.identity import Identity, Profile, ask_binding, ask_identity, exists, load, load_peer_key, node_of
 from node.letters import Failure, Mailbox, UploadBook, delay_notice, failure_notice, new_message_id
 from node.names import Bindings, Names
-from node.outbox import DIRECT, GIVE_UP_MS, MAILIO, SMTP, Carrier, Delivery, Letter, Outbox, Sizes
+from node.outbox import DIRECT, GIVE_UP_MS, MAILIO, SMARTHOST, SMTP, Carrier, Delivery, Letter, Outbox, Sizes
 from node.outbox.submission import Submission
+from node.pickup import Providers
 from node.runtime.config import SmtpConfig
 from node.runtime.dns import Resolver
 from node.runtime.settings import duration_ms
-from node.runtime.settings_mail import parse_smarthost
 from node.storage import Batch
 from node.users import Passwords, Users
 from protocol.account import peer_id_of
-from protocol.addresses import Addresses
 from protocol.exchange_identity import PROTOCOL_ID as IDENTITY
 from protocol.identity import Capabilities, Host
 from protocol.keys import SigningKey, mailbox_of
@@ -70,6 +71,9 @@ class Owner:
     vault: Vault
     hosts: Hosts
     doorstep: Doorstep
+    emails: OwnAddresses
+    sending: Sending
+    mailboxes: Mailboxes
 
 
 @asynccontextmanager
@@ -105,7 +109,10 @@ async def open_owner(
         ground.doubtful,
         delays=notices.delayed,
     )
-    emails = Addresses.parse(ground.config.mail.addresses)
+    passwords = Passwords(ground.store)
+    book = Providers(ground.store, passwords, ground.clock)
+    emails = OwnAddresses(ground.config.mail.addresses, (one.address for one in book.all()))
+    sending = Sending(ground.config.smtp.smarthost, passwords, book)
     domains = Domains(ground.store, ground.clock, ground.config.smtp.domains, dns)
     await domains.start()
     handshakes = Handshakes(
@@ -131,9 +138,9 @@ async def open_owner(
         discovery=bindings,
         addresses=emails,
         way_back=handshakes,
-        can_mail=lambda: ground.config.smtp.direct or ground.config.smtp.smarthost is not None,
+        can_mail=lambda: ground.config.smtp.direct or sending.smarthost() is not None,
         mail_size=ground.config.limits.mail_size,
-        takes=partial(_takes, Sizes(ground.store, ground.clock), ground.config.smtp),
+        takes=partial(_takes, Sizes(ground.store, ground.clock), ground.config.smtp, sending),
         domains=domains,
         files=files,
         uploads=uploads,
@@ -152,25 +159,29 @@ async def open_owner(
         handshakes,
         carriers,
         Users(ground.store, ground.clock),
-        Passwords(ground.store),
+        passwords,
         domains,
         files,
         uploads,
         vault,
         hosts,
         doorstep,
+        emails,
+        sending,
+        Mailboxes(book, ground.store, emails, lambda: outbox.wake(SMARTHOST, SMTP)),
     )
 
 
-def destination(smtp: SmtpConfig, email: str) -> str:
+def destination(smtp: SmtpConfig, sending: Sending, email: str) -> str:
     """What the outbox's sizes call the servers that take mail to this address from us."""
     if smtp.direct:
         return DIRECT + email.rpartition("@")[2]
-    return parse_smarthost(smtp.smarthost).place if smtp.smarthost else ""
+    smarthost = sending.smarthost()
+    return smarthost.place if smarthost else ""
 
 
-def _takes(sizes: Sizes, smtp: SmtpConfig, email: str) -> int | None:
-    return sizes.of(destination(smtp, email))
+def _takes(sizes: Sizes, smtp: SmtpConfig, sending: Sending, email: str) -> int | None:
+    return sizes.of(destination(smtp, sending, email))
 
 
 def _listed(kept_by: Sequence[Hosts]) -> Sequence[Host]:

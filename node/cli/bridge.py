@@ -88,8 +88,27 @@ def out_by(sending: Mapping[str, Any]) -> str:
     return f"{'straight to' if sending['host'] == DIRECTLY else 'through'} {clean(sending['host'])}"
 
 
+def host_of(url: str) -> str:
+    """The server in its address, as one says it."""
+    return clean(url.rpartition("@")[2])
+
+
+def fetching_of(provider: Mapping[str, Any]) -> str:
+    """How a mailbox at a provider stands, in words."""
+    words = {
+        "unknown": "the node is not running",
+        "connecting": "connecting",
+        "ok": f"{provider.get('fetched', 0)} letters fetched since the start",
+    }
+    return words.get(provider["state"]) or clean(provider["text"])
+
+
 def coming_in(status: Mapping[str, Any]) -> Iterator[str]:
     """Where ordinary mail is taken, for whom, and how much came; a line each."""
+    for provider in status.get("providers") or ():
+        place = f"{clean(provider['address'])} from {host_of(provider['imap'])}"
+        fault = provider["state"] in ("fault", "full")
+        yield f"{place}: {'does not come' if fault else fetching_of(provider)}"
     where = status["listen"].get("smtp")
     addresses = addresses_of(status)
     if not where:

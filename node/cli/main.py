@@ -22,6 +22,7 @@ from node.cli import (
     hosts,
     mailbox,
     nodes,
+    providers,
     send,
     settings,
     state,
@@ -63,6 +64,7 @@ def build() -> typer.Typer:
         contacts,
         users,
         domains,
+        providers,
         settings,
     ):
         room.register(app)

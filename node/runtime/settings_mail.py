@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,9 @@ from protocol.errors import RemoteProtocolError
 
 PORTS: Final = {"smtp": 587, "smtps": 465}
 """Where a smarthost listens unless its URL says otherwise (RFC 6409, RFC 8314)."""
+
+IMAP_PORTS: Final = {"imap": 143, "imaps": 993}
+"""Where a mailbox is read (RFC 9051, RFC 8314)."""
 
 DNS_PORT: Final = 53
 
@@ -46,8 +50,12 @@ class Smarthost:
             return self.host == "localhost"
 
 
-def parse_smarthost(text: str) -> Smarthost:
-    """From `smtp://user@host:port` or `smtps://…`. Raises ValueError."""
+MailServer = Smarthost
+"""The same of any server that wants a password of ours."""
+
+
+def parse_smarthost(text: str, ports: Mapping[str, int] = PORTS) -> Smarthost:
+    """From `smtp://user@host:port` or `smtps://…`, or with IMAP_PORTS from `imap://…`. Raises ValueError."""
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -56,14 +64,14 @@ def parse_smarthost(text: str) -> Smarthost:
     if parts.password is not None:
         raise ValueError("a password does not belong here (mailio config set --secret smtp.smarthost)")
     host = parts.hostname or ""
-    if parts.scheme not in PORTS or not (_HOST.fullmatch(host) or _is_ip(host)):
+    if parts.scheme not in ports or not (_HOST.fullmatch(host) or _is_ip(host)):
         raise ValueError("not the address of a mail server")
     if parts.path not in ("", "/") or parts.query or parts.fragment or port == 0:
         raise ValueError("not the address of a mail server")
     user = unquote(parts.username or "")
     if not user.isprintable():
         raise ValueError("the user's name has control characters in it")
-    return Smarthost(host, port or PORTS[parts.scheme], parts.scheme == "smtps", user)
+    return Smarthost(host, port or ports[parts.scheme], parts.scheme.endswith("s"), user)
 
 
 def smarthost_url() -> Kind:

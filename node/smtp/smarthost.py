@@ -24,7 +24,9 @@ AT_ONCE: Final = 4
 
 
 class SmarthostOutlet:
-    """`password` is asked for at each connection. `tls` verifies the server, by default as the system."""
+    """`password` is asked for at each connection. `tls` verifies the server, by default as the system.
+    `remedy` says what sets server and password anew, "" where the settings do.
+    """
 
     def __init__(
         self,
@@ -34,12 +36,14 @@ class SmarthostOutlet:
         clock: Clock,
         *,
         tls: ssl.SSLContext | None = None,
+        remedy: Callable[[], str] = str,
     ) -> None:
         self._lines = lines
         self._smarthost = smarthost
         self._password = password
         self._clock = clock
         self._tls = tls
+        self._remedy = remedy
         self._turns = trio.CapacityLimiter(AT_ONCE)
         self._stand: tuple[Smarthost, WayFault | None] | None = None
         self.since = 0
@@ -72,7 +76,7 @@ class SmarthostOutlet:
         before = self.fault
         if (smarthost := self._smarthost()) is not None:
             self._stands(smarthost, fault)
-        told = _warning(fault, smarthost)
+        told = self._warning(fault, smarthost)
         detail = f"{told.text}; {told.remedy}" if told.remedy else told.text
         return detail, before is None or before.code != told.code
 
@@ -87,7 +91,7 @@ class SmarthostOutlet:
         try:
             await self._open(self._server(), None)
         except WayFault as fault:
-            told = _warning(fault, smarthost)
+            told = self._warning(fault, smarthost)
             return [Check("smarthost", "fail", told.text, told.remedy)]
         login = f", and lets {smarthost.user} in" if smarthost.user else ""
         return [Check("smarthost", "ok", f"{smarthost.place} answers{login}; nothing was sent")]
@@ -98,7 +102,7 @@ class SmarthostOutlet:
         smarthost = self._smarthost()
         if self._stand is None or self._stand[0] != smarthost or self._stand[1] is None:
             return None
-        return _warning(self._stand[1], smarthost)
+        return self._warning(self._stand[1], smarthost)
 
     def warnings(self) -> list[Warning_]:
         return [self.fault] if self.fault else []
@@ -112,6 +116,14 @@ class SmarthostOutlet:
             return {"smarthost": {"state": "fault", "host": smarthost.place, "text": fault.text}}
         worked = self._stand == (smarthost, None)
         return {"smarthost": {"state": "ok" if worked else "unknown", "host": smarthost.place, "text": ""}}
+
+    def _warning(self, fault: WayFault, smarthost: Smarthost | None) -> Warning_:
+        """What is wrong in plain words, with the way out."""
+        host, port = (smarthost.host, smarthost.port) if smarthost else ("", 0)
+        remedy = SAYINGS[fault.way][1]
+        if "smtp.smarthost" in remedy:
+            remedy = self._remedy() or remedy
+        return Warning_(f"smarthost-{fault.way.value}", fault.words(host, port), remedy)
 
     # ----
 
@@ -137,9 +149,3 @@ class SmarthostOutlet:
         if self._tls is None:  # reading who is trusted takes some 20 ms
             self._tls = await trio.to_thread.run_sync(ssl.create_default_context)
         return self._tls
-
-
-def _warning(fault: WayFault, smarthost: Smarthost | None) -> Warning_:
-    """What is wrong in plain words, with the way out."""
-    host, port = (smarthost.host, smarthost.port) if smarthost else ("", 0)
-    return Warning_(f"smarthost-{fault.way.value}", fault.words(host, port), SAYINGS[fault.way][1])

@@ -140,6 +140,22 @@ BLOCK: Final = Space(
 )
 
 USER: Final = Space("user", 60, ("bytes",), "(keyed hash of a name) → app password of a mail program")
+PROVIDER: Final = Space("provider", 64, ("bytes",), "(keyed hash of an address) → provider that it is at")
+PROVIDER_FOLDER: Final = Space(
+    "provider-folder",
+    65,
+    ("bytes", "bytes"),
+    "(key in provider, keyed hash of a folder's name) → how far it is fetched",
+)
+FETCHED: Final = Space(
+    "fetched", 66, ("bytes", "bytes"), "(key in provider, keyed hash of a letter) → nothing: it is here"
+)
+PROVIDER_DUE: Final = Space(
+    "provider-due",
+    67,
+    ("bytes", "bytes", "int", "int"),
+    "(key in provider, keyed hash of a folder's name, when, UID) → UIDVALIDITY: it is deleted there then",
+)
 DOMAIN: Final = Space(
     "domain", 61, ("bytes",), "(keyed hash of a domain) → a domain of ours and its DKIM keys"
 )
@@ -228,6 +244,10 @@ SPACES: Final[tuple[Space, ...]] = (
     HOLD,
     BLOCK,
     USER,
+    PROVIDER,
+    PROVIDER_FOLDER,
+    FETCHED,
+    PROVIDER_DUE,
     DOMAIN,
     HOST_ACCOUNT,
     HOST_ENTRY,

@@ -12,6 +12,9 @@ SMARTHOST: Final = "smtp.smarthost"
 
 _KEYS: Final = {SMARTHOST: b"smarthost-password"}
 
+_PROVIDER: Final = b"provider-password:"
+"""What stands before the key of a provider."""
+
 MAX_PASSWORD: Final = 1_000
 """Characters; tokens of mail providers reach some hundreds."""
 
@@ -40,6 +43,20 @@ class Passwords:
         """The password for the mail server that takes our mail to others, as `get` gives it."""
         return self.get(SMARTHOST)
 
+    def provider(self, place: bytes) -> str:
+        """The password of the owner's mailbox at a provider, "" where none is kept. On trio's thread only."""
+        found = self._store.get(META, (_PROVIDER + place,))
+        return found if isinstance(found, str) else ""
+
+    def set_provider(self, batch: Batch, place: bytes, password: str) -> None:
+        """Keep it; `place` is the provider's key in the store. Raises PasswordError where it is none."""
+        _require(password)
+        batch.put(META, (_PROVIDER + place,), password)
+
+    def unset_provider(self, batch: Batch, place: bytes) -> None:
+        """Forget it."""
+        batch.delete(META, (_PROVIDER + place,))
+
     def kept(self) -> dict[str, bool]:
         """Of each setting that has a password whether one is kept."""
         return {setting: setting in self._kept for setting in _KEYS}
@@ -47,10 +64,7 @@ class Passwords:
     def set(self, batch: Batch, setting: str, password: str) -> None:
         """Keep a password. Raises PasswordError for a setting that has none, and for what is no password."""
         key = _key(setting)
-        if not 0 < len(password) <= MAX_PASSWORD:
-            raise bad_password(f"a password has from 1 to {MAX_PASSWORD} characters")
-        if not password.isprintable():
-            raise bad_password("a password holds no line ends, control or invisible characters")
+        _require(password)
         batch.put(META, (key,), password)
 
     def unset(self, batch: Batch, setting: str) -> bool:
@@ -60,6 +74,13 @@ class Passwords:
             return False
         batch.delete(META, (key,))
         return True
+
+
+def _require(password: str) -> None:
+    if not 0 < len(password) <= MAX_PASSWORD:
+        raise bad_password(f"a password has from 1 to {MAX_PASSWORD} characters")
+    if not password.isprintable():
+        raise bad_password("a password holds no line ends, control or invisible characters")
 
 
 def _key(setting: str) -> bytes:

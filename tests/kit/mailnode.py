@@ -74,11 +74,11 @@ def secured(server: Server, authority: Authority) -> Server:
 async def a_mail_node(
     directory: Path, authority: Authority | None = None, **environment: str
 ) -> AsyncIterator[MailNode]:
-    """A running node of OWNER's; `environment` adds to its settings."""
+    """A running node of OWNER's; `environment` adds to its settings and changes them."""
     authority = authority or Authority(directory / "tls")
     shown = authority.certificate("localhost", "127.0.0.1")
     async with open_names() as names, a_village(directory) as village:
-        process = await village.owner("owner", **_settings(authority, shown, names), **environment)
+        process = await village.owner("owner", **(_settings(authority, shown, names) | environment))
         listen = process.ask("GET", "/api/v1/status")["listen"]
         password = process.ask("POST", "/api/v1/user", {"name": "program"})["password"]
         yield MailNode(

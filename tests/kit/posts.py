@@ -10,6 +10,7 @@ import trio
 
 from node.app.mail import fit_intake
 from node.consent import Rules
+from node.mailauth import MailAuth
 from node.runtime.dns import DnsLater
 from node.smtp import Hops, MailIntake, Networks
 from node.smtp.reply import Client, Envelope
@@ -104,5 +105,13 @@ async def open_post(street: Street, trusted: tuple[str, ...] = (), **more: Any) 
     more = {"emails": (OWNER, "*@all.example"), "domains": ("home.example", "all.example")} | more
     house, table = await street.open("alice", **more), Table()
     return Post(
-        street, house, table, fit_intake(house.ground, house.owner, table, Hops(Networks.parse(trusted)))
+        street,
+        house,
+        table,
+        fit_intake(
+            house.ground,
+            house.owner,
+            MailAuth(table, house.ground.porter, house.ground.clock),
+            Hops(Networks.parse(trusted)),
+        ),
     )
