@@ -63,6 +63,8 @@ async def test_postfix_relays_in_and_takes_what_we_send(tmp_path: Path) -> None:
         smarthost = f"smtp://localhost:{postfix.port}"
         settings = {"MAILIO_SMTP_SMARTHOST": smarthost, "MAILIO_SMTP_TRUSTED": "127.0.0.1"}
         async with a_mail_node(tmp_path, authority, **settings) as node:
+            node.names.txt(MAILBOXES, "v=spf1 ip4:127.0.0.2 -all")
+            node.names.txt(f"_dmarc.{MAILBOXES}", "v=DMARC1; p=reject")
             await postfix.route(DOMAIN, node.receiver.port)
             await relays_in(postfix, node, authority)
             await judges_whom_postfix_had_it_from(postfix, node, authority)
@@ -95,8 +97,6 @@ async def relays_in(postfix: Postfix, node: MailNode, authority: Authority) -> N
 
 async def judges_whom_postfix_had_it_from(postfix: Postfix, node: MailNode, authority: Authority) -> None:
     """By Postfix's own Received: one address may send for the author, one may not."""
-    node.names.txt(MAILBOXES, "v=spf1 ip4:127.0.0.2 -all")
-    node.names.txt(f"_dmarc.{MAILBOXES}", "v=DMARC1; p=reject")
     ours = secured(Server(postfix.port), authority)
     for subject, source in (("forged", "127.0.0.3"), ("true", "127.0.0.2")):
         raw = f"From: {AUTHOR}\r\nTo: {OWNER}\r\nSubject: {subject}\r\n\r\nHi.\r\n".encode()
