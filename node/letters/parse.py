@@ -208,6 +208,8 @@ def _authors(root: Part) -> list[Address]:
     found: list[Address] = []
     for text in root.texts.get("from", ()):
         room = limits.MAX_AUTHORS + 1 - len(found)
+        if room <= 0:
+            break
         authors = [author for author, _ in islice(split_addresses(text, group_names=True), room)]
         found += authors or [_NOBODY]
     return found if len(found) <= limits.MAX_AUTHORS else [*found[: limits.MAX_AUTHORS], _NOBODY]

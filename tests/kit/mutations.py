@@ -170,8 +170,7 @@ def _require_sound(raw: bytes, judgement: Judgement, hop: Hop) -> None:
     own = authentication_results(judgement, "mx.example.org", hop)
     assert left == without_results(own + left)
     assert left == without_results(left)
-    provided = provider_results(raw, frozenset({"mx.provider.example"}))
-    assert set(provided.domains) <= {"example.org"}  # no mail of the corpus knows that provider
+    provider_results(raw, frozenset({"mx.provider.example"}))
     assert judgement.dmarc.disposition == "none" or judgement.dmarc.result == "fail"
 
 

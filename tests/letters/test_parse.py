@@ -206,6 +206,13 @@ def test_authors_beyond_the_limit_are_nobody() -> None:
     assert authors == ("a@b.c",) * MAX_AUTHORS + ("",)
 
 
+@pytest.mark.parametrize("count", [MAX_AUTHORS, MAX_AUTHORS + 1, MAX_AUTHORS + 2, 500])
+@pytest.mark.parametrize("value", [b"", b"a@b.c", b"a@b.c, d@e.f"])
+def test_hundreds_of_from_fields_are_too_many_authors(count: int, value: bytes) -> None:
+    authors = summarize(message(*[b"From: " + value] * count)).from_mailboxes
+    assert min(count * max(value.count(b"@"), 1), MAX_AUTHORS + 1) == len(authors)
+
+
 def test_of_very_many_recipients_the_first_are_shown() -> None:
     raw = message(b"To: " + b", ".join(b"r%d@b.c" % n for n in range(5_000)), b"Cc: x@y.z")
     assert summarize(raw).to == tuple(f"r{n}@b.c" for n in range(MAX_SHOWN_RECIPIENTS))

@@ -78,6 +78,7 @@ def test_nothing_breaks_out_of_the_field(reason: str, name: str, sender: str) ->
     assert field.isascii()
     assert field.endswith(b"\r\n")
     assert b"" == without_results(field)
+    assert b"X: 1\r\n" == without_results(field + without_results(b" x\r\nX: 1\r\n"))
 
 
 BLOCK = b"Subject: a\r\nReceived: by x\r\n\tfor y\r\n"
@@ -102,6 +103,9 @@ FIELD = b"Authentication-Results: a.example;\r\n dkim=pass\r\n\theader.d=example
         "bare line feeds": (b"A: 1\nAuthentication-Results: x\n y\nB: 2\n\nbody", b"A: 1\nB: 2\n\nbody"),
         "bare returns": (b"A: 1\rAuthentication-Results: x\r y\rB: 2\r\rbody", b"A: 1\rB: 2\r\rbody"),
         "other bytes": (b"X: \xff\x00\r\n" + FIELD + b"\r\n\xff\x00", b"X: \xff\x00\r\n\r\n\xff\x00"),
+        "begins as if it went on": (b" x\r\n\ty\r\n" + FIELD + BLOCK, BLOCK),
+        "nothing but that": (b" dkim=pass header.d=bank.example\r\n\r\nbody", b"\r\nbody"),
+        "between two that become one": (b"A: 1\r" + FIELD + b"\n" + FIELD, b"A: 1\r\n\n" + FIELD),
         "empty": (b"", b""),
     }.values(),
 )
