@@ -1,11 +1,11 @@
-"""The Mailio key of a domain as MIR-5 publishes it (protocol.md §4): reading the TXT record, no look-up."""
+"""The TXT record with a domain's Mailio key (MIR-5; protocol.md §4), read and written; no look-up."""
 
 import base64
 import binascii
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from protocol.errors import RemoteProtocolError
+from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.kdf import KEY_BYTES
 
 TXT_LABEL: Final = "mailio._mailiokey"  # MIR-5: the selector must be `mailio`
@@ -18,6 +18,13 @@ _VERSION: Final = "MAILIO1"
 def txt_name(domain: str) -> str:
     """Where a domain's Mailio key stands."""
     return f"{TXT_LABEL}.{domain}"
+
+
+def format_key(public: bytes) -> str:
+    """The value of the TXT record that publishes this Ed25519 key, exactly as MIR-5 has it."""
+    if len(public) != KEY_BYTES:
+        raise LocalProtocolError("an Ed25519 key is 32 bytes")
+    return f"v={_VERSION}; k=ed25519; p={base64.b64encode(public).decode('ascii')}"
 
 
 def parse_mailio_txt(strings: Sequence[bytes | str]) -> bytes:

@@ -5,6 +5,17 @@ Translates JSON to the rooms and back, and decides nothing itself.
 
 from node.api.app import make_api, make_public_api
 from node.api.desk import Base, Desk
+from node.api.https import Https, open_https
+from node.api.public import make_public_web
 from node.api.serve import serve_api
 
-__all__ = ["Base", "Desk", "make_api", "make_public_api", "serve_api"]
+__all__ = [
+    "Base",
+    "Desk",
+    "Https",
+    "make_api",
+    "make_public_api",
+    "make_public_web",
+    "open_https",
+    "serve_api",
+]

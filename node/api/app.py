@@ -13,6 +13,7 @@ import node
 from node.api import (
     attachments,
     contacts,
+    domains,
     folders,
     handshakes,
     hosts,
@@ -43,7 +44,7 @@ def make_api(desk: Desk) -> ASGIApp:
     app = _application(desk)
     for room in (folders, letters, attachments, handshakes, contacts, outbox, users):
         app.include_router(room.routes(desk), prefix=PREFIX)
-    for local_room in (local.owner_routes, secret.routes, hosts.routes):
+    for local_room in (local.owner_routes, secret.routes, hosts.routes, domains.routes):
         app.include_router(local_room(desk), prefix="/local")
     return Guard(app)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from node.domains import DnsRecord, Domains
     from node.files import Files
     from node.handshakes import Handshakes
     from node.hosts import Hosts
@@ -55,8 +56,9 @@ class Base:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk(Base):
     """An owner's node: all that commands can reach. `fetch` gets what a letter lacks and `forget` ends that
-    (None on a closed store); `whereabouts` says where the attachments of a letter on its way are: "none"
-    that anybody is to fetch, "here" (no host takes them), "to-hosts" (not all are there), "at-hosts".
+    (None on a closed store); `whereabouts` says where the attachments of a letter on its way are: "none" that
+    anybody is to fetch, "here" (no host takes them), "to-hosts" (not all are there), "at-hosts"; `records_of`
+    gives what a domain's DNS has to have.
     """
 
     clock: Clock
@@ -73,6 +75,8 @@ class Desk(Base):
     files: Files
     uploads: UploadBook
     hosts: Hosts
+    domains: Domains
+    records_of: Callable[[str], Sequence[DnsRecord]]
     whereabouts: Callable[[Letter], str]
     fetch: Callable[[bytes], Awaitable[None]] | None = None
     forget: Callable[[bytes], None] = field(default=lambda _: None)

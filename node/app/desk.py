@@ -4,13 +4,15 @@ no tasks. What such a command has written waits for `run`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import base58
 
 from node.api import Desk
+from node.app.domains import records_of
 from node.app.ground import open_ground
 from node.app.hosts import whereabouts
 from node.app.owner import Owner, open_owner
@@ -42,7 +44,7 @@ def desk_of(
         home=ground.home,
         peer_id=peer_id,
         network=network,
-        status=lambda: with_mail(status(), ground.config, owner.passwords),
+        status=lambda: with_mail(status(), ground.config, owner.passwords, owner.domains.names()),
         stop=stop,
         owner_of=owner_of,
         clock=ground.clock,
@@ -59,6 +61,8 @@ def desk_of(
         files=owner.files,
         uploads=owner.uploads,
         hosts=owner.hosts,
+        domains=owner.domains,
+        records_of=partial(records_of, owner, network),
         whereabouts=whereabouts(owner.files, owner.hosts),
         voucher=voucher,
         fetch=fetch,
@@ -66,12 +70,14 @@ def desk_of(
     )
 
 
-def with_mail(told: Mapping[str, object], config: Config, passwords: Passwords) -> dict[str, object]:
+def with_mail(
+    told: Mapping[str, object], config: Config, passwords: Passwords, domains: Iterable[str]
+) -> dict[str, object]:
     """A status with what is set of ordinary e-mail beside what the open bridge said of itself."""
     smarthost = parse_smarthost(config.smtp.smarthost) if config.smtp.smarthost else None
     sending: dict[str, object] = {
         "state": "unknown" if smarthost else "none",
-        "host": f"{smarthost.host}:{smarthost.port}" if smarthost else "",
+        "host": smarthost.place if smarthost else "",
         "text": "",
         "password": "none" if not (smarthost and smarthost.user) else _kept(passwords),
     }
@@ -80,8 +86,9 @@ def with_mail(told: Mapping[str, object], config: Config, passwords: Passwords) 
     said_sending = said.get("smarthost")
     if isinstance(said_sending, Mapping):
         sending |= said_sending
-    mail = {"addresses": list(config.mail.addresses), "domains": list(config.smtp.domains)}
-    return dict(told) | {"smtp": mail | said | {"smarthost": sending}}
+    mail = {"addresses": list(config.mail.addresses), "domains": sorted(domains)}
+    direct = said.get("direct") or ({"state": "unknown", "faults": []} if config.smtp.direct else None)
+    return dict(told) | {"smtp": mail | said | {"smarthost": sending, "direct": direct}}
 
 
 def _kept(passwords: Passwords) -> str:

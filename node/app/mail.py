@@ -6,31 +6,41 @@ What comes of a letter is node.smtp's; who may open what is checked here, before
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from node.app.ground import Ground
-from node.app.owner import Owner
+from node.app.owner import Owner, destination
+from node.domains import Domains
 from node.letters import Reader
 from node.mailauth import MailAuth, Names
+from node.outbox import DIRECT, Sizes
 from node.runtime.bridge import open_bridge
-from node.runtime.config import ConfigError
+from node.runtime.certificate import ServerCertificate, server_certificate
+from node.runtime.config import ConfigError, SmtpConfig
 from node.runtime.dns import Resolver
 from node.runtime.rooms import Warning_
-from node.runtime.settings_mail import Smarthost, parse_smarthost
+from node.runtime.settings_mail import parse_smarthost
 from node.smtp import (
+    DirectOutlet,
+    Exchangers,
     HandIn,
     Hops,
+    Lines,
     Listener,
     ListenFailed,
     MailIntake,
     Networks,
+    Ourselves,
+    Outlet,
+    Policies,
+    Reach,
+    SmarthostOutlet,
     SmtpCarrier,
     open_receiver,
     open_submission,
-    server_context,
 )
 from protocol.addresses import Addresses
 
@@ -38,15 +48,23 @@ NOBODY: Final = "[127.0.0.1]"
 """How this node greets where it has no domain of its own (RFC 5321 §4.1.3): says nothing of the machine."""
 
 
+MAIL_PORT: Final = 25
+
+
 @dataclass(frozen=True, slots=True)
 class Mail:
     """The open bridge."""
 
     intake: MailIntake
-    carrier: SmtpCarrier
+    outlet: Outlet
     receiver: Listener | None
     submission: Listener | None
-    smarthost: Smarthost | None
+    certificate: ServerCertificate | None
+
+    async def run(self) -> None:
+        """Keep the certificate up to date."""
+        if self.certificate is not None:
+            await self.certificate.run()
 
     def listening(self) -> dict[str, str | None]:
         """Where: host:port, None for what is not open."""
@@ -58,20 +76,13 @@ class Mail:
             **self.intake.counts(),
             "receiver": dict(self.receiver.counters) if self.receiver else None,
             "submission": dict(self.submission.counters) if self.submission else None,
-            "smarthost": self._sending(),
+            **self.outlet.status(),
         }
 
     def warnings(self) -> list[Warning_]:
         """What the owner should know."""
-        return list(self.carrier.warnings())
-
-    def _sending(self) -> dict[str, str]:
-        if self.smarthost is None:
-            return {"state": "none", "host": "", "text": "no smarthost is set"}
-        host = f"{self.smarthost.host}:{self.smarthost.port}"
-        if fault := self.carrier.fault:
-            return {"state": "fault", "host": host, "text": fault.text}
-        return {"state": "ok" if self.carrier.worked else "unknown", "host": host, "text": ""}
+        shown = self.certificate.warnings() if self.certificate is not None else []
+        return [*self.outlet.warnings(), *shown]
 
 
 @asynccontextmanager
@@ -80,30 +91,22 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
     read, passwords that would cross a network in the clear.
     """
     config = ground.config
-    tls = server_context(config.tls.certificate, config.tls.key)
-    if config.submission.host and tls is None:
+    certificate = server_certificate(config.tls.certificate, config.tls.key, ground.clock)
+    if config.submission.host and certificate is None:
         _require_loopback(config.submission.host)
-    smarthost = parse_smarthost(config.smtp.smarthost) if config.smtp.smarthost else None
-    hostname = config.smtp.domains[0] if config.smtp.domains else NOBODY
+    hostname = owner.domains.hostname
     hops = Hops(Networks.parse(config.smtp.trusted))
     async with AsyncExitStack() as stack:
         bridge = await stack.enter_async_context(open_bridge())
-        carrier = SmtpCarrier(
-            bridge,
-            lambda: smarthost,
-            owner.passwords.smarthost,
-            ground.clock,
-            hostname=hostname,
-            max_size=config.limits.mail_size,
-        )
-        owner.carriers["smtp"] = carrier
-        stack.push_async_callback(carrier.aclose)
         names = Resolver(config.dns.nameservers)
+        outlet = await fit_outlet(ground, owner, names, Lines(bridge, hostname or NOBODY))
+        stack.push_async_callback(outlet.aclose)
+        owner.carriers["smtp"] = await fit_carrier(ground, owner, outlet)
         intake, receiver, submission = fit_intake(ground, owner, names, hops), None, None
         common: Mapping[str, Any] = {
             "max_size": config.limits.mail_size,
-            "tls": tls,
-            "hostname": hostname if config.smtp.domains else "localhost",
+            "tls": certificate.context if certificate is not None else None,
+            "hostname": hostname or "localhost",
             "hops": hops,
         }
         if config.smtp.host:
@@ -115,7 +118,44 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
                 bridge, config.submission.host, config.submission.port, hand_in, **common
             )
             submission = await stack.enter_async_context(_named(opened, "submission"))
-        yield Mail(intake, carrier, receiver, submission, smarthost)
+        yield Mail(intake, outlet, receiver, submission, certificate)
+
+
+async def fit_outlet(ground: Ground, owner: Owner, names: Resolver, lines: Lines) -> Outlet:
+    """The way out that the settings choose."""
+    smtp = ground.config.smtp
+    if not smtp.direct:
+        smarthost = parse_smarthost(smtp.smarthost) if smtp.smarthost else None
+        return SmarthostOutlet(lines, lambda: smarthost, owner.passwords.smarthost, ground.clock)
+    reach = Reach(Networks.parse(smtp.networks))
+    policies = Policies(ground.store, names, reach, ground.clock)
+    await policies.tidy()
+    ourselves = Ourselves(lambda: _known_as(owner.domains), lambda: _listens_at(smtp))
+    routes = Exchangers(names, reach, ourselves)
+    return DirectOutlet(lines, routes, policies, ground.clock, has_name=bool(owner.domains.hostname))
+
+
+def _known_as(domains: Domains) -> frozenset[str]:
+    hosts = (domains.host_of(name) for name in domains.names())
+    return domains.names() | {domains.hostname} | {host for host in hosts if host}
+
+
+def _listens_at(smtp: SmtpConfig) -> frozenset[str]:
+    """Where mail of others would come back to us. Who listens on every address, or behind a router, is known
+    by how it greets.
+    """
+    return frozenset([smtp.host]) if smtp.host and smtp.port == MAIL_PORT else frozenset()
+
+
+async def fit_carrier(ground: Ground, owner: Owner, outlet: Outlet) -> SmtpCarrier:
+    """It signs for the owner's domains, and remembers what size destinations take."""
+    smtp, sizes = ground.config.smtp, Sizes(ground.store, ground.clock)
+    await sizes.tidy()
+
+    async def known(lane: str, size: int | None) -> None:
+        await sizes.learn(destination(smtp, lane.removeprefix(DIRECT)), size)
+
+    return SmtpCarrier(outlet, max_size=ground.config.limits.mail_size, sign=owner.domains.sign, known=known)
 
 
 @asynccontextmanager
@@ -133,7 +173,7 @@ async def _named(opened: AbstractAsyncContextManager[Listener], section: str) ->
 def fit_intake(ground: Ground, owner: Owner, names: Names, hops: Hops = Hops()) -> MailIntake:
     """What takes ordinary mail in; `names` looks up what domains have published."""
     config = ground.config
-    addresses, domains = Addresses.parse(config.mail.addresses), frozenset(config.smtp.domains)
+    addresses = Addresses.parse(config.mail.addresses)
 
     def requested(name: str) -> None:
         ground.events.publish("handshake", {"handshakeId": "", "address": name, "status": "request"})
@@ -146,19 +186,19 @@ def fit_intake(ground: Ground, owner: Owner, names: Names, hops: Hops = Hops()) 
         MailAuth(names, ground.porter, ground.clock),
         ground.clock,
         addresses,
-        lambda: domains,
+        owner.domains.names,
         requested,
         owner.files,
         owner.outbox.report,
         hops=hops,
-        name=hostname_of(config.smtp.domains, addresses),
+        name=hostname_of(owner.domains, addresses),
     )
 
 
-def hostname_of(domains: Sequence[str], addresses: Addresses) -> str:
-    """What we call ourselves in what we say of letters: our first domain, else the owner's."""
+def hostname_of(domains: Domains, addresses: Addresses) -> str:
+    """What we call ourselves in what we say of letters: our server's name, else the owner's domain."""
     main = addresses.main or ""
-    return next(iter(domains), "") or main.rpartition("@")[2] or "localhost"
+    return domains.hostname or main.rpartition("@")[2] or "localhost"
 
 
 def _require_loopback(host: str) -> None:

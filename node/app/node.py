@@ -21,6 +21,7 @@ from node.app.selfdelivery import SelfDelivery
 from node.app.status import hosting_warnings, owner_warnings, status_of, status_of_hosting, with_files
 from node.app.tidying import Tidier
 from node.app.wakes import Wakes
+from node.app.web import Web, open_web
 from node.exchange import (
     Acquaintances,
     Fetched,
@@ -58,8 +59,11 @@ async def run_node(
         opened = open_peers(ground, "mailio-node")
         async with opened as (network, records), open_owner(ground, network) as owner:
             records.on_put(Wakes(owner.outbox.wake).put)
-            async with open_mail(ground, owner) as mail:
-                await _work(ground, network, owner, mail, people, stop, ready)
+            async with (
+                open_mail(ground, owner) as mail,
+                open_web(config, mail.certificate, owner.domains.host_of) as web,
+            ):
+                await _work(ground, network, owner, mail, web, people, stop, ready)
 
 
 async def _work(
@@ -67,6 +71,7 @@ async def _work(
     network: Network,
     owner: Owner,
     mail: Mail,
+    web: Web,
     people: Acquaintances,
     stop: trio.Event,
     ready: Ready | None,
@@ -107,7 +112,19 @@ async def _work(
         hosting.serve()
     network.bitswap.serve(owner.files.blocks)
     desk = _desk(
-        ground, network, owner, mail, people, receiver, publisher, stop, fetcher, tidier, recovery, hosting
+        ground,
+        network,
+        owner,
+        mail,
+        web,
+        people,
+        receiver,
+        publisher,
+        stop,
+        fetcher,
+        tidier,
+        recovery,
+        hosting,
     )
     held_back: tuple[Task, ...] = (
         publisher.run,
@@ -123,6 +140,8 @@ async def _work(
     )
     tasks: tuple[Task, ...] = (
         clocks.run,
+        mail.run,
+        web.run,
         recovery.run,
         partial(serve_settled, recovery, receiver.serve),
         *(once_settled(recovery, task) for task in held_back),
@@ -215,6 +234,7 @@ def _desk(
     network: Network,
     owner: Owner,
     mail: Mail,
+    web: Web,
     people: Acquaintances,
     receiver: Receiver,
     publisher: Publisher,
@@ -233,7 +253,7 @@ def _desk(
         warnings = [*found["warnings"], *owner_warnings(owner), *mail.warnings(), *publisher.warnings()]
         warnings += [*owner.hosts.warnings(), *recovery.warnings(), *hosting_warnings(hosting)]
         return found | {
-            "listen": mail.listening(),
+            "listen": mail.listening() | web.listening(),
             "smtp": mail.status(),
             "published": publisher.status(),
             "letters": receiver.counts(),

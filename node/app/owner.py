@@ -13,16 +13,20 @@ from node.app.ground import Ground, files_of
 from node.app.hosts import Doorstep, fit_hosts, fit_vault
 from node.app.offline import Offline, Parked
 from node.consent import Consent, Limits
+from node.domains import Domains
 from node.files import Files
 from node.handshakes import Handshakes
 from node.hosts import Hosts
 from node.hosts.vault import Vault
 from node.identity import Identity, Profile, ask_identity, exists, load, load_peer_key, node_of
-from node.letters import Failure, Mailbox, UploadBook, failure_notice, new_message_id
+from node.letters import Failure, Mailbox, UploadBook, delay_notice, failure_notice, new_message_id
 from node.names import Names
-from node.outbox import MAILIO, SMTP, Carrier, Delivery, Letter, Outbox
+from node.outbox import DIRECT, GIVE_UP_MS, MAILIO, SMTP, Carrier, Delivery, Letter, Outbox, Sizes
 from node.outbox.submission import Submission
+from node.runtime.config import SmtpConfig
+from node.runtime.dns import Resolver
 from node.runtime.settings import duration_ms
+from node.runtime.settings_mail import parse_smarthost
 from node.storage import Batch
 from node.users import Passwords, Users
 from protocol.account import peer_id_of
@@ -58,6 +62,7 @@ class Owner:
     carriers: dict[str, Carrier]
     users: Users
     passwords: Passwords
+    domains: Domains
     files: Files
     uploads: UploadBook
     vault: Vault
@@ -85,8 +90,20 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
     kept_by.append(hosts)
     carriers: dict[str, Carrier] = {MAILIO: Parked(), SMTP: Parked()}
     notices = Notices(mailbox, identity)
-    outbox = Outbox(ground.store, ground.clock, ground.events, carriers, notices, files, ground.doubtful)
+    outbox = Outbox(
+        ground.store,
+        ground.clock,
+        ground.events,
+        carriers,
+        notices,
+        files,
+        ground.doubtful,
+        delays=notices.delayed,
+    )
     emails = Addresses.parse(ground.config.mail.addresses)
+    resolver = Resolver(ground.config.dns.nameservers) if network else None
+    domains = Domains(ground.store, ground.clock, ground.config.smtp.domains, resolver)
+    await domains.start()
     handshakes = Handshakes(
         ground.store,
         consent,
@@ -109,9 +126,10 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         consent,
         addresses=emails,
         way_back=handshakes,
-        can_mail=lambda: ground.config.smtp.smarthost is not None,
+        can_mail=lambda: ground.config.smtp.direct or ground.config.smtp.smarthost is not None,
         mail_size=ground.config.limits.mail_size,
-        domains=frozenset(ground.config.smtp.domains),
+        takes=partial(_takes, Sizes(ground.store, ground.clock), ground.config.smtp),
+        domains=domains,
         files=files,
         uploads=uploads,
         pin=duration_ms(ground.config.files.pin),
@@ -129,12 +147,24 @@ async def open_owner(ground: Ground, network: Network | None) -> AsyncIterator[O
         carriers,
         Users(ground.store, ground.clock),
         Passwords(ground.store),
+        domains,
         files,
         uploads,
         vault,
         hosts,
         doorstep,
     )
+
+
+def destination(smtp: SmtpConfig, email: str) -> str:
+    """What the outbox's sizes call the servers that take mail to this address from us."""
+    if smtp.direct:
+        return DIRECT + email.rpartition("@")[2]
+    return parse_smarthost(smtp.smarthost).place if smtp.smarthost else ""
+
+
+def _takes(sizes: Sizes, smtp: SmtpConfig, email: str) -> int | None:
+    return sizes.of(destination(smtp, email))
 
 
 def _listed(kept_by: Sequence[Hosts]) -> Sequence[Host]:
@@ -198,7 +228,7 @@ def _profile(ground: Ground, network: Network | None, hosts: Callable[[], Sequen
 
 
 class Notices:
-    """Puts a failure notice into the inbox, in the batch that ends the letter (outbox.Notices)."""
+    """Puts notices into the inbox: of failure in the batch that ends the letter (outbox.Notices)."""
 
     def __init__(self, mailbox: Mailbox, identity: Identity) -> None:
         self._mailbox = mailbox
@@ -207,11 +237,33 @@ class Notices:
     def __call__(
         self, batch: Batch, letter: Letter, delivery: Delivery, body: bytes | None, now: int
     ) -> None:
-        status = Status(delivery.code or FAILED.code)
-        email = delivery.recipient.address if delivery.recipient.route == SMTP else ""
-        failure = Failure(delivery.recipient.to, status, delivery.detail or status.text, email=email)
-        owner = ("", mailbox_of(self._identity.address))
         raw = failure_notice(
-            owner, letter.subject, letter.created, [failure], body or b"", now, new_message_id()
+            self._owner(),
+            letter.subject,
+            letter.created,
+            [_told(delivery)],
+            body or b"",
+            now,
+            new_message_id(),
         )
         self._mailbox.put_notice(batch, raw, now, letter.letter_id.hex())
+
+    def delayed(
+        self, batch: Batch, letter: Letter, late: Sequence[Delivery], body: bytes | None, now: int
+    ) -> None:
+        """The letter is still on its way to these (outbox.Delays)."""
+        until = max(one.since for one in late) + GIVE_UP_MS
+        told = [_told(one) for one in late]
+        raw = delay_notice(
+            self._owner(), letter.subject, letter.created, told, until, body or b"", now, new_message_id()
+        )
+        self._mailbox.put_notice(batch, raw, now, letter.letter_id.hex())
+
+    def _owner(self) -> tuple[str, str]:
+        return "", mailbox_of(self._identity.address)
+
+
+def _told(delivery: Delivery) -> Failure:
+    status = Status(delivery.code or FAILED.code)
+    email = delivery.recipient.address if delivery.recipient.route == SMTP else ""
+    return Failure(delivery.recipient.to, status, delivery.detail or status.text, email=email)

@@ -53,7 +53,7 @@ def owner_warnings(owner: Owner) -> Iterable[Warning_]:
     assert isinstance(warnings, list)
     files = owner.files.status()["warnings"]
     assert isinstance(files, list)
-    return [*owner.identity.warnings(), *owner.names.warnings(), *warnings, *files]
+    return [*owner.identity.warnings(), *owner.names.warnings(), *owner.domains.warnings(), *warnings, *files]
 
 
 def status_of_hosting(hosting: Hosting | None) -> dict[str, object] | None:

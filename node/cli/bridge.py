@@ -17,6 +17,11 @@ _ANY_HOST: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, n
 
 _SENDING: Final = {"ok": ", which works", "unknown": ", not tried yet"}
 
+DIRECTLY: Final = "its recipients' own mail servers"
+
+_SHOWN: Final = 3
+"""Destinations that letters wait for, in words."""
+
 _COUNTED: Final = {"received": "came in", "refused": "refused"}
 
 
@@ -71,9 +76,16 @@ def addresses_of(status: Mapping[str, Any]) -> list[str]:
 
 
 def sending_of(status: Mapping[str, Any]) -> dict[str, Any]:
-    """How the smarthost stands: `state`, `host`, `text`, `password`."""
+    """How the way out stands: `state`, `host`, `text`, `password`."""
     found: dict[str, Any] = {"state": "none", "host": "", "text": "", "password": "none"}
+    if direct := (status.get("smtp") or {}).get("direct"):
+        return found | {"state": direct["state"], "host": DIRECTLY}
     return found | dict((status.get("smtp") or {}).get("smarthost") or {})
+
+
+def out_by(sending: Mapping[str, Any]) -> str:
+    """The way out in words, of `sending_of`."""
+    return f"{'straight to' if sending['host'] == DIRECTLY else 'through'} {clean(sending['host'])}"
 
 
 def coming_in(status: Mapping[str, Any]) -> Iterator[str]:
@@ -92,6 +104,9 @@ def coming_in(status: Mapping[str, Any]) -> Iterator[str]:
 
 def going_out(status: Mapping[str, Any]) -> Iterator[str]:
     """Through whom ordinary mail goes out, and how that stands; a line each."""
+    if direct := (status.get("smtp") or {}).get("direct"):
+        yield from _directly(direct)
+        return
     sending = sending_of(status)
     host = clean(sending["host"])
     if sending["state"] == "none":
@@ -102,6 +117,15 @@ def going_out(status: Mapping[str, Any]) -> Iterator[str]:
         yield f"which fails: {clean(sending['text'])}"
     if sending["password"] == "missing":  # noqa: S105 - a state
         yield f"its password is not set: {SET_PASSWORD}"
+
+
+def _directly(direct: Mapping[str, Any]) -> Iterator[str]:
+    yield f"straight to {DIRECTLY}"
+    faults = direct["faults"]
+    for one in faults[:_SHOWN]:
+        yield f"waits for {clean(one['domain'])}: {clean(one['text'])}"
+    if len(faults) > _SHOWN:
+        yield f"and for {len(faults) - _SHOWN} more (status --json lists them)"
 
 
 def handing_in(status: Mapping[str, Any]) -> Iterator[str]:

@@ -13,7 +13,20 @@ from typing import Annotated, Final
 import typer
 
 import node
-from node.cli import contacts, files, handshakes, hosts, mailbox, nodes, send, settings, state, users, words
+from node.cli import (
+    contacts,
+    domains,
+    files,
+    handshakes,
+    hosts,
+    mailbox,
+    nodes,
+    send,
+    settings,
+    state,
+    users,
+    words,
+)
 from node.cli.output import note, write_json, write_line
 from node.cli.session import INTERRUPTED, HomeOption, JsonOption, Session, settle
 from node.runtime.errors import NodeError, UsageError
@@ -36,7 +49,20 @@ def build() -> typer.Typer:
     )
 
     app.callback(invoke_without_command=True)(_start)
-    for room in (words, nodes, state, handshakes, hosts, send, mailbox, files, contacts, users, settings):
+    for room in (
+        words,
+        nodes,
+        state,
+        handshakes,
+        hosts,
+        send,
+        mailbox,
+        files,
+        contacts,
+        users,
+        domains,
+        settings,
+    ):
         room.register(app)
     return app
 

@@ -16,6 +16,7 @@ from node.cli.bridge import (
     SET_PASSWORD,
     SET_SMARTHOST,
     addresses_of,
+    out_by,
     place_of,
     sending_of,
     server_of,
@@ -140,7 +141,7 @@ def _mail(status: Mapping[str, Any]) -> Iterator[_Step]:
     if addresses and where:
         yield _Step(f"Mail to {', '.join(addresses)} is taken at {place_of(where)}.")
     if sending["state"] != "none":
-        yield _Step(f"Yours goes out through {clean(sending['host'])}.")
+        yield _Step(f"Yours goes out {out_by(sending)}.")
     yield from _unset(addresses, sending)
     if server := server_of(status["listen"].get("submission")):
         encryption = "no encryption needed on this machine" if server.is_local else "STARTTLS"

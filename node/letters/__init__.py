@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from node.letters.folders import Folder
     from node.letters.mailbox import Mailbox
     from node.letters.missing import Missing
-    from node.letters.notice import Failure, failure_notice
+    from node.letters.notice import Failure, delay_notice, failure_notice
     from node.letters.parse import Attachment, Parts, Summary
     from node.letters.reader import Reader
     from node.letters.rebuilding import Rebuilder
@@ -52,6 +52,7 @@ _MODULES = {
     "Transport": "transport",
     "Upload": "uploads",
     "UploadBook": "uploads",
+    "delay_notice": "notice",
     "failure_notice": "notice",
     "new_message_id": "compose",
     "render_draft": "compose",
@@ -83,6 +84,7 @@ __all__ = [
     "Transport",
     "Upload",
     "UploadBook",
+    "delay_notice",
     "failure_notice",
     "new_message_id",
     "render_draft",

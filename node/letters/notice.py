@@ -1,5 +1,5 @@
-"""The letter that tells an author that a letter of theirs failed: plain words first, then the same for
-programs (RFC 3462, 3464), then the header of the letter in question.
+"""The letter that tells an author that a letter of theirs failed, or is late: plain words first, then the
+same for programs (RFC 3462, 3464), then the header of the letter in question.
 """
 
 import re
@@ -52,11 +52,47 @@ def failure_notice(
     """The notice's bytes. `owner` is (name, mailbox); `subject` and `written` (Unix ms) are the failed
     letter's; `original` its message, of which only the header is used, b"" for none.
     """
-    boundary = f"mailio-{secrets.token_hex(16)}"
     shown = clean_line(subject, MAX_SHOWN) or "(no subject)"
+    head = _head(owner, f"Not delivered: {shown}", now, message_id)
+    words = _words(shown, written, failures, "did not reach", _ENDED)
+    return _report(head, words, _for_programs(failures, written, "failed"), original)
+
+
+def delay_notice(
+    owner: tuple[str, str],
+    subject: str,
+    written: int,
+    late: Sequence[Failure],
+    until: int,
+    original: bytes,
+    now: int,
+    message_id: str,
+) -> bytes:
+    """The same of a letter that is still on its way, and tried `until` then (Unix ms)."""
+    shown = clean_line(subject, MAX_SHOWN) or "(no subject)"
+    head = _head(owner, f"Delayed: {shown}", now, message_id)
+    words = _words(shown, written, late, "has not reached yet", _going_on(until))
+    return _report(head, words, _for_programs(late, written, "delayed", until), original)
+
+
+def _head(owner: tuple[str, str], subject: str, now: int, message_id: str) -> list[bytes]:
+    return [
+        render.field("Date", render.date_tokens(now)),
+        render.field("From", render.address_tokens([("Your Mailio node", NOTICE_MAILBOX)])),
+        render.field("To", render.address_tokens([owner])),
+        render.field("Subject", render.text_tokens(subject)),
+        render.field("Message-ID", [f"<{message_id}>"]),
+        b"Auto-Submitted: auto-replied\r\n",  # RFC 3834 §5: nobody is to answer this by machine
+        b"MIME-Version: 1.0\r\n",
+    ]
+
+
+def _report(head: Sequence[bytes], words: str, for_programs: bytes, original: bytes) -> bytes:
+    """RFC 3462: all three parts."""
+    boundary = f"mailio-{secrets.token_hex(16)}"
     parts = [
-        render.text_part(_words(shown, written, failures)),
-        b"Content-Type: message/delivery-status\r\n\r\n" + _for_programs(failures, written),
+        render.text_part(words),
+        b"Content-Type: message/delivery-status\r\n\r\n" + for_programs,
     ]
     if original:
         header = _header(original)
@@ -70,13 +106,7 @@ def failure_notice(
     delimiter = b"--" + boundary.encode()
     return b"".join(
         [
-            render.field("Date", render.date_tokens(now)),
-            render.field("From", render.address_tokens([("Your Mailio node", NOTICE_MAILBOX)])),
-            render.field("To", render.address_tokens([owner])),
-            render.field("Subject", render.text_tokens(f"Not delivered: {shown}")),
-            render.field("Message-ID", [f"<{message_id}>"]),
-            b"Auto-Submitted: auto-replied\r\n",  # RFC 3834 §5: nobody is to answer this by machine
-            b"MIME-Version: 1.0\r\n",
+            *head,
             render.field(
                 "Content-Type",
                 ["multipart/report;", "report-type=delivery-status;", f'boundary="{boundary}"'],
@@ -88,30 +118,43 @@ def failure_notice(
     )
 
 
-def _words(subject: str, written: int, failures: Sequence[Failure]) -> str:
+_ENDED: Final = ('It is still in your folder "sent". Nothing more is tried by itself.',)
+
+
+def _going_on(until: int) -> tuple[str, ...]:
+    day = " ".join(render.date_tokens(until)[:-1])
+    return (
+        f"Your node is still trying, until {day} (UTC). You need do nothing: you will hear",
+        "if it fails. To stop it: mailio outbox, then mailio outbox cancel ID",
+    )
+
+
+def _words(subject: str, written: int, failures: Sequence[Failure], what: str, end: Sequence[str]) -> str:
     day = " ".join(render.date_tokens(written)[:-1])
-    lines = [f'Your letter "{subject}" of {day} (UTC) did not reach', ""]
+    lines = [f'Your letter "{subject}" of {day} (UTC) {what}', ""]
     for failure in failures:
         lines.append(f"  {clean_line(failure.to, MAX_SHOWN)}")
         lines.append(f"    {clean_line(failure.reason, MAX_SHOWN)} ({failure.status.code})")
         if failure.remedy:
             lines.append(f"    What you can do: {clean_line(failure.remedy, MAX_SHOWN)}")
         lines.append("")
-    lines += ['It is still in your folder "sent". Nothing more is tried by itself.', "", "Your Mailio node"]
+    lines += [*end, "", "Your Mailio node"]
     return "\n".join(lines)
 
 
-def _for_programs(failures: Sequence[Failure], written: int) -> bytes:
+def _for_programs(failures: Sequence[Failure], written: int, action: str, until: int = 0) -> bytes:
     """RFC 3464 §2. What a person typed may be any text; it goes in as ASCII."""
+    retry = render.field("Will-Retry-Until", render.date_tokens(until)) if until else b""
     blocks = [
         b"Reporting-MTA: x-mailio; mailio.alt\r\n" + render.field("Arrival-Date", render.date_tokens(written))
     ]
     blocks += [
         b"\r\n"
         + render.field("Final-Recipient", _recipient(failure))
-        + b"Action: failed\r\n"
+        + render.field("Action", [action])
         + render.field("Status", [failure.status.code])
         + render.field("Diagnostic-Code", _diagnosis(failure))
+        + retry
         for failure in failures
     ]
     return b"".join(blocks)

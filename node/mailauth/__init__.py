@@ -1,4 +1,4 @@
-"""Who a message is from, as DKIM, SPF and DMARC tell. Consent is asked elsewhere.
+"""Who a message is from, as DKIM, SPF and DMARC tell; signing. Consent is asked elsewhere.
 
 Names are loaded when first asked for: the worker process needs `verify` alone, without trio and the DNS.
 """
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from node.mailauth.provider import provider_results
     from node.mailauth.results import authentication_results, without_results
     from node.mailauth.room import MailAuth, Names
+    from node.mailauth.signing import Signer, sign_message
 
 _MODULES = {
     "Dmarc": "judgement",
@@ -20,10 +21,12 @@ _MODULES = {
     "MailAuth": "room",
     "Names": "room",
     "Proof": "judgement",
+    "Signer": "signing",
     "Spf": "judgement",
     "aligned": "alignment",
     "authentication_results": "results",
     "provider_results": "provider",
+    "sign_message": "signing",
     "without_results": "results",
 }
 
@@ -34,10 +37,12 @@ __all__ = [
     "MailAuth",
     "Names",
     "Proof",
+    "Signer",
     "Spf",
     "aligned",
     "authentication_results",
     "provider_results",
+    "sign_message",
     "without_results",
 ]
 

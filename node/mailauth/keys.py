@@ -1,9 +1,8 @@
 """What is published at a key's name (RFC 6376 §3.6.1), and whether it may speak for a signature."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
-from node.mailauth.signature import Signature
 from node.mailauth.tags import parse_base64, parse_list, parse_tags
 from protocol.errors import RemoteProtocolError
 
@@ -16,7 +15,18 @@ MAX_KEYS: Final = 4
 NO_KEY: Final = "no key is published"
 
 
-def find_keys(records: Sequence[bytes], signature: Signature) -> tuple[bytes, ...]:
+class Claim(Protocol):
+    """What a signature says of the key that it wants."""
+
+    @property
+    def algorithm(self) -> str: ...
+    @property
+    def domain(self) -> str: ...
+    @property
+    def identity(self) -> str: ...
+
+
+def find_keys(records: Sequence[bytes], signature: Claim) -> tuple[bytes, ...]:
     """The keys among the records that may speak for the signature, as bytes: at least one.
     Raises RemoteProtocolError, with what is wrong with the last one, where none may.
     """
@@ -31,7 +41,7 @@ def find_keys(records: Sequence[bytes], signature: Signature) -> tuple[bytes, ..
     return tuple(keys[:MAX_KEYS])
 
 
-def parse_key(record: bytes, signature: Signature) -> bytes:
+def parse_key(record: bytes, signature: Claim) -> bytes:
     """Raises RemoteProtocolError for what is no key, or not one for this signature (§6.1.2)."""
     if len(record) > MAX_RECORD_BYTES:
         raise RemoteProtocolError("the key's record is too long")

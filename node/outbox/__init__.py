@@ -5,6 +5,7 @@ Knows carriers only by the small interface `Carrier`; how a letter travels is th
 
 from node.outbox.judging import ANOTHER_WAY_MS
 from node.outbox.letter import (
+    DIRECT,
     MAILIO,
     SMARTHOST,
     SMTP,
@@ -19,9 +20,13 @@ from node.outbox.letter import (
     State,
 )
 from node.outbox.outbox import Outbox
+from node.outbox.sizes import Sizes
+from node.outbox.timetable import GIVE_UP_MS
 
 __all__ = [
     "ANOTHER_WAY_MS",
+    "DIRECT",
+    "GIVE_UP_MS",
     "MAILIO",
     "SMARTHOST",
     "SMTP",
@@ -34,5 +39,6 @@ __all__ = [
     "Outgoing",
     "Recipient",
     "Result",
+    "Sizes",
     "State",
 ]

@@ -39,7 +39,8 @@ def too_many_recipients(number: int, limit: int) -> OutboxError:
 
 def no_smarthost(email: str) -> OutboxError:
     text = f"{email} is an ordinary e-mail address, and no mail server is set that takes letters there"
-    return OutboxError("no-smarthost", text, "mailio config set smtp.smarthost smtp://USER@HOST:587")
+    remedy = "mailio config set smtp.smarthost smtp://USER@HOST:587, or smtp.direct true on a server"
+    return OutboxError("no-smarthost", text, remedy)
 
 
 def no_address(email: str) -> OutboxError:
@@ -74,6 +75,11 @@ def too_large(size: int, limit: int, who: str) -> OutboxError:
     return OutboxError(
         "letter-too-large", text, "send less, or raise limits.mail_size if their servers take it"
     )
+
+
+def too_large_there(size: int, limit: int, who: str) -> OutboxError:
+    text = f"the letter has {size:,} bytes with its attachments; the mail server of {who} takes {limit:,}"
+    return OutboxError("letter-too-large", text, "send less, or in several letters")
 
 
 def attachment_too_large(size: int, limit: int, who: str) -> OutboxError:

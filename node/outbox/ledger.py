@@ -257,6 +257,7 @@ def _row_of(letter: Letter) -> dict[str, Any]:
         "digest": letter.digest,
         "files": dict(letter.files),
         "pin": letter.pin,
+        "delayed": letter.delayed,
         "messageId": letter.message_id,
         "to": [
             {
@@ -290,6 +291,7 @@ def _letter_of(letter_id: bytes, row: Mapping[str, Any]) -> Letter:
         digest=row.get("digest", b""),
         files=row.get("files", {}),
         pin=row.get("pin", PIN_MS),
+        delayed=row.get("delayed", 0),
         message_id=row.get("messageId", ""),
         records=tuple(row["records"]),
         deliveries=tuple(

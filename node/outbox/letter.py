@@ -32,7 +32,10 @@ MAILIO: Final = "mailio"
 SMTP: Final = "smtp"
 
 SMARTHOST: Final = "smarthost"
-"""The lane of all ordinary mail: it shares one way."""
+"""The lane of all ordinary mail that goes through one server: it shares one way."""
+
+DIRECT: Final = "mx:"
+"""What the lane of a domain begins with, whose own servers are brought its mail."""
 
 ROUTES = {MAILIO: 0, SMTP: 1}
 """The number that stands for a route in a store key."""
@@ -116,12 +119,22 @@ class Letter:
     files: Mapping[str, bytes] = field(default_factory=dict)
     pin: int = PIN_MS
     message_id: str = ""
+    delayed: int = 0
+    """When its author was told that it is late, Unix ms; 0: not so far."""
 
     def delivery(self, recipient: Recipient) -> Delivery:
         return next(d for d in self.deliveries if d.recipient == recipient)
 
     def changed(self, changes: Mapping[Recipient, Delivery]) -> Letter:
         return replace(self, deliveries=tuple(changes.get(d.recipient, d) for d in self.deliveries))
+
+    @property
+    def is_answerable(self) -> bool:
+        """Whether its author is to hear of its failing: never of what itself only tells of something (RFC
+        5321 §4.5.5, of mail with a null sender), or no end would come of it.
+        """
+        by_mail = all(d.recipient.route == SMTP for d in self.deliveries)
+        return self.kind in ("letter", "request") and not (by_mail and not self.sender)
 
     @property
     def ended(self) -> bool:

@@ -18,8 +18,9 @@ from node.letters import Reduced, Report
 from node.outbox.errors import ended_letter, full_outbox, nothing_to_approve, unknown_letter
 from node.outbox.forgetting import Forgetting
 from node.outbox.judging import judged
+from node.outbox.late import Delays, untold, waiting_long
 from node.outbox.ledger import Ledger
-from node.outbox.letter import FAILED, WAITING, Carrier, Delivery, Letter, Outgoing, Recipient, Result
+from node.outbox.letter import FAILED, SMTP, WAITING, Carrier, Delivery, Letter, Outgoing, Recipient, Result
 from node.outbox.recalls import Recalls
 from node.outbox.reports import reported
 from node.outbox.schedule import Schedule
@@ -92,6 +93,7 @@ class Outbox:
         files: Files,
         doubtful: Callable[[], bool] = lambda: False,
         chance: Callable[[], float] = random.random,
+        delays: Delays = untold,
     ) -> None:
         self._store = store
         self._ledger = Ledger(store, files, clock)
@@ -99,6 +101,7 @@ class Outbox:
         self._events = events
         self._carriers = carriers
         self._notices = notices
+        self._delays = delays
         self._doubtful = doubtful
         self._chance = chance
         self._schedule = Schedule(clock, self._attempt)
@@ -185,7 +188,7 @@ class Outbox:
             return
         batch = Batch()
         changes = {r: self._judge(batch, letter, r, result, lane, now) for r, result in results.items()}
-        letter = letter.changed(changes)
+        letter = self._late(batch, letter.changed(changes), now)
         self._ledger.put(batch, letter)
         for recipient in (r for r, result in results.items() if result.whole):
             self._ledger.received(batch, letter, recipient.address, letter.files)
@@ -207,10 +210,19 @@ class Outbox:
         if (told.state == "held" or result.status == TIME) and delivery.state in WAITING:
             # Signed anew when it goes: what a wrong clock dated, the other side may never take.
             self._ledger.drop_parcel(batch, letter, recipient)
-        if told.state in FAILED and delivery.open and letter.kind in ("letter", "request"):
+        if told.state in FAILED and delivery.open and letter.is_answerable:
             body = self._ledger.body(letter, recipient.route)
             self._notices(batch, letter, told, body.message if body else None, now)
         return told
+
+    def _late(self, batch: Batch, letter: Letter, now: int) -> Letter:
+        """The letter, its author told once if ordinary mail of it has been waiting for hours."""
+        late = waiting_long(letter, now)
+        if not late or self._doubtful():
+            return letter
+        body = self._ledger.body(letter, SMTP)
+        self._delays(batch, letter, late, body.message if body else None, now)
+        return replace(letter, delayed=now)
 
     # ---- what another room or a person asks for
 

@@ -111,8 +111,10 @@ class Schedule:
             self._poked[name] = None  # its turn comes when an attempt ends
         elif (due := lane.next_due()) is not None:
             self._arm(name, due)
-        elif lane.empty and not lane.failures:
+        elif lane.empty and now >= lane.retry_at:
             del self._lanes[name]
+        elif lane.empty:
+            self._arm(name, lane.retry_at)  # what it learned is of use until then
 
     def _arm(self, name: str, due: int) -> None:
         """Look at this lane again at `due`; one timer a lane, unless a sooner one takes its place."""

@@ -7,7 +7,7 @@ How it travels, and when, is for the rest of this room and its carriers.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -78,8 +78,9 @@ class _Ready:
 
 class Submission:
     """Takes letters from the owner. `own` gives the owner's Mailio address, `addresses` are the e-mail
-    addresses and `domains` those whose mail comes here; `can_mail` says whether a smarthost is set;
-    `mail_size` in bytes, `pin` in ms.
+    addresses and `domains` those whose mail comes here; `can_mail` says whether ordinary mail has a way out;
+    `takes` gives the bytes that the servers of an e-mail address are known to take, None where nothing is
+    known; `mail_size` in bytes, `pin` in ms.
     """
 
     def __init__(
@@ -96,11 +97,13 @@ class Submission:
         way_back: WayBack,
         can_mail: Callable[[], bool],
         mail_size: int,
-        domains: frozenset[str],
+        domains: Container[str],
         files: Files,
         uploads: UploadBook,
         pin: int,
+        takes: Callable[[str], int | None] = lambda _: None,
     ) -> None:
+        self._takes = takes
         self._files = files
         self._uploads = uploads
         self._pin = pin
@@ -172,9 +175,7 @@ class Submission:
         """
         people = self._resolve(who)
         self._check_attachments(people.recipients, sizes)
-        inside = sum(encoded_size(IN_LINES, size) for size in sizes)
-        if people.emails and inside > self._mail_size:
-            raise errors.too_large(inside, self._mail_size, people.emails[0])
+        self._check_mail(people.recipients, sum(encoded_size(IN_LINES, size) for size in sizes))
 
     # ---- from a mail program
 
@@ -263,10 +264,20 @@ class Submission:
 
     def _check_sizes(self, outgoing: Outgoing) -> None:
         """By ordinary mail everything is inside; a sealed letter was reduced to what can travel."""
-        body = outgoing.bodies.get(SMTP)
-        if body is not None and body.size > self._mail_size:
-            who = named(one for one in outgoing.to if one.route == SMTP)
-            raise errors.too_large(body.size, self._mail_size, who)
+        if (body := outgoing.bodies.get(SMTP)) is not None:
+            self._check_mail(outgoing.to, body.size)
+
+    def _check_mail(self, recipients: Iterable[Recipient], size: int) -> None:
+        """Raises for what is too large (bytes) for us, or for a server as it last said (RFC 1870); that one
+        is asked again when the letter goes.
+        """
+        by_mail = [one for one in recipients if one.route == SMTP]
+        if by_mail and size > self._mail_size:
+            raise errors.too_large(size, self._mail_size, named(by_mail))
+        for one in by_mail:
+            most = self._takes(one.address)
+            if most is not None and size > most:
+                raise errors.too_large_there(size, most, one.to)
 
     def _check_attachments(self, recipients: Iterable[Recipient], sizes: Sequence[int]) -> None:
         """What an owner is known not to take is told before anything is made of it; the carrier looks

@@ -21,6 +21,9 @@ JITTER = 0.2
 GIVE_UP_MS = 5 * 86_400_000
 """RFC 5321 §4.5.4.1: give up after at least 4–5 days."""
 
+LATE_MS = 4 * 3_600_000
+"""Four hours: from then on the author is told once that ordinary mail is late, as most mail servers do."""
+
 WIDTH = 8
 """Letters on their way at once in a lane that works: enough to hide a round trip, few enough to
 stay inside what a peer takes at once."""

@@ -32,6 +32,7 @@ from node.runtime.settings_mail import (
     nameserver_list,
     own_emails,
     smarthost_url,
+    yes_or_no,
 )
 
 FILE_NAME: Final = "config.toml"
@@ -112,6 +113,23 @@ class SmtpConfig:
         "The mail server that takes your mail to others, as smtp://USER@HOST:587 or smtps://USER@HOST:465; "
         "its password is set apart: mailio config set --secret smtp.smarthost.",
     )
+    direct: bool = setting(
+        yes_or_no(),
+        default=False,
+        text="Bring mail to its recipients' own mail servers, in place of a smarthost. For servers whose "
+        "network lets port 25 out and whose name and address others know.",
+    )
+    networks: tuple[str, ...] = setting(
+        ip_networks(),
+        (),
+        "Private networks whose addresses mail may be brought to all the same, such as 10.0.0.0/8.",
+    )
+    sts: str = setting(
+        choice("none", "testing", "enforce"),
+        "testing",
+        "Your domains' MTA-STS policy: whether other mail servers must insist on TLS and on a certificate "
+        "that fits (enforce), only report (testing), or forget an earlier policy (none).",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +152,22 @@ class TlsConfig:
         file_path(), None, "File with this node's certificate chain (PEM); with it STARTTLS is offered."
     )
     key: str | None = setting(file_path(), None, "File with its private key (PEM).")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpConfig:
+    """What this node serves to everyone by HTTPS, with the certificate of `tls`; without one nothing."""
+
+    host: str = setting(
+        ip_address_or_none(),
+        "127.0.0.1",
+        "Where your domains' MTA-STS policy is served by HTTPS, once a certificate is set. Empty: nowhere.",
+    )
+    port: int = setting(
+        whole(0, 65_535),
+        8025,
+        "The port for it; others ask at 443, from where it is sent on. 0 is a free one.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +282,7 @@ class Config:
     smtp: SmtpConfig = SmtpConfig()
     submission: SubmissionConfig = SubmissionConfig()
     tls: TlsConfig = TlsConfig()
+    http: HttpConfig = HttpConfig()
     dns: DnsConfig = DnsConfig()
     files: FilesConfig = FilesConfig()
     hosts: HostsConfig = HostsConfig()
@@ -273,6 +308,7 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "smtp": SmtpConfig,
     "submission": SubmissionConfig,
     "tls": TlsConfig,
+    "http": HttpConfig,
     "dns": DnsConfig,
     "files": FilesConfig,
     "hosts": HostsConfig,

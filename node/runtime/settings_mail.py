@@ -33,6 +33,11 @@ class Smarthost:
     user: str
 
     @property
+    def place(self) -> str:
+        """As status and errors name it."""
+        return f"{self.host}:{self.port}"
+
+    @property
     def is_local(self) -> bool:
         """Whether it is on this machine, so that nothing crosses a wire."""
         try:
@@ -123,6 +128,20 @@ def nameserver_list() -> Kind:
         return texts
 
     return Kind('a list such as ["9.9.9.9", "127.0.0.1:5353", "[::1]:5353"]', read, commas)
+
+
+def yes_or_no() -> Kind:
+    """True or false; in the environment and on the command line `true` and `false`."""
+
+    def read(raw: object) -> bool:
+        if not isinstance(raw, bool):
+            raise ValueError("neither true nor false")  # noqa: TRY004 - one exception for what is not right
+        return raw
+
+    def from_text(text: str) -> object:
+        return {"true": True, "false": False}.get(text.strip().lower(), text)
+
+    return Kind("true or false", read, from_text)
 
 
 def parse_nameserver(text: str) -> tuple[str, int]:

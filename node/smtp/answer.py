@@ -20,8 +20,6 @@ from aiosmtplib import (
 )
 
 from node.letters.text import clean_line
-from node.runtime.rooms import Warning_
-from node.runtime.settings_mail import Smarthost
 
 MAX_SAID: Final = 200
 """Characters of what a server said that are shown; an honest one needs a line."""
@@ -80,6 +78,9 @@ class Way(Enum):
     NO_PASSWORD = "no-password"  # noqa: S105 - a kind of fault
     NO_AUTH = "no-auth"
     AUTH_WANTED = "auth-wanted"
+    OURSELVES = "ourselves"
+    NAMES = "names"
+    POLICY = "policy"
 
 
 _STATUSES: Final = {
@@ -92,10 +93,13 @@ _STATUSES: Final = {
     Way.AUTH_WANTED: "4.7.8",
     Way.LOST: "4.4.2",
     Way.REFUSED: "4.3.2",
+    Way.OURSELVES: "4.4.6",
+    Way.NAMES: "4.4.3",
+    Way.POLICY: "4.7.5",
 }
 """RFC 3463 and 4954 for each; 4.4.1 for the rest."""
 
-_TEXTS: Final = {
+SAYINGS: Final = {
     Way.NONE: ("no mail server is set that takes your mail to others", f"{_SET} smtp://USER@HOST:587"),
     Way.NO_HOST: ("there is no mail server called {host}", f"check its name: {_SET} smtp://USER@HOST:587"),
     Way.UNREACHABLE: ("{host} can't be reached on port {port}", "check the network, and smtp.smarthost"),
@@ -123,17 +127,23 @@ _TEXTS: Final = {
         "leave USER@ out of smtp.smarthost, or use its port for mail programs, often 587 or 465",
     ),
     Way.AUTH_WANTED: ("{host} wants your name and password", f"{_SET} smtp://USER@HOST:587, then {_SECRET}"),
+    Way.OURSELVES: ("{host} is this node itself", f"name the server that takes your mail: {_SET} …"),
+    Way.NAMES: ("the mail servers of {host} can't be looked up", "wait, or check dns.nameservers"),
+    Way.POLICY: ("{host} is none of the mail servers that its domain's policy names", ""),
 }
+"""What a person reads of each, and what can be done where the server is the owner's own."""
 
 
 class WayFault(Exception):  # noqa: N818 - what it is: of the way, not of a letter
     """Nothing can go this way now. `sent`: the body's end was on its way, so it may have arrived."""
 
-    def __init__(self, way: Way, said: str = "", *, sent: bool = False) -> None:
+    def __init__(self, way: Way, said: str = "", *, sent: bool = False, host: str = "") -> None:
         super().__init__(way, said)
         self.way = way
         self.said = clean_line(said.replace("\n", " "), MAX_SAID)
         self.sent = sent
+        self.host = host
+        """The server that it is about, where there are several."""
 
     @classmethod
     def of(cls, way: Way, fault: Exception, *, sent: bool = False) -> WayFault:
@@ -157,12 +167,18 @@ class WayFault(Exception):  # noqa: N818 - what it is: of the way, not of a lett
     def status(self) -> str:
         return _STATUSES.get(self.way, "4.4.1")
 
-    def warning(self, smarthost: Smarthost | None) -> Warning_:
-        """What is wrong in plain words, with the way out."""
-        host, port = (smarthost.host, smarthost.port) if smarthost else ("", 0)
-        text, remedy = _TEXTS[self.way]
+    def words(self, host: str, port: int) -> str:
+        """What is wrong in plain words."""
         said = f" ({self.said})" if self.said else ""
-        return Warning_(f"smarthost-{self.way.value}", text.format(host=host, port=port) + said, remedy)
+        return SAYINGS[self.way][0].format(host=self.host or host, port=port) + said
+
+
+class NoWay(Exception):  # noqa: N818 - what it is: there is none, and never will be
+    """A destination that no letter can go to: `answer` is what its author is told."""
+
+    def __init__(self, status: str, text: str) -> None:
+        super().__init__(text)
+        self.answer = refused(status, text)
 
 
 def _kind(way: Way, fault: SMTPResponseException) -> Way:

@@ -21,6 +21,7 @@ _REPLIES: Final = {
     codes.TOO_LARGE.code: Reply(552, "5.3.4", "Larger than is taken here"),
     codes.DISK_FULL.code: Reply(452, "4.3.1", "The disk here is full, try again later"),
     codes.FULL.code: Reply(452, "4.2.2", "The mailbox here is full, try again later"),
+    "5.4.6": Reply(554, "5.4.6", "It goes round in a loop"),
     codes.BUSY.code: Reply(451, "4.3.2", "Busy, try again later"),
 }
 _LATER: Final = Reply(451, "4.3.0", "Not now, try again later")

@@ -11,15 +11,14 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from aiosmtplib import SMTP, SMTPException, SMTPHeloError, SMTPResponse, SMTPResponseException
 from aiosmtplib.auth import auth_login_encode, auth_plain_encode
 
-from node.runtime.settings_mail import Smarthost
 from node.smtp.answer import Answer, Way, WayFault, refused
 from node.smtp.outgoing import send_body
+from node.smtp.server import Mail, Server, Tls
 
 CONNECT_S: Final = 30.0
 """Seconds each for the greeting and for the TLS handshake: a server that needs longer is not well."""
@@ -39,45 +38,40 @@ MAX_SIZE_DIGITS: Final = 20
 _SIZE: Final = re.compile(rf"[0-9]{{1,{MAX_SIZE_DIGITS}}}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """A letter for the wire. `raw` has CRLF line ends only. `sender` is "" for the null path."""
-
-    sender: str
-    recipients: tuple[str, ...]
-    raw: bytes
-
-
 class Session:
     """A connection that is ready for a transaction. One user at a time; broken once WayFault was raised."""
 
-    def __init__(self, client: SMTP, host: str) -> None:
+    def __init__(self, client: SMTP, server: Server) -> None:
         self._client = client
-        self._host = host
+        self._server = server
+        self._host = server.host
+        self._used = False
 
     @classmethod
     async def open(
-        cls, sock: socket.socket, smarthost: Smarthost, password: str, hostname: str, tls: ssl.SSLContext
+        cls, sock: socket.socket, server: Server, hostname: str, tls: ssl.SSLContext, *, plain: bool = False
     ) -> Session:
-        """Greet, begin TLS, log in on a connected socket, which is ours from here. Raises WayFault."""
+        """Greet, begin TLS, log in on a connected socket, which is ours from here. `plain`: without TLS,
+        whatever is offered. Raises WayFault.
+        """
         client = SMTP(
-            hostname=smarthost.host,
+            hostname=server.host,
             sock=sock,
             local_hostname=hostname,
-            use_tls=smarthost.implicit_tls,
+            use_tls=server.tls is Tls.AT_ONCE,
             start_tls=False,
             tls_context=tls,
             timeout=COMMAND_S,
         )
-        session = cls(client, smarthost.host)
+        session = cls(client, server)
         try:
             with session._faults(Way.CONNECT):
                 await client.connect(timeout=CONNECT_S)
             await session._hello()
-            if not smarthost.implicit_tls:
-                await session._start_tls(required=not smarthost.is_local)
-            if smarthost.user:
-                await session._log_in(smarthost.user, password)
+            if server.tls is not Tls.AT_ONCE and not plain:
+                await session._start_tls(server.tls)
+            if server.user:
+                await session._log_in(server.user, server.password)
         except BaseException:
             session.drop()
             raise
@@ -87,14 +81,24 @@ class Session:
     def is_open(self) -> bool:
         return self._client.is_connected
 
+    @property
+    def size(self) -> int | None:
+        """Bytes of the largest letter that it says it takes (RFC 1870), None where it does not say."""
+        return _limit(self._client.esmtp_extensions.get("size", ""))
+
     async def reset(self) -> None:
-        """Begin anew on a connection that has rested. Raises WayFault."""
+        """Begin anew on a connection that has rested; nothing is to be done on one that did nothing before.
+        Raises WayFault.
+        """
+        if not self._used:
+            return
         reply = await self._command(b"RSET")
         if reply.code != 250:
             raise WayFault(Way.REFUSED, _said(reply))
 
     async def send(self, mail: Mail) -> tuple[Answer, ...]:
         """One transaction: an answer for each recipient in their order. Raises WayFault."""
+        self._used = True
         try:
             return await self._transact(mail)
         except BaseException:
@@ -121,20 +125,28 @@ class Session:
     async def _hello(self) -> None:
         with self._faults(Way.CONNECT):
             try:
-                await self._client.ehlo()
+                greeting = await self._client.ehlo()
             except SMTPHeloError as fault:
                 if fault.code // 100 != 5:
                     raise
-                await self._client.helo()
+                greeting = await self._client.helo()
             self._in_step()
+        name = greeting.message.lower().split(maxsplit=1)[:1]
+        if self._server.stranger and name == [self._client.local_hostname]:
+            raise WayFault(Way.OURSELVES)  # RFC 5321 §5.1: a loop; a smarthost may well bear our name
 
-    async def _start_tls(self, *, required: bool) -> None:
+    async def _start_tls(self, rule: Tls) -> None:
         if not self._client.supports_extension("starttls"):
-            if required:
+            if rule is Tls.MUST:
                 raise WayFault(Way.NO_TLS)
             return
-        with self._faults(Way.TLS):
-            await self._client.starttls(timeout=CONNECT_S)
+        try:
+            with self._faults(Way.TLS):
+                await self._client.starttls(timeout=CONNECT_S)
+        except WayFault as fault:
+            if rule is Tls.UNVERIFIED:  # whatever it was: the caller may go without
+                raise WayFault(Way.TLS, fault.said) from fault
+            raise
         await self._hello()
 
     async def _log_in(self, user: str, password: str) -> None:
@@ -181,7 +193,7 @@ class Session:
         utf8_address = not (mail.sender.isascii() and all(map(str.isascii, mail.recipients)))
         utf8_header = _has_utf8_header(mail.raw)
         if "size" in extensions:
-            if not _fits(len(mail.raw), extensions["size"]):
+            if self.size is not None and len(mail.raw) > self.size:
                 return [], refused(
                     "5.3.4", f"{self._host} takes letters of {extensions['size']} bytes at most"
                 )
@@ -275,10 +287,9 @@ def _not_too_many(answer: Answer) -> Answer:
     return answer.later() if answer.code == 552 else answer
 
 
-def _fits(size: int, offered: str) -> bool:
-    """Whether the server's SIZE allows it; 0 or nothing readable is no limit (RFC 1870 §4)."""
-    limit = int(offered) if _SIZE.fullmatch(offered) else 0
-    return not limit or size <= limit
+def _limit(offered: str) -> int | None:
+    """What a server's SIZE says; 0 or nothing readable is no limit (RFC 1870 §4)."""
+    return int(offered) or None if _SIZE.fullmatch(offered) else None
 
 
 def _has_utf8_header(raw: bytes) -> bool:

@@ -57,6 +57,10 @@ LAST_SENT: Final = Space(
     "last-sent", 54, ("bytes",), "(keyed hash of an address) → the letterId last sealed for it"
 )
 OUTBOX_ENDED: Final = Space("outbox-ended", 55, ("bytes",), "(outbox id) → letter with nothing left to do")
+MAIL_SIZE: Final = Space(
+    "mail-size", 56, ("bytes",), "(keyed hash of a mail server or domain) → the largest letter that it takes"
+)
+MTA_STS: Final = Space("mta-sts", 57, ("bytes",), "(keyed hash of a domain) → its MTA-STS policy")
 PIN: Final = Space("pin", 20, ("bytes",), "(keyed hash of an owner's address) → what we know of it")
 CONTACT: Final = Space(
     "contact", 21, ("bytes",), "(random 12-byte id) → name, Mailio address, e-mail addresses"
@@ -130,6 +134,9 @@ BLOCK: Final = Space(
 )
 
 USER: Final = Space("user", 60, ("bytes",), "(keyed hash of a name) → app password of a mail program")
+DOMAIN: Final = Space(
+    "domain", 61, ("bytes",), "(keyed hash of a domain) → a domain of ours and its DKIM keys"
+)
 
 HOST_ACCOUNT: Final = Space("host-account", 80, ("bytes",), "(account key) → an owner's account at us")
 HOST_ENTRY: Final = Space(
@@ -206,11 +213,14 @@ SPACES: Final[tuple[Space, ...]] = (
     BY_LETTER,
     LAST_SENT,
     OUTBOX_ENDED,
+    MAIL_SIZE,
+    MTA_STS,
     CONTENT,
     PIN_UNTIL,
     HOLD,
     BLOCK,
     USER,
+    DOMAIN,
     HOST_ACCOUNT,
     HOST_ENTRY,
     HOST_ITEM,

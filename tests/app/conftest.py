@@ -10,7 +10,7 @@ import trio
 
 from node.api import Desk
 from node.app import run_node
-from node.runtime.config import Config, LimitsConfig, NetworkConfig, SmtpConfig, SubmissionConfig
+from node.runtime.config import Config, HttpConfig, LimitsConfig, NetworkConfig, SmtpConfig, SubmissionConfig
 from node.runtime.home import Home
 from tests.kit.homes import new_home
 from tests.kit.network import BOUND, LISTEN
@@ -23,7 +23,11 @@ Run = Callable[..., AbstractAsyncContextManager[Desk]]
 
 def config(bootstrap: Sequence[str] = (), **more: Any) -> Config:
     network = NetworkConfig(listen=(LISTEN,), bootstrap=tuple(bootstrap))
-    mail: dict[str, Any] = {"smtp": SmtpConfig(port=0), "submission": SubmissionConfig(port=0)}
+    mail: dict[str, Any] = {
+        "smtp": SmtpConfig(port=0),
+        "submission": SubmissionConfig(port=0),
+        "http": HttpConfig(port=0),
+    }
     given = mail | {"limits": LimitsConfig(price=1, free_disk=0)} | more
     return Config(network=network, **given)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 DAY = timedelta(days=1)
@@ -36,6 +36,9 @@ class Certificate:
         return context
 
 
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
 class Authority:
     """Signs certificates; keeps its files and theirs in `folder`."""
 
@@ -52,9 +55,9 @@ class Authority:
         self.file = folder / "authority.pem"
         self.file.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
-    def certificate(self, *names: str, expired: bool = False) -> Certificate:
-        """A server's certificate for these names or IP addresses."""
-        key = ec.generate_private_key(ec.SECP256R1())
+    def certificate(self, *names: str, expired: bool = False, kind: str = "ec") -> Certificate:
+        """A server's certificate for these names or IP addresses, with a key of this kind: ec or rsa."""
+        key = _new_key(kind)
         builder = _builder(_name(names[0]), self._name, key, expired=expired)
         builder = builder.add_extension(x509.SubjectAlternativeName([_alternative(n) for n in names]), False)
         builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
@@ -79,9 +82,13 @@ class Authority:
         return ssl.create_default_context(cafile=str(self.file))
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, *, expired: bool
-) -> x509.CertificateBuilder:
+def _new_key(kind: str) -> Key:
+    if kind == "rsa":
+        return rsa.generate_private_key(65_537, 2_048)
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _builder(subject: x509.Name, issuer: x509.Name, key: Key, *, expired: bool) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -11,7 +12,10 @@ import trio
 
 from node.letters import Reduced
 from node.outbox import Letter, Recipient
+from node.runtime.bridge import Bridge
+from node.runtime.clock import SystemClock
 from node.runtime.settings_mail import Smarthost
+from node.smtp import Lines, SmarthostOutlet, SmtpCarrier
 from node.storage import Batch
 
 AUTHOR = "alice@example.org"
@@ -62,6 +66,28 @@ def posted(raw: bytes | None = RAW, sender: str = AUTHOR) -> Posted:
 
 def local(port: int, *, implicit: bool = False, user: str = "", host: str = "127.0.0.1") -> Smarthost:
     return Smarthost(host, port, implicit, user)
+
+
+@dataclass
+class Way:
+    """The carrier with one smarthost (None: none is set), and how that way stands."""
+
+    carrier: SmtpCarrier
+    outlet: SmarthostOutlet
+
+    @classmethod
+    def through(
+        cls,
+        bridge: Bridge,
+        smarthost: Smarthost | None,
+        password: str = "",
+        *,
+        tls: ssl.SSLContext | None = None,
+        max_size: int = 30_000_000,
+    ) -> Way:
+        lines = Lines(bridge, "alice.example.org")
+        outlet = SmarthostOutlet(lines, lambda: smarthost, lambda: password, SystemClock(), tls=tls)
+        return cls(SmtpCarrier(outlet, max_size=max_size), outlet)
 
 
 @dataclass

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -85,7 +86,7 @@ smtp_tls_loglevel = 1
 """
 
 _SERVICES: Final = """
-127.0.0.1:{port} inet n - n - - smtpd
+{host}:{port} inet n - n - - smtpd
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
@@ -120,10 +121,20 @@ def why_not() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Postfix:
-    """A running one; it takes mail for anybody from this machine, on 127.0.0.1:`port`."""
+    """A running one; it takes mail for anybody from this machine, on `host`:`port`."""
 
     port: int
     top: Path
+    host: str = "127.0.0.1"
+
+    async def stop(self) -> None:
+        """Until `start` nobody gets in or out; what is in its queue stays there."""
+        await _end(self.top)
+
+    async def start(self) -> None:
+        await _postfix(self.top, "start")
+        with trio.fail_after(START_S):
+            await _answering(self)
 
     async def route(self, domain: str, port: int) -> None:
         """From now on it carries this domain's mail to that port of 127.0.0.1."""
@@ -149,20 +160,22 @@ class Postfix:
 
 
 @asynccontextmanager
-async def a_postfix(certificate: Certificate | None = None) -> AsyncIterator[Postfix]:
+async def a_postfix(
+    certificate: Certificate | None = None, *, standard: bool = False
+) -> AsyncIterator[Postfix]:
     """Start one that keeps the mail for MAILBOXES and has no way to any other domain, until it is given one.
-    With a certificate nothing goes in or out of it without STARTTLS.
+    With a certificate nothing goes in or out of it without STARTTLS. `standard`: on port 25, of an address of
+    its own (Linux).
     """
     # Its daemons are the user postfix, who can't look into the folders that pytest makes.
     top = Path(tempfile.mkdtemp(prefix="postfix-", dir="/tmp"))
     try:
-        port = _free_port()
-        _write(top, port, certificate)
+        host, port = (own_loopback(25), 25) if standard else ("127.0.0.1", _free_port())
+        _write(top, host, port, certificate)
         try:
-            await _postfix(top, "start")
-            with trio.fail_after(START_S):
-                await _answering(top, port)
-            yield Postfix(port, top)
+            found = Postfix(port, top, host)
+            await found.start()
+            yield found
         finally:
             with trio.CancelScope(shield=True):
                 await _end(top)
@@ -170,7 +183,7 @@ async def a_postfix(certificate: Certificate | None = None) -> AsyncIterator[Pos
         shutil.rmtree(top, ignore_errors=True)
 
 
-def _write(top: Path, port: int, certificate: Certificate | None) -> None:
+def _write(top: Path, host: str, port: int, certificate: Certificate | None) -> None:
     user = pwd.getpwnam("postfix")
     top.chmod(0o711)
     for name in ("etc", "queue", "data", "log", "mail"):
@@ -182,7 +195,7 @@ def _write(top: Path, port: int, certificate: Certificate | None) -> None:
         main += _TLS.format(chain=certificate.chain, key=certificate.key)
     (top / "etc/main.cf").write_text(main)
     (top / "etc/transport").write_text(f"{MAILBOXES} virtual:\n* error:5.1.2 no way there\n")
-    (top / "etc/master.cf").write_text(_SERVICES.format(port=port))
+    (top / "etc/master.cf").write_text(_SERVICES.format(host=host, port=port))
 
 
 def _add_route(top: Path, domain: str, port: int) -> None:
@@ -190,10 +203,10 @@ def _add_route(top: Path, domain: str, port: int) -> None:
     table.write_text(f"{domain} smtp:[127.0.0.1]:{port}\n{table.read_text()}")
 
 
-async def _answering(top: Path, port: int) -> None:
+async def _answering(postfix: Postfix) -> None:
     while True:
         with suppress(OSError):
-            stream = await trio.open_tcp_stream("127.0.0.1", port)
+            stream = await trio.open_tcp_stream(postfix.host, postfix.port)
             async with stream:
                 if (await stream.receive_some(512)).startswith(b"220"):
                     return
@@ -235,6 +248,15 @@ async def _postfix(top: Path, verb: str, check: bool = True) -> None:
         log = top / "log/maillog"
         words = done.stderr.decode(errors="replace") + (log.read_text() if log.exists() else "")
         raise RuntimeError(f"postfix {verb} ended with {done.returncode}: {words}")
+
+
+def own_loopback(port: int) -> str:
+    """An address of this machine's 127.0.0.0/8 at which nobody listens on this port."""
+    while True:
+        host = f"127.{random.randint(2, 254)}.{random.randint(1, 254)}.{random.randint(1, 254)}"
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((host, port))
+            return host
 
 
 def _free_port() -> int:

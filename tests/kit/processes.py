@@ -232,6 +232,7 @@ class Village:
             "MAILIO_NETWORK_LISTEN": "/ip4/127.0.0.1/tcp/0",
             "MAILIO_SMTP_PORT": "0",
             "MAILIO_SUBMISSION_PORT": "0",
+            "MAILIO_HTTP_PORT": "0",
             "MAILIO_NETWORK_BOOTSTRAP": ",".join(self.bootstrap),
             **environment,
         }

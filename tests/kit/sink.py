@@ -38,6 +38,9 @@ class Behaviour:
     accounts: dict[str, str] = field(default_factory=dict)
     drop: int = 0
     seconds: float = 0.0
+    size: int = 40_000_000
+    """Bytes of the largest letter."""
+
     hidden: tuple[str, ...] = ()
     """What EHLO does not offer, such as 8BITMIME, though it is there."""
 
@@ -159,7 +162,9 @@ class Sink:
         assert self.bridge is not None
         await self.bridge.run(end)
 
-    async def serve(self, port: int, tls: ssl.SSLContext | None, *, implicit: bool) -> asyncio.Server:
+    async def serve(
+        self, port: int, tls: ssl.SSLContext | None, *, implicit: bool, host: str = "127.0.0.1"
+    ) -> asyncio.Server:
         """Listen on loopback; STARTTLS with `tls`, or TLS at once."""
         loop = asyncio.get_running_loop()
 
@@ -173,13 +178,13 @@ class Sink:
                     tls_context=None if implicit else tls,
                     authenticator=self.authenticate,
                     auth_require_tls=False,
-                    data_size_limit=40_000_000,
+                    data_size_limit=self.behaviour.size,
                     loop=loop,
                 )
             )
             return self.sessions[-1]
 
-        server = await loop.create_server(session, "127.0.0.1", port, ssl=tls if implicit else None)
+        server = await loop.create_server(session, host, port, ssl=tls if implicit else None)
         self.port = server.sockets[0].getsockname()[1]
         return server
 
@@ -194,13 +199,18 @@ class _Server(SMTP):
 
 @asynccontextmanager
 async def open_sink(
-    behaviour: Behaviour | None = None, tls: ssl.SSLContext | None = None, *, implicit: bool = False
+    behaviour: Behaviour | None = None,
+    tls: ssl.SSLContext | None = None,
+    *,
+    implicit: bool = False,
+    host: str = "127.0.0.1",
+    port: int = 0,
 ) -> AsyncIterator[Sink]:
     """A sink inside a trio test, in a thread of its own."""
     sink = Sink(behaviour or Behaviour())
 
     async def start() -> asyncio.Server:
-        return await sink.serve(0, tls, implicit=implicit)
+        return await sink.serve(port, tls, implicit=implicit, host=host)
 
     async def close(server: asyncio.Server) -> None:
         server.close()

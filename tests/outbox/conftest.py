@@ -76,10 +76,19 @@ class Post:
     clock: TrioClock
     notices: list[tuple[str, str, str]]
     doubt: list[bool]
+    late: list[tuple[str, list[str], int]]
+    """Delay notices: subject, recipients, ms since NOW."""
 
-    async def send(self, subject: str, *to: Recipient, body: bytes = b"Subject: x\r\n\r\nx") -> Letter:
-        batch = Batch()
-        outgoing = Outgoing("letter", subject, self.clock.now(), to or (BOB,), {"mailio": Reduced(body)})
+    async def send(
+        self,
+        subject: str,
+        *to: Recipient,
+        body: bytes = b"Subject: x\r\n\r\nx",
+        sender: str = "",
+    ) -> Letter:
+        batch, to = Batch(), to or (BOB,)
+        bodies = {one.route: Reduced(body) for one in to}
+        outgoing = Outgoing("letter", subject, self.clock.now(), to, bodies, sender=sender)
         letter = self.outbox.submit(batch, outgoing)
         await self.store.write(batch)
         self.outbox.started(letter)
@@ -98,16 +107,31 @@ async def opened(path: Path, opener: Callable[[Path], Database] = Database) -> A
         clock = TrioClock(NOW)
         files = some_files(store, path, clock)
         courier, notices, doubt = Courier(clock), [], [False]
+        late: list[tuple[str, list[str], int]] = []
 
         def notice(batch: Batch, letter: Letter, delivery: Delivery, body: bytes | None, now: int) -> None:
             notices.append((letter.subject, delivery.recipient.to, delivery.detail))
 
+        def delay(
+            batch: Batch, letter: Letter, found: Sequence[Delivery], body: bytes | None, now: int
+        ) -> None:
+            assert body is not None
+            late.append((letter.subject, [one.recipient.to for one in found], now - NOW))
+
         outbox = Outbox(
-            store, clock, Events(), {"mailio": courier}, notice, files, lambda: doubt[0], lambda: 0.0
+            store,
+            clock,
+            Events(),
+            {"mailio": courier, "smtp": courier},
+            notice,
+            files,
+            lambda: doubt[0],
+            lambda: 0.0,
+            delay,
         )
         async with trio.open_nursery() as nursery:
             nursery.start_soon(outbox.run)
-            yield Post(store, outbox, courier, clock, notices, doubt)
+            yield Post(store, outbox, courier, clock, notices, doubt, late)
             nursery.cancel_scope.cancel()
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.dns import find_mailio_txt, parse_mailio_txt, txt_name
+from protocol.dns import find_mailio_txt, format_key, parse_mailio_txt, txt_name
 from protocol.email import email_hash, email_index, normal_domain, normal_email
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.kdf import kdf
@@ -59,6 +59,17 @@ def test_txt_names_the_key() -> None:
     assert txt_name("mail.io") == "mailio._mailiokey.mail.io"
     assert parse_mailio_txt([TXT]) == parse_mailio_txt([TXT[:10], TXT[10:]]) == PUBLIC
     assert parse_mailio_txt([TXT.decode()]) == PUBLIC
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_what_is_written_for_a_key_is_read_as_that_key(public: bytes) -> None:
+    assert find_mailio_txt([[format_key(public)]]) == public
+
+
+def test_the_record_is_written_as_mir_5_has_it() -> None:
+    assert format_key(PUBLIC) == TXT.decode()
+    with pytest.raises(LocalProtocolError):
+        format_key(PUBLIC[:31])
 
 
 @given(st.lists(st.binary(max_size=60) | ANY_TEXT, max_size=4))

@@ -14,14 +14,12 @@ from hypothesis import strategies as st
 
 from node.outbox import Result
 from node.runtime.bridge import Bridge, open_bridge
-from node.runtime.clock import SystemClock
 from node.smtp import outgoing, transport
 from node.smtp.answer import MAX_SAID, Answer
 from node.smtp.outgoing import dotted
-from node.smtp.sender import SmtpCarrier
 from protocol.status import Status
 from tests.kit.certificates import Authority
-from tests.kit.mailing import RAW, local, open_liar, open_server, people, posted
+from tests.kit.mailing import RAW, Way, local, open_liar, open_server, people, posted
 
 LARGE = RAW + b"x" * 70 + b"\r\n" + (b"y" * 998 + b"\r\n") * 20_000
 """20 MB: more than any socket's buffers hold."""
@@ -49,21 +47,13 @@ async def attempt(
     password: str = "",
 ) -> tuple[list[Result], str]:
     """The results for two recipients, and the code of what is wrong with the way."""
-    carrier = SmtpCarrier(
-        bridge,
-        lambda: local(port, user="alice" if password else ""),
-        lambda: password,
-        SystemClock(),
-        hostname="alice.example.org",
-        max_size=30_000_000,
-        tls=tls,
-    )
+    way = Way.through(bridge, local(port, user="alice" if password else ""), password, tls=tls)
     to = people("bob@example.net", "eve@example.net")
     try:
-        results = await carrier.send(to, posted(raw))
+        results = await way.carrier.send(to, posted(raw))
     finally:
-        await carrier.aclose()
-    return [results[one] for one in to], carrier.fault.code if carrier.fault else ""
+        await way.carrier.aclose()
+    return [results[one] for one in to], way.outlet.fault.code if way.outlet.fault else ""
 
 
 GARBAGE, LOST, REFUSED, SILENT = (f"smarthost-{kind}" for kind in ("garbage", "lost", "refused", "silent"))
@@ -198,6 +188,12 @@ async def test_a_server_without_ehlo_takes_plain_letters(bridge: Bridge) -> None
         results, fault = await attempt(bridge, liar.port)
         assert ([one.outcome for one in results], fault) == (["delivered", "delivered"], "")
         assert "MAIL FROM:<alice@example.org>" in liar.heard
+
+
+async def test_a_smarthost_may_bear_our_own_name(bridge: Bridge) -> None:
+    async with open_liar({"EHLO": b"250-alice.example.org\r\n250 8BITMIME\r\n"}) as liar:
+        results, _ = await attempt(bridge, liar.port)
+    assert [one.outcome for one in results] == ["delivered", "delivered"]
 
 
 @pytest.mark.parametrize("size", ["", "0", "x", "9" * 40, "-1", "1 2"])

@@ -14,9 +14,8 @@ from node.outbox import Delivery, Letter, Outbox, Outgoing
 from node.runtime.bridge import open_bridge
 from node.runtime.clock import SystemClock
 from node.runtime.events import Events
-from node.smtp.sender import SmtpCarrier
 from node.storage import Batch, Store, open_store
-from tests.kit.mailing import AUTHOR, RAW, local, people
+from tests.kit.mailing import AUTHOR, RAW, Way, local, people
 from tests.kit.sink import Behaviour, open_sink
 from tests.kit.stores import KEY, some_files
 
@@ -55,14 +54,7 @@ class Post:
 @asynccontextmanager
 async def opened(path: Path, port: int) -> AsyncIterator[Post]:
     async with open_store(path, KEY, inline=True) as store, open_bridge() as bridge:
-        carrier = SmtpCarrier(
-            bridge,
-            lambda: local(port),
-            lambda: "",
-            SystemClock(),
-            hostname="alice.example.org",
-            max_size=1_000_000,
-        )
+        carrier = Way.through(bridge, local(port)).carrier
         events = Events()
 
         def notice(batch: Batch, letter: Letter, delivery: Delivery, body: bytes | None, now: int) -> None:
