@@ -128,12 +128,15 @@ class DirectOutlet:
         exchangers = await self._routes.of(domain)
         policy = await self._policies.of(domain)
         if policy is None or policy.mode != "enforce":
-            return [(one, Server(one.host, self._port, Tls.UNVERIFIED)) for one in exchangers]
+            return [(one, self._server(one, Tls.UNVERIFIED)) for one in exchangers]
         # RFC 8461 §5: only to servers that the policy names, with their certificate verified.
         fitting = [one for one in exchangers if policy.matches(one.host)]
         if not fitting:
             raise WayFault(Way.POLICY, host=exchangers[0].host)
-        return [(one, Server(one.host, self._port, Tls.MUST)) for one in fitting]
+        return [(one, self._server(one, Tls.MUST)) for one in fitting]
+
+    def _server(self, exchanger: Exchanger, rule: Tls) -> Server:
+        return Server(exchanger.host, self._port, rule, stranger=True)
 
     async def _open(self, ways: Sequence[tuple[Exchanger, Server]], mail: Mail | None) -> Talked:
         """At the first server that can be had. Raises NoWay, WayFault (of the first that failed)."""

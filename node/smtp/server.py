@@ -17,13 +17,16 @@ class Tls(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where a connection leads, under which rule, and as whom: `user` is "" where no password is wanted."""
+    """Where a connection leads, under which rule, and as whom: `user` is "" where no password is wanted.
+    `stranger`: it was found in the DNS, so that who greets as we do is taken for ourselves.
+    """
 
     host: str
     port: int
     tls: Tls
     user: str = ""
     password: str = ""
+    stranger: bool = False
 
     def __repr__(self) -> str:
         return f"Server({self.host}:{self.port}, {self.tls.name})"

@@ -41,10 +41,10 @@ _SIZE: Final = re.compile(rf"[0-9]{{1,{MAX_SIZE_DIGITS}}}", re.ASCII)
 class Session:
     """A connection that is ready for a transaction. One user at a time; broken once WayFault was raised."""
 
-    def __init__(self, client: SMTP, host: str) -> None:
+    def __init__(self, client: SMTP, server: Server) -> None:
         self._client = client
-        self._host = host
-        self._we = client.local_hostname or ""
+        self._server = server
+        self._host = server.host
         self._used = False
 
     @classmethod
@@ -63,7 +63,7 @@ class Session:
             tls_context=tls,
             timeout=COMMAND_S,
         )
-        session = cls(client, server.host)
+        session = cls(client, server)
         try:
             with session._faults(Way.CONNECT):
                 await client.connect(timeout=CONNECT_S)
@@ -131,9 +131,9 @@ class Session:
                     raise
                 greeting = await self._client.helo()
             self._in_step()
-        name = greeting.message.split(maxsplit=1)[:1]
-        if name and "." in self._we and not self._we.startswith("[") and name[0].lower() == self._we:
-            raise WayFault(Way.OURSELVES)  # RFC 5321 §5.1: a loop
+        name = greeting.message.lower().split(maxsplit=1)[:1]
+        if self._server.stranger and name == [self._client.local_hostname]:
+            raise WayFault(Way.OURSELVES)  # RFC 5321 §5.1: a loop; a smarthost may well bear our name
 
     async def _start_tls(self, rule: Tls) -> None:
         if not self._client.supports_extension("starttls"):

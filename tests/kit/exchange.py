@@ -154,7 +154,7 @@ async def node_down(world: Neighbours, before: int, letters: int) -> None:
     async def empty() -> bool | None:
         return world.postfix.waiting() == 0 or None
 
-    await until("an empty queue of Postfix", empty)
+    await until("an empty queue of Postfix", empty, PATIENCE_S)
 
 
 async def verify(world: Neighbours, mails: Sequence[bytes]) -> None:
