@@ -45,19 +45,8 @@ class Names(Protocol):
     async def txt(self, name: str) -> tuple[bytes, ...]: ...
 
 
-class Policies:
-    """Finds policies."""
-
-    def __init__(self, names: Names) -> None:
-        self._names = names
-
-    def policy(self, author_domain: str) -> "Policy":
-        """The one for a domain in From, not asked for yet."""
-        return Policy(self._names, author_domain)
-
-
 class Policy:
-    """One on its way. As long as it was not answered it is `later`."""
+    """What the domain in From asks for, on its way. As long as that was not answered it is `later`."""
 
     def __init__(self, names: Names, author_domain: str) -> None:
         self._names = names

@@ -35,6 +35,9 @@ _WORD: Final = re.compile(r"[a-z]{1,20}")
 _FOLD: Final = re.compile(END + rb"?[ \t]+")
 _SOUND: Final = re.compile(r"[ -~]*")
 _MARK: Final = re.compile(r'"(?:[^"\\]|\\.)*"|\\.|["()\\]')
+_GAP: Final = re.compile(r"(?:\A|[; ]|(?:\A|[; ])[a-z-]{1,20}=[a-z]{1,20})\Z")
+"""Beside a comment; some providers have one right after a result: `dmarc=pass(p=reject)`."""
+
 _VALUE: Final = re.compile(r"(?:[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]*@)?([A-Za-z0-9._-]+)", re.ASCII)
 
 
@@ -79,8 +82,9 @@ def _parse(value: bytes) -> Any:
 
 
 def _without_comments(text: str) -> str:
-    """A comment stands between two words: one within a word is a sender's, who wants half of his domain not
-    to be read. Quotes in a comment are read in two ways. Raises RemoteProtocolError for both.
+    """A comment stands between two words, or after a result: one within another word is a sender's, who wants
+    half of his domain not to be read. Quotes in a comment are read in two ways. Raises RemoteProtocolError
+    for both.
     """
     if not _SOUND.fullmatch(text):
         raise RemoteProtocolError("not in ASCII")
@@ -90,7 +94,7 @@ def _without_comments(text: str) -> str:
         if mark == "(":
             if not depth:
                 pieces.append(text[at : found.start()])
-                _require_gap(pieces[-1][-1:])
+                _require_gap(pieces[-1])
             depth += 1
         elif mark == ")":
             depth, at = depth - 1, found.end()
@@ -102,11 +106,11 @@ def _without_comments(text: str) -> str:
             raise RemoteProtocolError("brackets that don't fit")
     if depth:
         raise RemoteProtocolError("a comment without an end")
-    return "".join([*pieces, text[at:]])
+    return "".join([*pieces, text[at:]]).rstrip("; ")
 
 
-def _require_gap(character: str) -> None:
-    if character not in ("", " ", ";"):
+def _require_gap(beside: str) -> None:
+    if not _GAP.search(beside):
         raise RemoteProtocolError("a comment in a word")
 
 

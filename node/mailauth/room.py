@@ -9,7 +9,7 @@ import trio
 
 from node.mailauth.alignment import warm_up
 from node.mailauth.checker import DEADLINE_S, Checker
-from node.mailauth.dmarc import Policies, evaluate
+from node.mailauth.dmarc import Policy, evaluate
 from node.mailauth.header import MAX_HEADER_BYTES, split_header
 from node.mailauth.judgement import Hop, Judgement, Proof
 from node.mailauth.keys import find_keys
@@ -39,7 +39,6 @@ class MailAuth:
         self._clock = clock or SystemClock()
         self._checker = Checker(worker, deadline)
         self._senders = Senders(resolver, worker)
-        self._policies = Policies(resolver)
         self._warm = False
 
     async def judge(self, raw: bytes, hop: Hop, author_domain: str) -> Judgement:
@@ -48,7 +47,7 @@ class MailAuth:
         """
         await self._warm_up()
         signatures, sender = _Signatures(raw, self._clock), self._senders.sender(hop)
-        policy = self._policies.policy(author_domain)
+        policy = Policy(self._names, author_domain)
         with trio.move_on_after(LOOKUPS_S):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(sender.ask)

@@ -34,6 +34,7 @@ Question = tuple[str, str]
 Answers = Mapping[Question, tuple[Any, ...] | None]
 """What Resolver said; None where it could not look it up now."""
 
+_ERRORS: Final = frozenset({"temperror", "permerror"})
 _WORDS: Final = {
     "pass": "",
     "fail": "the client may not send for it",
@@ -59,13 +60,12 @@ def evaluate(sender: Sender, answers: Answers) -> Spf | Question:
     """The outcome (RFC 7208 §4), or what has to be asked first. Raises nothing."""
     try:
         result, _, text = _Query(sender, answers).check()
+        words = _UNSHOWN.sub("?", text.partition(": ")[2]) if result in _ERRORS else _WORDS[result]
     except _Missing as missing:
         return missing.question
     except Exception:  # noqa: BLE001 - pyspf may raise anything on hostile input
         return Spf("permerror", sender.domain, NO_SENSE)
-    if result not in ("temperror", "permerror"):
-        return Spf(result, sender.domain, _WORDS[result])
-    return Spf(result, sender.domain, _UNSHOWN.sub("?", text.partition(": ")[2])[:MAX_TEXT])
+    return Spf(result, sender.domain, words[:MAX_TEXT])
 
 
 def record_bytes(answers: Answers) -> int:

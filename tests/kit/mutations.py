@@ -17,7 +17,7 @@ from typing import Final
 import trio
 
 from node.letters.limits import check_bytes
-from node.letters.parse import Summary, summarize
+from node.letters.parse import Summary, read_parts, summarize
 from node.mailauth import (
     Hop,
     Judgement,
@@ -154,6 +154,7 @@ async def _through(room: MailAuth, raw: bytes, chance: random.Random) -> str:
     try:
         check_bytes(raw)
         summary = summarize(raw)
+        assert summary.attachments == len(read_parts(raw).attachments)
     except RemoteProtocolError:
         summary = None
     author = author_domain(summary)

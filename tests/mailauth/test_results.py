@@ -160,6 +160,20 @@ def test_a_large_providers_field_is_read() -> None:
     assert ("example.org", "mail.example.org") == judgement.domains
 
 
+def test_the_habits_of_others_are_borne() -> None:
+    judgement = provided(
+        "mx.provider.example; dkim=pass header.i=@example.org header.s=s1;\r\n"
+        " spf=pass(of x) smtp.mailfrom=example.org;\r\n"
+        " arc=pass(i=1 (all));dmarc=pass(p=REJECT,sp=NONE) header.from=example.org; "
+    )
+    expected = Judgement(
+        Proof(("example.org",), (), ("example.org: pass",)),
+        Spf("pass", "example.org"),
+        Dmarc("pass", "example.org", "none"),
+    )
+    assert expected == judgement
+
+
 def test_what_we_write_is_read_again() -> None:
     raw = authentication_results(ALL, "mx.provider.example", HOP) + b"\r\n"
     expected = Judgement(
@@ -202,6 +216,8 @@ def test_each_method_may_have_its_field() -> None:
         ("mx.provider.example; dkim=pass header.d=example.org(.evil.example",),
         ("mx.provider.example; dkim=pass header.d=example.org(.evil.example)",),
         ("mx.provider.example; dkim=pass header.d=(evil)example.org",),
+        ("mx.provider.example; dkim=pass(evil)header.d=example.org",),
+        ("mx.provider.example; dkim=pass header.d=org header.d=(x)example.org",),
         ("mx.provider.example; dkim=pass header.d=example.org header.d=evil.example",),
         ("mx.provider.example; dkim=pass header.d=exa_mple.org\x00",),
         ("mx.provider.example; dkim=pass header.from=example.org",),

@@ -11,7 +11,8 @@ from node.mailauth import Hop, Spf, spf
 from node.mailauth.room import LOOKUPS_S
 from node.mailauth.spf_record import MAX_RECORD_BYTES, Question, Sender, evaluate
 from node.runtime.dns import DEADLINE_S
-from tests.kit.mailauths import Here, mail_auth
+from node.runtime.worker import Worker, open_worker
+from tests.kit.mailauths import mail_auth
 from tests.kit.names_server import Fault, Names, open_names
 
 RAW = b"From: joe@example.com\r\n\r\nHi.\r\n"
@@ -54,16 +55,16 @@ def test_any_records_come_to_a_result(data: st.DataObject, client: str, local: s
     assert len(answers) <= MAX_QUESTIONS
 
 
-async def result(names: Names, worker: Here | None = None) -> Spf:
+async def result(names: Names, worker: Worker | None = None) -> Spf:
     return (await mail_auth(names, worker).judge(RAW, HOP, "example.com")).spf
 
 
 async def test_the_largest_record_is_read_in_a_thread() -> None:
     record = "v=spf1 " + "ip4:192.0.2.9 " * 290
     record += "ip4:192.0.2.1 "
-    async with open_names() as names:
+    async with open_names() as names, open_worker() as worker:
         names.txt("example.com", record.ljust(MAX_RECORD_BYTES))
-        assert Spf("pass", "example.com") == await result(names)
+        assert Spf("pass", "example.com") == await result(names, worker)
         names.txt("example.com", record.ljust(MAX_RECORD_BYTES + 1))
         assert "permerror" == (await result(names)).result
 
