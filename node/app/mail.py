@@ -6,7 +6,7 @@ What comes of a letter is node.smtp's; who may open what is checked here, before
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,9 +22,11 @@ from node.runtime.rooms import Warning_
 from node.runtime.settings_mail import Smarthost, parse_smarthost
 from node.smtp import (
     HandIn,
+    Hops,
     Listener,
     ListenFailed,
     MailIntake,
+    Networks,
     SmtpCarrier,
     open_receiver,
     open_submission,
@@ -83,6 +85,7 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
         _require_loopback(config.submission.host)
     smarthost = parse_smarthost(config.smtp.smarthost) if config.smtp.smarthost else None
     hostname = config.smtp.domains[0] if config.smtp.domains else NOBODY
+    hops = Hops(Networks.parse(config.smtp.trusted))
     async with AsyncExitStack() as stack:
         bridge = await stack.enter_async_context(open_bridge())
         carrier = SmtpCarrier(
@@ -96,11 +99,12 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
         owner.carriers["smtp"] = carrier
         stack.push_async_callback(carrier.aclose)
         names = Resolver(config.dns.nameservers)
-        intake, receiver, submission = fit_intake(ground, owner, names), None, None
+        intake, receiver, submission = fit_intake(ground, owner, names, hops), None, None
         common: Mapping[str, Any] = {
             "max_size": config.limits.mail_size,
             "tls": tls,
             "hostname": hostname if config.smtp.domains else "localhost",
+            "hops": hops,
         }
         if config.smtp.host:
             opened = open_receiver(bridge, config.smtp.host, config.smtp.port, intake, **common)
@@ -126,9 +130,10 @@ async def _named(opened: AbstractAsyncContextManager[Listener], section: str) ->
         yield listener
 
 
-def fit_intake(ground: Ground, owner: Owner, names: Names) -> MailIntake:
-    """What takes ordinary mail in; `names` looks up the keys of signatures."""
+def fit_intake(ground: Ground, owner: Owner, names: Names, hops: Hops = Hops()) -> MailIntake:
+    """What takes ordinary mail in; `names` looks up what domains have published."""
     config = ground.config
+    addresses, domains = Addresses.parse(config.mail.addresses), frozenset(config.smtp.domains)
 
     def requested(name: str) -> None:
         ground.events.publish("handshake", {"handshakeId": "", "address": name, "status": "request"})
@@ -140,11 +145,20 @@ def fit_intake(ground: Ground, owner: Owner, names: Names) -> MailIntake:
         Reader(ground.porter),
         MailAuth(names, ground.porter, ground.clock),
         ground.clock,
-        Addresses.parse(config.mail.addresses),
-        frozenset(config.smtp.domains),
+        addresses,
+        lambda: domains,
         requested,
         owner.files,
+        owner.outbox.report,
+        hops=hops,
+        name=hostname_of(config.smtp.domains, addresses),
     )
+
+
+def hostname_of(domains: Sequence[str], addresses: Addresses) -> str:
+    """What we call ourselves in what we say of letters: our first domain, else the owner's."""
+    main = addresses.main or ""
+    return next(iter(domains), "") or main.rpartition("@")[2] or "localhost"
 
 
 def _require_loopback(host: str) -> None:

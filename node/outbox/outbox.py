@@ -14,13 +14,14 @@ from typing import Protocol
 import trio
 
 from node.files import Files
-from node.letters import Reduced
+from node.letters import Reduced, Report
 from node.outbox.errors import ended_letter, full_outbox, nothing_to_approve, unknown_letter
 from node.outbox.forgetting import Forgetting
 from node.outbox.judging import judged
 from node.outbox.ledger import Ledger
 from node.outbox.letter import FAILED, WAITING, Carrier, Delivery, Letter, Outgoing, Recipient, Result
 from node.outbox.recalls import Recalls
+from node.outbox.reports import reported
 from node.outbox.schedule import Schedule
 from node.outbox.timetable import Lane
 from node.runtime.clock import Clock
@@ -232,6 +233,24 @@ class Outbox:
             self._ledger.put(batch, arrived)
         self._ledger.received(batch, arrived, author, receipt.cids)
         return (lambda: self._stop(arrived, changes)) if changes else (lambda: None)
+
+    def report(self, batch: Batch, report: Report) -> Callable[[], None] | None:
+        """Another mail server says what became of a letter that it took; None where that is none of ours, or
+        went to none of those. Who failed gets a notice, once. Returns what is to be done once the batch is on
+        disk.
+        """
+        found = reported(self._ledger, report)
+        if found is None:
+            return None
+        letter, changes = found
+        after, now = letter.changed(changes), self._clock.now()
+        ended = {r: d for r, d in changes.items() if d.state in FAILED}
+        for delivery in ended.values():
+            body = self._ledger.body(letter, delivery.recipient.route)
+            self._notices(batch, letter, delivery, body.message if body else None, now)
+        if changes:
+            self._ledger.put(batch, after)
+        return lambda: self._stop(after, ended)
 
     def revoked(self, batch: Batch, address: str) -> None:
         """The owner has revoked this recipient: it gets no attachment any more."""

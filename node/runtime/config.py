@@ -28,6 +28,7 @@ from node.runtime.settings_mail import (
     domain_names,
     file_path,
     ip_address_or_none,
+    ip_networks,
     nameserver_list,
     own_emails,
     smarthost_url,
@@ -98,6 +99,12 @@ class SmtpConfig:
     port: int = setting(whole(0, 65_535), 2525, "The port for it; 0 picks a free one.")
     domains: tuple[str, ...] = setting(
         domain_names(), (), "Domains whose mail comes here; who is known there is in mail.addresses."
+    )
+    trusted: tuple[str, ...] = setting(
+        ip_networks(),
+        (),
+        "Networks of your mail servers in front of this node: whoever brought a letter to them is judged "
+        "instead of them.",
     )
     smarthost: str | None = setting(
         smarthost_url(),

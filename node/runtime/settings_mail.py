@@ -98,6 +98,21 @@ def domain_names() -> Kind:
     return Kind('a list such as ["example.org"]', read, commas)
 
 
+def ip_networks() -> Kind:
+    """Networks, or single addresses."""
+
+    def read(raw: object) -> tuple[str, ...]:
+        texts = texts_of(raw)
+        for text in texts:
+            try:
+                ipaddress.ip_network(text)
+            except ValueError:
+                raise ValueError(f'"{text}" is no network') from None
+        return texts
+
+    return Kind('a list such as ["127.0.0.1", "192.0.2.0/28", "2001:db8::/64"]', read, commas)
+
+
 def nameserver_list() -> Kind:
     """Name servers: an IP address, with a port if it is not 53; IPv6 in brackets where there is a port."""
 

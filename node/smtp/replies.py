@@ -13,6 +13,7 @@ NOT_HERE: Final = Reply(550, "5.1.1", "No such mailbox here")
 NO_RELAY: Final = Reply(550, "5.7.1", "This server does not relay")
 SEALED_ONLY: Final = Reply(550, "5.7.1", "Mailio addresses neither take nor send ordinary mail")
 NO_PROOF_YET: Final = Reply(451, "4.4.3", "The sender's signature can't be looked up now, try again later")
+TOO_MUCH: Final = Reply(450, "4.7.1", "Much mail from strangers came this way lately, try again later")
 
 _REPLIES: Final = {
     codes.REVOKED.code: REVOKED,
@@ -24,6 +25,11 @@ _REPLIES: Final = {
 }
 _LATER: Final = Reply(451, "4.3.0", "Not now, try again later")
 _MALFORMED: Final = Reply(550, "5.6.0", "Not in a form that can be read")
+
+
+def disowned(domain: str) -> Reply:
+    """To a letter that its author's domain wants refused (RFC 7489 §10.3)."""
+    return Reply(550, "5.7.1", f"{domain} does not stand behind this letter and asks to refuse it (DMARC)")
 
 
 def reply_to(status: Status) -> Reply:

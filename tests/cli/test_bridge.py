@@ -130,17 +130,26 @@ def test_a_list_marks_what_is_not_proven(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_reading_tells_how_it_came(capsys: pytest.CaptureFixture[str]) -> None:
     smtp = {"client": "192.0.2.1", "helo": "mx\x1b[2J", "tls": False, "signatures": ["example.org: pass"]}
+    smtp |= {
+        "recipients": ["you+shop@example.net"],
+        "results": ["DKIM example.org: pass", "SPF x.example: fail"],
+    }
     full = {"text": "Buy.\n", "html": "", "attachments": [], "smtp": smtp}
     _show_letter(letter(**full))
-    _show_letter(letter(**full | {"author": "", "from": "", "smtp": smtp | {"helo": "", "signatures": []}}))
+    _show_letter(
+        letter(
+            **full | {"author": "", "from": "", "smtp": smtp | {"helo": "", "signatures": [], "results": []}}
+        )
+    )
     shown = capsys.readouterr().out
     assert f"From:    Your Bank <{EVE}>\n" in shown
     assert "From:    nobody (not proven)\n" in shown
     assert "Came by: ordinary e-mail, not sealed\n" in shown
     assert "Server:  192.0.2.1, calls itself mx\ufffd[2J; not encrypted\n" in shown
     assert "Server:  192.0.2.1; not encrypted\n" in shown
-    assert "Signed:  example.org: pass\n" in shown
-    assert "Signed:  by nobody\n" in shown
+    assert "For:     you+shop@example.net\n" in shown
+    assert "Proof:   DKIM example.org: pass; SPF x.example: fail\n" in shown
+    assert "Proof:   none\n" in shown
 
 
 def recipient(to: str, route: str, **changes: Any) -> dict[str, Any]:

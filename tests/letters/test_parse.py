@@ -84,6 +84,7 @@ def test_summary_of_a_message_with_everything() -> None:
         plain_only=False,
         text_bytes=0,
         size=len(MIXED),
+        automatic=True,
     )
     assert expected == summarize(MIXED)
 
