@@ -56,16 +56,6 @@ class MailAuth:
         proof = await self._proof(signatures)
         return Judgement(proof, sender.outcome, evaluate(policy, proof, sender.outcome, hop, raw))
 
-    async def prove(self, raw: bytes) -> Proof:
-        """What the signatures alone prove, as `judge` says it."""
-        signatures = _Signatures(raw, self._clock)
-        if signatures.verdicts:
-            await self._warm_up()
-            with trio.move_on_after(LOOKUPS_S):
-                async with trio.open_nursery() as nursery:
-                    signatures.find_keys(nursery, self._names)
-        return await self._proof(signatures)
-
     async def _proof(self, signatures: "_Signatures") -> Proof:
         verdicts = [verdict for verdict in signatures.verdicts if verdict.keys]
         if verdicts:

@@ -16,7 +16,7 @@ from node.runtime.dns import Resolver
 from node.runtime.worker import Worker, WorkerError, WorkerTimeout, open_worker
 from tests.kit.auth_rfcs import RFC8463_ED25519, RFC8463_MESSAGE, RFC8463_RSA
 from tests.kit.dkim_keys import Key, ed25519_key, rsa_key, sign
-from tests.kit.mailauths import NOW, Here, mail_auth
+from tests.kit.mailauths import NOW, Here, mail_auth, prove
 from tests.kit.names_server import Fault, Names, open_names
 
 RAW = (
@@ -204,7 +204,7 @@ async def test_a_signature_comes_to(name: str) -> None:
     case = CASES[name]
     async with open_names() as names:
         arrange(names, case)
-        assert case.expected == await mail_auth(names).prove(case.raw)
+        assert case.expected == await prove(mail_auth(names), case.raw)
 
 
 async def test_the_worker_process_says_the_same_of_all_at_once() -> None:
@@ -215,12 +215,12 @@ async def test_the_worker_process_says_the_same_of_all_at_once() -> None:
         names.txt(SELECTOR, RSA.txt)
         room = mail_auth(names, worker)
 
-        async def prove(number: int) -> None:
-            proofs[number] = await room.prove(cases[number].raw)
+        async def one(number: int) -> None:
+            proofs[number] = await prove(room, cases[number].raw)
 
         async with trio.open_nursery() as nursery:
             for number in range(len(cases)):
-                nursery.start_soon(prove, number)
+                nursery.start_soon(one, number)
     assert [case.expected for case in cases] == [proofs[number] for number in range(len(cases))]
 
 
@@ -230,9 +230,9 @@ async def test_the_example_of_rfc_8463_holds() -> None:
         names.txt("test._domainkey.football.example.com", RFC8463_RSA)
         room = mail_auth(names)
         expected = Proof(("football.example.com",), (), ("football.example.com: pass",) * 2)
-        assert expected == await room.prove(RFC8463_MESSAGE)
-        assert () == (await room.prove(RFC8463_MESSAGE.replace(b"hungry", b"thirsty"))).domains
-        assert () == (await room.prove(RFC8463_MESSAGE.replace(b"SixPack", b"Sixpack"))).domains
+        assert expected == await prove(room, RFC8463_MESSAGE)
+        assert () == (await prove(room, RFC8463_MESSAGE.replace(b"hungry", b"thirsty"))).domains
+        assert () == (await prove(room, RFC8463_MESSAGE.replace(b"SixPack", b"Sixpack"))).domains
 
 
 async def test_a_message_without_a_body_is_signed_too() -> None:
@@ -242,20 +242,20 @@ async def test_a_message_without_a_body_is_signed_too() -> None:
         for canon in ("simple/simple", "relaxed/relaxed"):
             for raw in (header, header + b"\r\n", header + b"\r\n\r\n\r\n"):
                 message = sign(raw, RSA, "example.org", "sel", canon=canon)
-                assert PASS == await mail_auth(names).prove(message), (canon, raw)
+                assert PASS == await prove(mail_auth(names), message), (canon, raw)
 
 
 async def test_a_key_behind_an_alias_is_found() -> None:
     async with open_names() as names:
         names.add(SELECTOR, "CNAME", "keys.provider.example.")
         names.txt("keys.provider.example", RSA.txt)
-        assert PASS == await mail_auth(names).prove(signed())
+        assert PASS == await prove(mail_auth(names), signed())
 
 
 async def test_a_key_in_many_strings_is_put_together() -> None:
     async with open_names() as names:
         names.strings(SELECTOR, *(RSA.txt[at : at + 7].encode() for at in range(0, len(RSA.txt), 7)))
-        assert PASS == await mail_auth(names).prove(signed())
+        assert PASS == await prove(mail_auth(names), signed())
 
 
 @pytest.mark.parametrize("fault", [Fault.SILENCE, Fault.WRONG_ID, Fault.OTHER_QUESTION, Fault.GARBAGE])
@@ -265,10 +265,10 @@ async def test_no_answer_in_time_means_later(fault: Fault, mock_clock: MockClock
         arrange(names, Case(RAW, PASS, fault=fault))
         room = mail_auth(names)
 
-        async def prove() -> None:
-            proofs.append(await room.prove(signed()))
+        async def one() -> None:
+            proofs.append(await prove(room, signed()))
 
-        nursery.start_soon(prove)
+        nursery.start_soon(one)
         await names.wait_asked(SELECTOR)
         mock_clock.jump(LOOKUPS_S)
     assert [("example.org",)] == [proof.later for proof in proofs]
@@ -282,10 +282,10 @@ async def test_the_good_key_counts_though_another_is_not_to_be_had(mock_clock: M
         names.fault("slow._domainkey.example.net", Fault.SILENCE)
         room = mail_auth(names)
 
-        async def prove() -> None:
-            proofs.append(await room.prove(raw))
+        async def one() -> None:
+            proofs.append(await prove(room, raw))
 
-        nursery.start_soon(prove)
+        nursery.start_soon(one)
         await names.wait_asked("slow._domainkey.example.net")
         await names.wait_asked(SELECTOR)
         await trio.testing.wait_all_tasks_blocked(0.05)
@@ -299,7 +299,7 @@ async def test_only_the_first_signatures_are_looked_at() -> None:
         raw = sign(raw, ED, "example.net", f"s{number}")
     async with open_names() as names:
         names.txt(SELECTOR, RSA.txt)
-        proof = await mail_auth(names).prove(raw)
+        proof = await prove(mail_auth(names), raw)
         assert ((), MAX_SIGNATURES) == (proof.domains, len(proof.results))
         assert 0 == names.asked(SELECTOR)
 
@@ -307,7 +307,7 @@ async def test_only_the_first_signatures_are_looked_at() -> None:
 async def test_without_a_key_no_worker_is_asked() -> None:
     here = Here()
     async with open_names() as names:
-        await mail_auth(names, here).prove(signed())
+        await prove(mail_auth(names, here), signed())
     assert [] == here.together
 
 
@@ -324,12 +324,12 @@ async def test_a_message_that_the_worker_dies_of_takes_no_other_along() -> None:
         names.txt(SELECTOR, RSA.txt)
         room = mail_auth(names, here)
 
-        async def prove(number: int) -> None:
-            proofs[number] = await room.prove(raws[number])
+        async def one(number: int) -> None:
+            proofs[number] = await prove(room, raws[number])
 
         async with trio.open_nursery() as nursery:
             for number in range(len(raws)):
-                nursery.start_soon(prove, number)
+                nursery.start_soon(one, number)
                 await names.wait_asked(SELECTOR)
                 await trio.testing.wait_all_tasks_blocked()
             here.gate.set()
@@ -346,20 +346,20 @@ async def test_who_leaves_takes_no_other_along() -> None:
         names.txt(SELECTOR, RSA.txt)
         room = mail_auth(names, here)
 
-        async def prove() -> None:
-            proofs.append(await room.prove(signed()))
+        async def one() -> None:
+            proofs.append(await prove(room, signed()))
 
         async with trio.open_nursery() as nursery:
             first = trio.CancelScope()
 
             async def leave() -> None:
                 with first:
-                    await room.prove(signed())
+                    await prove(room, signed())
 
             nursery.start_soon(leave)
             await names.wait_asked(SELECTOR)
             await trio.testing.wait_all_tasks_blocked(0.02)
-            nursery.start_soon(prove)
+            nursery.start_soon(one)
             await trio.testing.wait_all_tasks_blocked(0.02)
             first.cancel()
             here.gate.set()
@@ -371,7 +371,7 @@ async def test_a_worker_that_does_not_start_proves_nothing() -> None:
     here.fault = lambda tasks: WorkerError("worker-start", "busy")
     async with open_names() as names:
         names.txt(SELECTOR, RSA.txt)
-        assert fails("could not be checked") == await mail_auth(names, here).prove(signed())
+        assert fails("could not be checked") == await prove(mail_auth(names, here), signed())
 
 
 async def test_it_agrees_with_the_library_on_what_it_signs() -> None:
@@ -382,4 +382,4 @@ async def test_it_agrees_with_the_library_on_what_it_signs() -> None:
         async with open_names() as names:
             names.txt(SELECTOR, ED.txt)
             room = MailAuth(Resolver([names.address]), cast(Worker, Here()))  # by the system's clock
-            assert PASS == await room.prove(field + RAW)
+            assert PASS == await prove(room, field + RAW)
