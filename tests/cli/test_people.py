@@ -72,11 +72,8 @@ def test_what_became_of_a_letter_and_the_way_out(changes: dict[str, object], sai
     [
         ({"mailio": ["Bob"]}, []),
         (
-            {"mailio": ["Bob"], "smtp": ["a@b.example", "c@d.example"]},
-            [
-                "as ordinary e-mail, which its mail servers can read, to a@b.example, c@d.example; "
-                "sealed to the others"
-            ],
+            {"mailio": ["Bob"], "smtp": ["a@b.c", "d@e.f"]},
+            ["as ordinary e-mail, which its mail servers can read, to a@b.c, d@e.f; sealed to the others"],
         ),
         (
             {"smtp": ["a@b.example"], "later": ["c@d.example"], "held": ["e@f.example"]},
