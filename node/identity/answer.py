@@ -38,10 +38,10 @@ MAX_WAITING: Final = 32
 """Peers that wait to be asked for their time; enough for the median, whatever a crowd does."""
 
 
-HASHES: Final = 20
-"""E-mail hashes that one peer may ask about in HASHES_S: more than it has letters for one domain."""
+HASHES: Final = 60
+"""E-mail hashes that one peer may ask about in HASHES_S: a letter to all of a club goes within the hour."""
 
-HASHES_OF_BLOCK: Final = 60
+HASHES_OF_BLOCK: Final = 180
 """The same from one /24 or /48, for peer ids are free: a list of likely names takes days to try."""
 
 HASHES_S: Final = 3_600.0

@@ -15,11 +15,12 @@ from node.consent import Consent
 from node.files import Files
 from node.letters import Draft, Faces, Mailbox, Reduced, Summary, Upload, UploadBook, new_message_id
 from node.letters.render import IN_LINES
-from node.names import Held, Later, Names
+from node.names import Names
 from node.outbox import errors
 from node.outbox.addressees import Addressees, named
 from node.outbox.letter import FAILED, MAILIO, SMTP, Letter, Outgoing, Recipient
 from node.outbox.outbox import Outbox
+from node.outbox.reach import Reach
 from node.outbox.unsealed import Discovery
 from node.runtime.clock import Clock
 from node.storage import Batch, Store
@@ -35,12 +36,6 @@ MAX_RECIPIENTS: Final = 500
 
 AGAIN_MS: Final = 86_400_000
 """A day: how long a mail program whose connection broke may hand in the same letter again."""
-
-
-LOOK_S: Final = 6.0
-"""Seconds for finding out who is reached sealed while a person waits: a name server and a domain's node
-answer in one. Who is not found out about by then is asked for again before the letter goes.
-"""
 
 
 class WayBack(Protocol):
@@ -122,18 +117,16 @@ class Submission:
         self._outbox = outbox
         self._own = own
         self._clock = clock
-        self._discovery = discovery
+        self._reach = Reach(names, discovery, own, addresses=addresses, domains=domains, can_mail=can_mail)
         self._addresses = addresses
         self._way_back = way_back
-        self._can_mail = can_mail
         self._mail_size = mail_size
-        self._domains = domains
 
     # ---- from a person
 
     async def send(self, message: Message) -> Letter:
         """Queue a letter; when this returns it is on disk. Raises NodeError for what can't be sent."""
-        to, cc, bcc = await self._people(message.to, message.cc, message.bcc)
+        to, cc, bcc = await self._reach.people(message.to, message.cc, message.bcc)
         people, uploads = to + cc + bcc, self._uploads.get(message.attachments)
         recipients = self._some(people)
         self._check_attachments(recipients, [one.ref.size for one in uploads])
@@ -184,7 +177,7 @@ class Submission:
         before the letter goes), held (until its author decides). Raises what `send` would for them and for
         attachments of these sizes (bytes), while nothing is written yet.
         """
-        (people,) = await self._people(who)
+        (people,) = await self._reach.people(who)
         self._check_attachments(people.recipients, sizes)
         self._check_mail(people.recipients, sum(encoded_size(IN_LINES, size) for size in sizes))
         return people.routes
@@ -197,7 +190,7 @@ class Submission:
         letter within a day is queued once. Raises NodeError, RemoteProtocolError for what can't be sent.
         """
         self.check_sender(sender)
-        (people,) = await self._people(recipients)
+        (people,) = await self._reach.people(recipients)
         now = self._clock.now()
         to = self._some(people)
         main = normal_email(sender) if self._is_own(sender) else self._addresses.main or ""
@@ -236,34 +229,6 @@ class Submission:
             raise errors.not_yours(sender)
 
     # ---- both
-
-    async def _people(self, *lists: Sequence[str]) -> list[Addressees]:
-        """Each list as this letter reaches them. Raises NodeError for who can't be told, or reached."""
-        told = [self._resolve(who) for who in lists]
-        emails = [email for one in told for email in one.emails]
-        if emails:
-            found = await self._discovery.discover_all(emails, LOOK_S)
-            told = [one.discovered(found) for one in told]
-        for people in told:
-            self._check_means(people)
-        return told
-
-    def _resolve(self, who: Sequence[str]) -> Addressees:
-        return Addressees.resolve(self._names, who).at_home(self._is_here, self._own())
-
-    def _check_means(self, people: Addressees) -> None:
-        for email in people.emails:
-            found = people.found.get(email)
-            if not self._can_mail() and isinstance(found, Later | Held):
-                raise errors.not_reached(email, found.text)
-            if not self._can_mail():
-                raise errors.no_smarthost(email)
-            if not self._addresses:
-                raise errors.no_address(email)
-
-    def _is_here(self, email: str) -> bool:
-        """Whether mail to this address would come back to us, unproven: the owner's, in a domain of ours."""
-        return _domain(email) in self._domains and self._is_own(email)
 
     def _is_own(self, email: str) -> bool:
         """Whether what is sent to it is the owner's, a tag of theirs in it or not."""
@@ -328,7 +293,7 @@ class Submission:
         if (before := self._handed_in(outgoing)) is not None:
             await self._store.barrier()  # what it promises is on disk
             return before
-        if people.targets != self._resolve(people.texts).discovered(people.found).targets:
+        if people.targets != self._reach.again(people).targets:
             raise errors.changed_meanwhile()  # no downgrade: who has a Mailio address now gets no open mail
         batch, now = Batch(), outgoing.created
         for target in people.targets:

@@ -6,6 +6,7 @@ import pytest
 
 from node.cli.delivery import outcome
 from node.cli.mailbox import _person
+from node.cli.send import routes_in_words
 
 ADDRESS = "0x" + "ab" * 20
 ID = "01a20577" + "0" * 24
@@ -64,3 +65,25 @@ def test_what_became_of_a_letter_and_the_way_out(changes: dict[str, object], sai
     lines = outcome({"id": ID, "recipients": [recipient(**changes)]}, 0, "they decide")
     assert len(said) == len(lines)
     assert all(part in line for part, line in zip(said, lines, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("who", "said"),
+    [
+        ({"mailio": ["Bob"]}, []),
+        (
+            {"mailio": ["Bob"], "smtp": ["a@b.c", "d@e.f"]},
+            ["as ordinary e-mail, which its mail servers can read, to a@b.c, d@e.f; sealed to the others"],
+        ),
+        (
+            {"smtp": ["a@b.example"], "later": ["c@d.example"], "held": ["e@f.example"]},
+            [
+                "as ordinary e-mail, which its mail servers can read, to a@b.example",
+                "sealed or as ordinary e-mail, which is looked up before it goes, to c@d.example",
+                "held until you decide, for they were reached sealed before, to e@f.example",
+            ],
+        ),
+    ],
+)
+def test_who_writes_is_told_how_it_goes(who: dict[str, list[str]], said: list[str]) -> None:
+    assert said == list(routes_in_words(who))

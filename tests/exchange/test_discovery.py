@@ -2,15 +2,20 @@
 and the From line that such an address may be (§6).
 """
 
+import random
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import SMTP
 from typing import Any
 
 import pytest
 
 from node.exchange.wire import LETTER
+from node.files import in_pieces
 from node.names.bindings import HOLD_OFF_S
 from node.outbox import Letter
 from node.outbox.submission import Message
@@ -46,8 +51,9 @@ class Scene:
             assert time.monotonic() < end, "it does not come about"
             await self.street.quiet()
 
-    async def send(self, subject: str, to: str = ALICE, **more: Any) -> Letter:
-        return await self.bob.send(to, subject, **more)
+    async def send(self, subject: str, to: str = ALICE, text: str = "Hi.\n", **more: Any) -> Letter:
+        message = Message((to,), subject=subject, text=text, **more)
+        return await self.bob.owner.submission.send(message)
 
     async def became(self, letter: Letter, *states: tuple[str, str]) -> None:
         await self.until(lambda: self.bob.state(letter) == list(states))
@@ -242,6 +248,34 @@ async def test_what_a_mail_program_hands_in_goes_the_same_ways(scene: Scene) -> 
     letter = await scene.bob.owner.submission.submit(raw, BOB, [ALICE], "laptop")
     await scene.became(letter, ("delivered", "2.0.0"))
     assert (["By hand"], []) == (scene.alice.folder("handshake"), scene.opened)
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["composed", "handed in"])
+async def test_what_lies_outside_of_a_letter_that_waited_is_there_to_be_fetched(
+    scene: Scene, by_hand: bool
+) -> None:
+    await scene.street.befriend(scene.bob, scene.alice)
+    scene.names.fault(TXT, Fault.SERVFAIL)
+    owner, data = scene.bob.owner, random.Random(1).randbytes(400_000)
+    if by_hand:
+        mail = EmailMessage()
+        mail["From"], mail["To"], mail["Subject"] = BOB, ALICE, "Photo"
+        mail.set_content("Hi.\n")
+        mail.add_attachment(data, maintype="image", subtype="png", filename="a.png")
+        letter = await owner.submission.submit(mail.as_bytes(policy=SMTP), BOB, [ALICE], "laptop")
+    else:
+        upload = await owner.uploads.add("a.png", "image/png", len(data), in_pieces(data))
+        letter = await scene.send("Photo", attachments=(upload.id.hex(),))
+    await scene.waits(letter)
+    await owner.files.collect()
+    scene.names.fault(TXT, None)
+    await scene.asleep()
+    await scene.became(letter, ("delivered", "2.0.0"))
+    await scene.street.quiet()
+    (row,) = (row for row in scene.alice.owner.mailbox.list() if row["subject"] == "Photo")
+    found = await scene.alice.owner.mailbox.attachment(bytes.fromhex(row["id"]), 1)
+    async with aclosing(found.source) as pieces:
+        assert data == b"".join([piece async for piece in pieces])
 
 
 # ---- the From line
