@@ -1,13 +1,28 @@
-"""What every node stands on: its clock and its disk."""
+"""What every node stands on, its clock and its disk; and what all looks are made of."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+import trio
+
 from node.runtime.rooms import Check
 
 Ask = Callable[[], Awaitable[Sequence[Check]]]
+
+
+async def together(asks: Sequence[Callable[[], Awaitable[Check]]]) -> list[Check]:
+    """What each of these finds, in their order; they are asked side by side."""
+    found: dict[int, Check] = {}
+
+    async def one(number: int) -> None:
+        found[number] = await asks[number]()
+
+    async with trio.open_nursery() as nursery:
+        for number in range(len(asks)):
+            nursery.start_soon(one, number)
+    return [found[number] for number in sorted(found)]
 
 
 class Watch(Protocol):

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import trio
 
-from node.doctor.ground import Ask
+from node.doctor.ground import Ask, together
 from node.doctor.zone import Names, addresses_of
 from node.runtime.dns import DnsLater
 from node.runtime.rooms import Check
 
 ANSWER_S: Final = 4.0
 """Seconds for a connection and its greeting; ours come at once."""
+
+MOST: Final = 2
+"""Addresses of a host that are asked one after the other, within a look's time."""
 
 MAX_GREETING: Final = 512
 """Bytes of a reply line (RFC 5321 §4.5.3.1.5)."""
@@ -59,7 +63,7 @@ def outside(
                     "mailio domain add example.org",
                 )
             ]
-        return [await _host(names, host, where, greets, port) for host in found]
+        return await together([partial(_host, names, host, where, greets, port) for host in found])
 
     return look
 
@@ -72,7 +76,7 @@ async def _host(names: Names, host: str, where: str | None, greets: str, port: i
         return Check(name, "warn", f"not known: {fault.text}", fault.remedy)
     if not addresses:
         return Check(name, "skip", f"{host} has no address yet", "see the address record below")
-    for address in addresses:
+    for address in addresses[:MOST]:
         said = await greeting(address, port)
         if said is not None:
             return _answered(name, host, address, said, greets, where)

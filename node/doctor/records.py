@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,9 @@ from protocol.mtasts import find_id
 
 SHOWN: Final = 200
 """Characters of somebody's record that are shown."""
+
+MOST: Final = 5
+"""Hosts or addresses that are named in a line."""
 
 Txt = Sequence[bytes]
 
@@ -169,5 +172,6 @@ def _text(record: bytes) -> str:
     return record.decode("ascii", "replace").strip()
 
 
-def _and(names: Iterable[str]) -> str:
-    return ", ".join(names)
+def _and(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
+    return ", ".join(names[:MOST]) + more

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from node.doctor.ground import Ask
+from node.doctor.ground import Ask, together
 from node.doctor.zone import Names, addresses_of
 from node.runtime.dns import DnsLater
 from node.runtime.rooms import Check
@@ -30,7 +31,7 @@ def reverse(names: Names, hosts: Callable[[], Sequence[str]], *, direct: bool) -
                 )
             ]
         addresses = [(host, one) for host in found for one in await addresses_of(names, host)]
-        checks = [await _address(names, host, address) for host, address in addresses]
+        checks = await together([partial(_address, names, *one) for one in addresses])
         return checks or [Check("reverse-dns", "skip", "no address of this server is known yet")]
 
     return look

@@ -6,10 +6,8 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-import trio
-
 from node.doctor import records
-from node.doctor.ground import Ask
+from node.doctor.ground import Ask, together
 from node.domains import DnsRecord
 from node.runtime.dns import DnsLater
 from node.runtime.rooms import Check
@@ -55,12 +53,7 @@ def domain(names: Names, row: Callable[[], dict[str, Any]], wanted: Callable[[],
     """All that the DNS has of a domain: `row` as `domain list --json` has it, `wanted` what is to be."""
 
     async def look() -> Sequence[Check]:
-        asks = list(_asks(names, row(), wanted()))
-        found: dict[int, Check] = {}
-        async with trio.open_nursery() as nursery:
-            for number, (what, ask) in enumerate(asks):
-                nursery.start_soon(_into, found, number, what, ask)
-        return [found[number] for number in sorted(found)]
+        return await together([partial(_asked, *one) for one in _asks(names, row(), wanted())])
 
     return look
 
@@ -98,13 +91,11 @@ def _kinds(row: dict[str, Any]) -> dict[str, tuple[str, Compare]]:
     }
 
 
-async def _into(found: dict[int, Check], number: int, what: str, ask: Asking) -> None:
+async def _asked(what: str, ask: Asking) -> Check:
     try:
-        found[number] = await ask()
+        return await ask()
     except DnsLater as fault:
-        found[number] = Check(
-            what, "warn", f"not known: {fault.text}", fault.remedy or "look again: mailio doctor"
-        )
+        return Check(what, "warn", f"not known: {fault.text}", fault.remedy or "look again: mailio doctor")
 
 
 async def _mx(names: Names, record: DnsRecord) -> Check:

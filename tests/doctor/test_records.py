@@ -54,6 +54,12 @@ def test_mx(found: list[tuple[int, str]], state: str, remedy: str) -> None:
     assert (check.check, check.state, check.remedy) == ("mx", state, remedy)
 
 
+def test_many_are_not_all_named() -> None:
+    check = records.of_mx(MX, [(n, f"mx{n}.example.net") for n in range(64)])
+    assert check.text.startswith("mail is brought to mx0.example.net, mx1.example.net, ")
+    assert check.text.endswith("mx4.example.net and 59 more, and not to mail.example.org")
+
+
 @pytest.mark.parametrize(
     ("wanted", "found", "state"),
     [
