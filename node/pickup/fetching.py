@@ -4,6 +4,7 @@ with patience when the connection breaks. How far it is moves only once a letter
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -32,6 +33,9 @@ BATCH: Final = 20
 
 BATCH_BYTES: Final = 1_000_000
 """Of letters that come in one answer, as the server names their sizes; and of each, for it may be wrong."""
+
+LARGE: Final = 1_000_000
+"""Bytes from which a letter is looked through in a thread."""
 
 DELETED_AT_ONCE: Final = 100
 """Letters deleted by one command."""
@@ -275,23 +279,23 @@ class Fetching:
     async def _letter(self, name: str, folder: Folder, uid: int, raw: bytes) -> Folder:
         """Take it in, and move on once that is on disk."""
         provider, counts = self.provider, self.standing.counts
-        reply = None if self._book.has(provider, raw) else await self._take(raw)
+        digest, raw = await _prepared(raw)
+        reply = None if self._book.has(provider, digest) else await self._take(raw)
         if reply is not None and 400 <= reply.code < 500:
             if reply.status in FULL:
                 raise Full
             return await self._later(name, folder, uid)
         batch, here = Batch(), reply is None or reply.code < 400
         if here:
-            self._book.note(batch, provider, name, folder.validity, uid, raw)
+            self._book.note(batch, provider, name, folder.validity, uid, digest)
         folder = _past(folder, uid)
         with trio.CancelScope(shield=True):
             await self._book.keep(provider, name, folder, batch)
-        counts["again" if reply is None else "fetched" if here else "refused"] += 1
+        counts[_outcome(reply)] += 1
         return folder
 
     async def _take(self, raw: bytes) -> Reply:
         provider = self.provider
-        raw = _with_crlf(raw)
         try:
             judgement = await self._tools.judge(raw, provider.authserv_ids)
             path = _RETURN_PATH.match(raw)
@@ -428,6 +432,26 @@ def _batches(uids: Sequence[int], sizes: dict[int, int], most: int) -> Iterator[
         batch.append(uid)
     if batch:
         yield batch
+
+
+def _outcome(reply: Reply | None) -> str:
+    """What came of a letter that is done with: which count is one more."""
+    if reply is None:
+        return "again"
+    if reply.code < 400:
+        return "fetched"
+    return "refused" if reply.status.startswith("5.7.") else "left"
+
+
+async def _prepared(raw: bytes) -> tuple[bytes, bytes]:
+    """What a letter is known again by, and the letter with the line ends that mail has."""
+    if len(raw) < LARGE:
+        return _digest(raw), _with_crlf(raw)
+    return await trio.to_thread.run_sync(lambda: (_digest(raw), _with_crlf(raw)))
+
+
+def _digest(raw: bytes) -> bytes:
+    return hashlib.blake2b(raw, digest_size=32).digest()
 
 
 def _with_crlf(raw: bytes) -> bytes:

@@ -161,6 +161,14 @@ def _warnings(provider: Provider, standing: Standing) -> list[Warning_]:
                 "read them at your provider, or raise limits.mail_size",
             )
         )
+    if count := standing.counts["left"]:
+        found.append(
+            Warning_(
+                "provider-left",
+                f"{provider.address}: {count} letters could not be taken in since the start, and stay there",
+                "read them at your provider",
+            )
+        )
     if standing.marked:
         found.append(
             Warning_(
