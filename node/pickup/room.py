@@ -12,10 +12,11 @@ import trio
 
 from node.pickup.book import MAX_PROVIDERS, Folder, Providers
 from node.pickup.errors import ProviderError
-from node.pickup.fetching import Fetching, Judging, Pace, Standing, Take, Tools, first_of
+from node.pickup.fetching import Fetching, first_of
 from node.pickup.link import Dial, Link, dial
 from node.pickup.provider import UNKNOWN, Provider
 from node.pickup.session import Refusal
+from node.pickup.terms import Judging, Pace, Standing, Take, Tools
 from node.pickup.trouble import Trouble, Way
 from node.runtime.clock import Clock
 from node.runtime.events import Events
