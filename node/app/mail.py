@@ -16,7 +16,7 @@ from node.app.owner import Owner, destination
 from node.app.providers import fit_pickup
 from node.domains import Domains
 from node.letters import Reader
-from node.mailauth import MailAuth
+from node.mailauth import MailAuth, Names
 from node.outbox import DIRECT, Sizes
 from node.pickup.room import Pickup
 from node.runtime.bridge import open_bridge
@@ -100,9 +100,8 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
         outlet = await fit_outlet(ground, owner, names, Lines(bridge, hostname or NOBODY))
         stack.push_async_callback(outlet.aclose)
         owner.carriers["smtp"] = await fit_carrier(ground, owner, outlet)
-        mailauth = MailAuth(names, ground.porter, ground.clock)
-        intake, receiver, submission = fit_intake(ground, owner, mailauth), None, None
-        pickup = fit_pickup(ground, owner, intake, mailauth)
+        intake, receiver, submission = fit_intake(ground, owner, names), None, None
+        pickup = fit_pickup(ground, owner, intake, names)
         common: Mapping[str, Any] = {
             "max_size": config.limits.mail_size,
             "tls": certificate.context if certificate is not None else None,
@@ -126,7 +125,12 @@ async def fit_outlet(ground: Ground, owner: Owner, names: Resolver, lines: Lines
     if not smtp.direct:
         sending = owner.sending
         return SmarthostOutlet(
-            lines, sending.smarthost, sending.password, ground.clock, remedy=sending.remedy
+            lines,
+            sending.smarthost,
+            sending.password,
+            ground.clock,
+            remedy=sending.remedy,
+            own=sending.own,
         )
     networks = Networks(smtp.networks)
     policies = Policies(ground.store, names, networks, ground.clock)
@@ -171,8 +175,8 @@ async def _named(opened: AbstractAsyncContextManager[Listener], section: str) ->
         yield listener
 
 
-def fit_intake(ground: Ground, owner: Owner, mailauth: MailAuth) -> MailIntake:
-    """What takes ordinary mail in; `mailauth` says who it is from."""
+def fit_intake(ground: Ground, owner: Owner, names: Names) -> MailIntake:
+    """What takes ordinary mail in; `names` looks up the keys of signatures."""
 
     def requested(name: str) -> None:
         ground.events.publish("handshake", {"handshakeId": "", "address": name, "status": "request"})
@@ -182,7 +186,7 @@ def fit_intake(ground: Ground, owner: Owner, mailauth: MailAuth) -> MailIntake:
         owner.consent,
         owner.mailbox,
         Reader(ground.porter),
-        mailauth,
+        MailAuth(names, ground.porter, ground.clock),
         ground.clock,
         owner.emails,
         owner.domains,

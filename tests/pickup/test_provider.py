@@ -84,10 +84,13 @@ async def test_addresses_and_the_way_out_follow_the_providers(kept: Kept) -> Non
     assert smarthost is not None
     assert ("smtp.gmail.com:465", "two") == (smarthost.place, sending.password())
     assert "mailio provider add you@gmail.com" in sending.remedy()
+    assert (GMX.smarthost, "one") == sending.own(OTHER)
+    assert sending.own("me@example.org") is None
     own = kept.sending("smtp://me@mail.example.org")
     found = own.smarthost()
     assert found is not None
     assert ("mail.example.org:587", "", "") == (found.place, own.password(), own.remedy())
+    assert own.own(OTHER) is None
     assert YOU == await mailboxes.remove(YOU)
     assert (False, True, "one") == (YOU in addresses, OTHER in addresses, sending.password())
     assert "" == kept.book.password(YOU)
