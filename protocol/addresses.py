@@ -1,4 +1,6 @@
-"""An owner's own e-mail addresses, as settings name them: which of them a given address is. No look-up."""
+"""An owner's own e-mail addresses, as settings name them: which of them a given address is, and for which of
+them mail to one with a tag is. No look-up.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,6 +10,9 @@ from protocol.errors import RemoteProtocolError
 
 ANY = "*"
 """In place of a name: every address of that domain."""
+
+TAG = "+"
+"""Between a name and a tag that its owner made up (RFC 5233 §1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +52,14 @@ class Addresses:
         except RemoteProtocolError:
             return False
         return normal in self.exact or normal.rpartition("@")[2] in self.domains
+
+    def taken_for(self, email: str) -> str | None:
+        """Which of ours mail to this address is for: itself, or `owner` for `owner+tag`; None for another's.
+        A tag proves nothing: where it is no more than a name, `owner+tag` may belong to somebody else.
+        """
+        if email in self:
+            return normal_email(email)
+        local, _, domain = email.rpartition("@")
+        name, tag, _ = local.partition(TAG)
+        plain = f"{name}@{domain}"
+        return normal_email(plain) if name and tag and plain in self else None

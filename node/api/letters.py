@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import Field
@@ -13,11 +13,14 @@ from node.api.fields import MAX_PAGE, MAX_PEOPLE, Body, LetterId, Name, Subject,
 from node.api.outbox import letter_json
 from node.api.people import book_of, with_names
 from node.api.stream import Stream, started
+from node.letters import Mailbox
 from node.letters.uploads import MAX_ATTACHMENTS
+from node.mailauth import without_results
 from node.outbox.submission import Message
 from node.runtime.settings import LEAST_PIN, MOST_PIN, duration_ms
 from node.storage import Batch
 
+Form = Literal["raw", "delivered"]
 People = Annotated[list[Who], Field(max_length=MAX_PEOPLE)]
 
 
@@ -78,12 +81,9 @@ def routes(desk: Desk) -> APIRouter:
         return with_names(book_of(desk.names), await mailbox.read(mailbox.find_id(letter)))
 
     @router.get("/{letter}/mime", response_class=Response)
-    async def mime(letter: LetterId) -> Response:
-        """Exactly as it came."""
-        found = mailbox.find_id(letter)
-        size = mailbox.reduced(found).size
-        source = await started(await mailbox.whole(found))
-        return Stream(source, size, {"content-type": "message/rfc822"})
+    async def mime(letter: LetterId, form: Form = "raw") -> Response:
+        """Exactly as it came, or as it is delivered: with its envelope, and who vouches for it, on top."""
+        return await _mime(mailbox, mailbox.find_id(letter), form)
 
     @router.patch("/{letter}")
     async def change(letter: LetterId, body: Change) -> dict[str, Any]:
@@ -107,3 +107,11 @@ def routes(desk: Desk) -> APIRouter:
         return {"id": found.hex(), "erased": erased}
 
     return router
+
+
+async def _mime(mailbox: Mailbox, letter: bytes, form: Form) -> Response:
+    if form == "delivered":
+        source, size = await mailbox.delivered(letter, without_results), None
+    else:
+        source, size = await mailbox.whole(letter), mailbox.reduced(letter).size
+    return Stream(await started(source), size, {"content-type": "message/rfc822"})

@@ -28,6 +28,7 @@ from node.smtp import (
     DirectOutlet,
     Exchangers,
     HandIn,
+    Hops,
     Lines,
     Listener,
     ListenFailed,
@@ -36,11 +37,13 @@ from node.smtp import (
     Ourselves,
     Outlet,
     Policies,
+    Reach,
     SmarthostOutlet,
     SmtpCarrier,
     open_receiver,
     open_submission,
 )
+from protocol.addresses import Addresses
 
 NOBODY: Final = "[127.0.0.1]"
 """How this node greets where it has no domain of its own (RFC 5321 §4.1.3): says nothing of the machine."""
@@ -94,18 +97,20 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
     if config.submission.host and certificate is None:
         _require_loopback(config.submission.host)
     hostname = owner.domains.hostname
+    hops = Hops(Networks.parse(config.smtp.trusted))
     async with AsyncExitStack() as stack:
         bridge = await stack.enter_async_context(open_bridge())
         names = Resolver(config.dns.nameservers)
         outlet = await fit_outlet(ground, owner, names, Lines(bridge, hostname or NOBODY))
         stack.push_async_callback(outlet.aclose)
         owner.carriers["smtp"] = await fit_carrier(ground, owner, outlet)
-        intake, receiver, submission = fit_intake(ground, owner, names), None, None
+        intake, receiver, submission = fit_intake(ground, owner, names, hops), None, None
         pickup = fit_pickup(ground, owner, intake, names)
         common: Mapping[str, Any] = {
             "max_size": config.limits.mail_size,
             "tls": certificate.context if certificate is not None else None,
             "hostname": hostname or "localhost",
+            "hops": hops,
         }
         if config.smtp.host:
             opened = open_receiver(bridge, config.smtp.host, config.smtp.port, intake, **common)
@@ -132,11 +137,11 @@ async def fit_outlet(ground: Ground, owner: Owner, names: Resolver, lines: Lines
             remedy=sending.remedy,
             own=sending.own,
         )
-    networks = Networks(smtp.networks)
-    policies = Policies(ground.store, names, networks, ground.clock)
+    reach = Reach(Networks.parse(smtp.networks))
+    policies = Policies(ground.store, names, reach, ground.clock)
     await policies.tidy()
     ourselves = Ourselves(lambda: _known_as(owner.domains), lambda: _listens_at(smtp))
-    routes = Exchangers(names, networks, ourselves)
+    routes = Exchangers(names, reach, ourselves)
     return DirectOutlet(lines, routes, policies, ground.clock, has_name=bool(owner.domains.hostname))
 
 
@@ -175,8 +180,9 @@ async def _named(opened: AbstractAsyncContextManager[Listener], section: str) ->
         yield listener
 
 
-def fit_intake(ground: Ground, owner: Owner, names: Names) -> MailIntake:
-    """What takes ordinary mail in; `names` looks up the keys of signatures."""
+def fit_intake(ground: Ground, owner: Owner, names: Names, hops: Hops = Hops()) -> MailIntake:
+    """What takes ordinary mail in; `names` looks up what domains have published."""
+    addresses = owner.emails
 
     def requested(name: str) -> None:
         ground.events.publish("handshake", {"handshakeId": "", "address": name, "status": "request"})
@@ -188,11 +194,20 @@ def fit_intake(ground: Ground, owner: Owner, names: Names) -> MailIntake:
         Reader(ground.porter),
         MailAuth(names, ground.porter, ground.clock),
         ground.clock,
-        owner.emails,
-        owner.domains,
+        addresses,
+        owner.domains.names,
         requested,
         owner.files,
+        owner.outbox.report,
+        hops=hops,
+        name=hostname_of(owner.domains, addresses),
     )
+
+
+def hostname_of(domains: Domains, addresses: Addresses) -> str:
+    """What we call ourselves in what we say of letters: our server's name, else the owner's domain."""
+    main = addresses.main or ""
+    return domains.hostname or main.rpartition("@")[2] or "localhost"
 
 
 def _require_loopback(host: str) -> None:

@@ -157,7 +157,7 @@ async def try_sending(provider: Provider, smarthost: MailServer, password: str) 
     from node.smtp import Lines
     from node.smtp.answer import SAYINGS, WayFault
     from node.smtp.dialing import dial_name
-    from node.smtp.transport import Server, Tls
+    from node.smtp.server import Server, Tls
 
     rule = Tls.AT_ONCE if smarthost.implicit_tls else Tls.MAY if smarthost.is_local else Tls.MUST
     server = Server(smarthost.host, smarthost.port, rule, smarthost.user, password)

@@ -26,6 +26,9 @@ Before = Annotated[
     typer.Option("--before", metavar="ID", help="Letters older than this one.", show_default=False),
 ]
 Raw = Annotated[bool, typer.Option("--raw", help="The message itself, byte for byte.")]
+Delivered = Annotated[
+    bool, typer.Option("--delivered", help="The message with its envelope, and who vouches for it, on top.")
+]
 NewName = Annotated[str, typer.Argument(metavar="NEW", help="The new name.")]
 
 NOT_PROVEN: Final = "not proven"
@@ -66,11 +69,12 @@ def _nothing(folder: str) -> str:
     return "nothing in inbox; requests: mailio handshake list; invite someone: mailio handshake link"
 
 
-def read(session: Session, letter: LetterId, raw: Raw = False) -> None:
+def read(session: Session, letter: LetterId, raw: Raw = False, delivered: Delivered = False) -> None:
     """Read a letter."""
     path = f"/api/v1/message/{_part(letter)}"
-    if raw and not session.json:
-        session.take(Question("GET", f"{path}/mime"), write_raw)
+    if (raw or delivered) and not session.json:
+        form = {"form": "delivered" if delivered else "raw"}
+        session.take(Question("GET", f"{path}/mime", params=form), write_raw)
         return
     found = session.get(path)
     if not found["read"]:
@@ -224,12 +228,13 @@ def _show_letter(letter: dict[str, Any]) -> None:
 
 
 def _way(smtp: dict[str, Any] | None) -> list[tuple[str, str]]:
-    """How an ordinary mail came: what its last server said, and which signatures held."""
+    """How an ordinary mail came: what its last server said, for which address, and who vouches for it."""
     if not smtp:
         return []
     server = f"{smtp['client']}, calls itself {smtp['helo']}" if smtp["helo"] else smtp["client"]
     return [
         ("Came by", "ordinary e-mail, not sealed"),
         ("Server", f"{server}; {'encrypted' if smtp['tls'] else 'not encrypted'}"),
-        ("Signed", "; ".join(smtp["signatures"]) or "by nobody"),
+        ("For", ", ".join(smtp["recipients"])),
+        ("Proof", "; ".join(smtp["results"] or smtp["signatures"]) or "none"),
     ]

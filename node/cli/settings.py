@@ -172,4 +172,6 @@ def _done(session: Session, result: dict[str, Any]) -> None:
 def _plain(key: str, value: object) -> str:
     if value is None:
         return _UNSET.get(key, "none")
+    if isinstance(value, bool):
+        return str(value).lower()  # as it is typed
     return ", ".join(str(one) for one in value) or "none" if isinstance(value, list) else str(value)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from node.letters.reader import Reader
     from node.letters.rebuilding import Rebuilder
     from node.letters.reduced import Reduced
+    from node.letters.report import Outcome, Report
     from node.letters.seen import Seen
     from node.letters.submitted import Adopted, Faces
     from node.letters.transport import Transport
@@ -39,11 +40,13 @@ _MODULES = {
     "FolderError": "errors",
     "Mailbox": "mailbox",
     "NoSuchLetter": "errors",
+    "Outcome": "report",
     "Parts": "parse",
     "Missing": "missing",
     "Reader": "reader",
     "Rebuilder": "rebuilding",
     "Reduced": "reduced",
+    "Report": "report",
     "Seen": "seen",
     "Summary": "parse",
     "Transport": "transport",
@@ -70,10 +73,12 @@ __all__ = [
     "Mailbox",
     "Missing",
     "NoSuchLetter",
+    "Outcome",
     "Parts",
     "Reader",
     "Rebuilder",
     "Reduced",
+    "Report",
     "Seen",
     "Summary",
     "Transport",

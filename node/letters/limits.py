@@ -29,6 +29,10 @@ mebibyte of empty lines), and 1,500 end it."""
 MAX_AUTHORS: Final = 100
 """Addresses in From that are read. RFC 5322 §3.6.2 allows any number; with more than one none is proven."""
 
+MAX_RECEIVED: Final = 50
+"""Servers that a message handed in may have passed; more, and it goes round in a loop (RFC 5321 §6.3 wants at
+least 100 of what relays take, but this is where letters begin)."""
+
 MAX_STRUCTURED_BYTES: Final = 4_096
 """Of one Content-Type or Content-Disposition field. 80 KB of parameters cost the standard
 library 7.5 s."""

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 
 from node.files import Files
 from node.letters.arrival import Arrival, own_entry
+from node.letters.delivered import delivered
 from node.letters.desk import NOBODY, Desk
 from node.letters.entry import Entry
 from node.letters.errors import FolderError
@@ -25,6 +26,7 @@ from node.letters.saving import Saved
 from node.letters.seen import Seen, SeenBook
 from node.letters.shelf import Shelf
 from node.letters.showing import Shower
+from node.letters.spam import SPAM_FOLDER, SpamBook
 from node.letters.submitted import Adopted, Faces
 from node.letters.transport import SMTP
 from node.letters.views import entry_json
@@ -35,7 +37,7 @@ from node.runtime.rooms import Check
 from node.runtime.worker import Worker
 from node.storage import Batch, Store
 from protocol.folder import ARCHIVE, INBOX, SENT, TRASH
-from protocol.status import Status
+from protocol.status import OK, Status
 
 Json: TypeAlias = dict[str, Any]
 Page: TypeAlias = list[Json]
@@ -80,6 +82,7 @@ class Mailbox:
         self._seen = SeenBook(self._desk)
         self._habits = HabitBook(self._desk)
         self._waiting = WaitingBook(self._desk, self._folders, waiting_letters, waiting_bytes)
+        self._spam = SpamBook(self._desk, self._folders, waiting_letters, waiting_bytes)
         self._messages = MessageBook(self._desk, files)
         self.outstanding = Outstanding(store, self._messages, files, rebuilder, unasked)
         missing = self.outstanding.book
@@ -111,6 +114,8 @@ class Mailbox:
         number = NUMBERS[arrival.folder]
         if number == ROOM:
             self._erase_waiting(batch, self._waiting.too_many(batch, size))
+        if number == SPAM_FOLDER:
+            self._erase_spam(batch, self._spam.too_many(batch, size))
         letter = self._shelf.free_id(arrival.arrived)
         entry = arrival.entry(letter, number)
         sound = None if arrival.fetch else True
@@ -126,6 +131,10 @@ class Mailbox:
             seen, by = Seen(arrival.status, arrival.receipt), NOBODY if by_smtp else author
             self._seen.remember(batch, by, arrival.letter_id, arrival.envelope_id, seen, arrival.expires)
         return letter
+
+    def remember_mail(self, batch: Batch, digest: bytes, until: int) -> None:
+        """Remember mail by SMTP that was taken and is no letter, as `seen_mail` asks for it."""
+        self._seen.remember(batch, NOBODY, digest, None, Seen(OK, None), until)
 
     def announce(self, letter: bytes) -> None:
         """Tell listeners of a letter that is now on disk."""
@@ -208,6 +217,15 @@ class Mailbox:
         ContentDamaged.
         """
         return await self._shower.whole(letter)
+
+    async def delivered(self, letter: bytes, strip: Callable[[bytes], bytes]) -> AsyncGenerator[bytes, None]:
+        """The same as other mail servers deliver it, for mail programs, export and forwarding: what the
+        envelope said and what was found out of its author on top. `strip` takes others'
+        Authentication-Results out. Raises as `whole` does.
+        """
+        message, entry = await self._messages.load(letter), self.get(letter)
+        pieces = await self._shower.whole(letter)
+        return delivered(pieces, message.smtp, entry.arrived, letter.hex(), strip)
 
     async def read(self, letter: bytes) -> Json:
         """A letter as interface.md's `read` shows it; it is not marked as read by this. Raises
@@ -320,8 +338,18 @@ class Mailbox:
         return self._waiting.fullness()
 
     def trim(self, batch: Batch, now: int) -> int:
-        """Erase what has waited 60 days, and what is too much; 0 when nothing is left to erase."""
-        return self._erase_waiting(batch, [*self._waiting.stale(now), *self._waiting.too_many(batch)])
+        """Erase what has waited, or lain in spam, for 60 days, and what is too much; 0 when nothing is left
+        to erase.
+        """
+        spam = self._erase_spam(batch, self._spam.stale(now))
+        return spam + self._erase_waiting(batch, [*self._waiting.stale(now), *self._waiting.too_many(batch)])
+
+    def _erase_spam(self, batch: Batch, letters: Sequence[bytes]) -> int:
+        entries = [self._shelf.find(letter, batch) for letter in letters]
+        found = [entry for entry in entries if entry is not None and entry.folder == SPAM_FOLDER]
+        for entry in found:
+            self._shelf.erase(batch, entry)
+        return len(found)
 
     def _erase_waiting(self, batch: Batch, letters: Sequence[bytes]) -> int:
         entries = self._shelf.waiting(dict.fromkeys(letters), batch)

@@ -11,6 +11,7 @@ from node.letters import limits
 from node.letters.fields import Address, parse_date, parse_message_ids, split_addresses
 from node.letters.holes import Found, Gaps
 from node.letters.holes import Hole as Hole  # noqa: PLC0414 - whoever calls read_parts needs it
+from node.letters.report import Report, may_report, read_report
 from node.letters.structure import Part, read_structure
 from node.letters.text import clean_body, clean_filename, clean_line, decode_charset, decode_words
 from protocol.errors import RemoteProtocolError
@@ -24,6 +25,10 @@ BODIES: Final = {"text/plain": "text.txt", "text/html": "text.html"}
 
 _TRANSFER: Final = frozenset({"base64", "quoted-printable"})
 _BULK: Final = frozenset({"bulk", "list"})
+_BY_MACHINE: Final = frozenset({"junk", "auto_reply"})
+_LIST_FIELDS: Final = frozenset({"list-id", "list-post", "list-unsubscribe"})
+"""What mailing lists put on what they pass on (RFC 2369, RFC 2919)."""
+
 _NOBODY: Final = Address("", "")
 
 
@@ -34,7 +39,8 @@ class Summary:
     `from_mailboxes` has an entry for each author in any From field, "" for one that can't be told for
     sure: also for an empty field, a group's name, and authors beyond the limit. Texts are safe to show.
     `plain_only`: one text/plain part and nothing else; `text_bytes` are its bytes, transfer encoding
-    undone, and 0 for any other message.
+    undone, and 0 for any other message. `bulk`: a list's; `automatic`: no person is to be answered, a list's
+    included; `report`: what another server reports of a letter.
     """
 
     from_mailboxes: tuple[str, ...]
@@ -50,6 +56,8 @@ class Summary:
     plain_only: bool
     text_bytes: int
     size: int
+    automatic: bool = False
+    report: Report | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +91,7 @@ def summarize(raw: bytes) -> Summary:
     if root.media_type.startswith("multipart/"):
         root = read_structure(raw)
     plain_only = root.media_type == "text/plain" and is_body(root)
-    authors = _authors(root)
+    authors, bulk = _authors(root), _is_bulk(root)
     return Summary(
         from_mailboxes=tuple(author.mailbox for author in authors),
         from_text=", ".join(
@@ -95,11 +103,13 @@ def summarize(raw: bytes) -> Summary:
         message_id=next(iter(parse_message_ids(root.field("message-id"))), ""),
         in_reply_to=next(iter(parse_message_ids(root.field("in-reply-to"))), ""),
         references=tuple(parse_message_ids(root.field("references"))[-limits.MAX_REFERENCES :]),
-        bulk="list-id" in root.texts or root.field("precedence").strip().lower() in _BULK,
+        bulk=bulk,
         attachments=sum(not is_body(part) for part in root.leaves()),
         plain_only=plain_only,
         text_bytes=len(root.content()) if plain_only else 0,
         size=len(raw),
+        automatic=bulk or _is_automatic(root),
+        report=read_report(root) if may_report(root) else None,
     )
 
 
@@ -198,9 +208,22 @@ def _authors(root: Part) -> list[Address]:
     found: list[Address] = []
     for text in root.texts.get("from", ()):
         room = limits.MAX_AUTHORS + 1 - len(found)
+        if room <= 0:
+            break
         authors = [author for author, _ in islice(split_addresses(text, group_names=True), room)]
         found += authors or [_NOBODY]
     return found if len(found) <= limits.MAX_AUTHORS else [*found[: limits.MAX_AUTHORS], _NOBODY]
+
+
+def _is_bulk(root: Part) -> bool:
+    return not _LIST_FIELDS.isdisjoint(root.texts) or root.field("precedence").strip().lower() in _BULK
+
+
+def _is_automatic(root: Part) -> bool:
+    """RFC 3834 §5, and what was usual before it; a report is one whatever it says of itself."""
+    submitted = root.field("auto-submitted").partition(";")[0].strip().lower()
+    by_machine = root.field("precedence").strip().lower() in _BY_MACHINE
+    return submitted not in ("", "no") or by_machine or root.media_type == "multipart/report"
 
 
 def _recipients(root: Part) -> Iterator[Address]:

@@ -13,6 +13,7 @@ from node.letters.parse import Summary, summarize
 from node.letters.structure import header_end
 from node.letters.text import decode_words, raw_text
 from protocol.errors import RemoteProtocolError
+from protocol.status import Status
 
 OUR_DOMAIN: Final = "mailio.alt"
 """Exists between nodes only; it is never sent to or accepted from SMTP (protocol §2)."""
@@ -34,6 +35,9 @@ _PEOPLE: Final = frozenset(
     }
 )
 """Fields with addresses in them, none of which may be ours by SMTP."""
+
+LOOP: Final = Status("5.4.6")
+"""RFC 3463: routing loop."""
 
 _FIELD: Final = re.compile(rb"([!-9;-~]+):(.*)", re.DOTALL)
 _FIELD_ENDS: Final = re.compile(rb"\r\n(?![ \t])")
@@ -94,13 +98,17 @@ def adopt(raw: bytes, faces: Faces, now: int, message_id: str) -> Headers:
     """The header for each route. Added fields stand before From: what servers wrote above stays above.
 
     Raises RemoteProtocolError for what can't be sent: a header that is none, bare CR or LF, not exactly
-    one From with one address, or more than the limits allow.
+    one From with one address, a letter that has gone round, or more than the limits allow.
     """
     limits.check_size(raw)
     if not raw.count(b"\r\n") == raw.count(b"\r") == raw.count(b"\n"):
         raise RemoteProtocolError("the message has line ends other than CRLF")
     end = 0 if raw.startswith(b"\r\n") else header_end(raw)
     fields = _split(raw[:end])
+    if sum(field.name == "received" for field in fields) > limits.MAX_RECEIVED:
+        raise RemoteProtocolError(
+            "the message has passed too many mail servers: it goes round in a loop", LOOP
+        )
     summary = summarize(raw)
     author = _author(fields)
     kept = [field for field in fields if field.name not in _DROPPED]

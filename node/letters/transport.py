@@ -24,8 +24,9 @@ MAX_RESULT: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """The SMTP envelope (`sender` is "" for <>), the client that brought it, and what became of each DKIM
-    signature (`example.org: pass`).
+    """The SMTP envelope (`sender` is "" for <>), the client that brought it, what became of each DKIM
+    signature (`example.org: pass`), and all `results` of looking for its author. `authentication` is the same
+    as a field for programs, `by` the name under which we took it; both are ours.
     """
 
     sender: str
@@ -34,6 +35,9 @@ class Transport:
     helo: str
     tls: bool
     signatures: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()
+    authentication: bytes = b""
+    by: str = ""
 
     def stored(self) -> dict[str, Any]:
         """The value in the store: bounded, and safe to show."""
@@ -44,6 +48,9 @@ class Transport:
             "helo": clean_line(self.helo, MAX_RESULT),
             "tls": self.tls,
             "signatures": [clean_line(one, MAX_RESULT) for one in self.signatures[:MAX_SIGNATURES]],
+            "results": [clean_line(one, MAX_RESULT) for one in self.results[:MAX_SIGNATURES]],
+            "authentication": self.authentication,
+            "by": self.by,
         }
 
 
@@ -56,4 +63,5 @@ def transport_json(value: Mapping[str, Any]) -> dict[str, Any]:
         "helo": value["helo"],
         "tls": value["tls"],
         "signatures": list(value["signatures"]),
+        "results": list(value.get("results", ())),  # rows of 0.5 and before have none
     }

@@ -23,6 +23,8 @@ FIELD: Final = re.compile(
 )
 """One field, and in a group what stands after its colon."""
 
+_LOOSE: Final = re.compile(rb"(?:[ \t][^\r\n]*(?:" + END + rb"|\Z))+")
+
 _BLANK: Final = re.compile(END + rb"(?=[\r\n])|\A(?=[\r\n])")
 
 _DKIM: Final = {"pass": "pass", "fail": "fail", "later": "temperror"}
@@ -56,13 +58,26 @@ def authentication_results(judgement: Judgement, authserv_id: str, hop: Hop) -> 
 
 def without_results(raw: bytes) -> bytes:
     """The message without any Authentication-Results field, all other bytes as they are: who reads it would
-    believe that they are ours (RFC 8601 §5). Raises nothing.
+    believe that they are ours (RFC 8601 §5). Lines at its beginning that go on from none go too: they would
+    go on from a field of ours that is put above. Raises nothing.
     """
-    end, kept, at = header_end(raw), [], 0
-    for found in FIELD.finditer(raw, 0, end):
-        kept.append(raw[at : found.start()])
+    end, kept = header_end(raw), bytearray()
+    loose = _LOOSE.match(raw, 0, end)
+    start = at = loose.end() if loose else 0
+    for found in FIELD.finditer(raw, start, end):
+        _join(kept, raw[at : found.start()])
         at = found.end()
-    return b"".join([*kept, raw[at:]]) if kept else raw
+    if not at:
+        return raw
+    _join(kept, raw[at:])
+    return bytes(kept)
+
+
+def _join(kept: bytearray, more: bytes) -> None:
+    """A bare CR and a bare LF that come to stand together stay two ends of lines."""
+    if kept.endswith(b"\r") and more.startswith(b"\n"):
+        kept += b"\n"
+    kept += more
 
 
 def header_end(raw: bytes) -> int:

@@ -54,18 +54,15 @@ class Ledger:
             digest=outgoing.digest,
             files=_files(outgoing.bodies.values()),
             pin=outgoing.pin,
+            message_id=outgoing.message_id,
         )
         for route, body in outgoing.bodies.items():
             for n, value in enumerate(_pieces(body)):
                 batch.put(spaces.OUTBOX_BODY, _body_key(letter, route, n), value)
         self._pin(batch, letter, outgoing)
         for recipient in outgoing.to:
-            if recipient.route == MAILIO:
-                batch.put(
-                    spaces.BY_LETTER,
-                    self._receipt_key(letter.letter_id, recipient.address),
-                    {"id": letter.id},
-                )
+            if key := self._answer_key(letter, recipient):
+                batch.put(spaces.BY_LETTER, key, {"id": letter.id})
         if letter.digest:
             batch.put(spaces.BY_LETTER, self._receipt_key(letter.digest, HANDED_IN), {"id": letter.id})
         self.put(batch, letter)
@@ -89,10 +86,10 @@ class Ledger:
         """Drop the last trace of an ended letter."""
         batch.delete(spaces.OUTBOX_ENDED, (letter.id,))
         for delivery in letter.deliveries:
-            if delivery.recipient.route == MAILIO:
-                batch.delete(
-                    spaces.BY_LETTER, self._receipt_key(letter.letter_id, delivery.recipient.address)
-                )
+            key = self._answer_key(letter, delivery.recipient)
+            row: Any = self._store.get(spaces.BY_LETTER, key) if key else None
+            if key and row is not None and row["id"] == letter.id:  # else it is of a later letter
+                batch.delete(spaces.BY_LETTER, key)
         last = self.by_digest(letter.digest)
         if last is not None and last.id == letter.id:
             batch.delete(spaces.BY_LETTER, self._receipt_key(letter.digest, HANDED_IN))
@@ -118,6 +115,12 @@ class Ledger:
     def by_receipt(self, letter_id: bytes, author: str) -> Letter | None:
         """The letter that a receipt from this owner is about."""
         return self._by(letter_id, author)
+
+    def by_message(self, message_id: str, email: str) -> Letter | None:
+        """The letter with this Message-ID that went to this e-mail address by ordinary mail, the last one if
+        there were several.
+        """
+        return self._by(self._message_key(message_id), email)
 
     def by_digest(self, digest: bytes) -> Letter | None:
         """The letter that was last handed in with this digest (32 bytes)."""
@@ -203,6 +206,16 @@ class Ledger:
     def _for(self, kind: PinKind, address: str, letter_id: bytes) -> Pin:
         return Pin(kind, letter_id, self._store.index("pin", address.encode()))
 
+    def _answer_key(self, letter: Letter, recipient: Recipient) -> tuple[bytes, bytes] | None:
+        """Where it is found from what comes back of it: a receipt, or another mail server's report."""
+        if recipient.route == MAILIO:
+            return self._receipt_key(letter.letter_id, recipient.address)
+        message = self._message_key(letter.message_id)
+        return self._receipt_key(message, recipient.address) if letter.message_id else None
+
+    def _message_key(self, message_id: str) -> bytes:
+        return self._store.index("message-id", message_id.encode())
+
     def _receipt_key(self, letter_id: bytes, address: str) -> tuple[bytes, bytes]:
         return letter_id, self._store.index("outbox", address.encode())
 
@@ -245,6 +258,7 @@ def _row_of(letter: Letter) -> dict[str, Any]:
         "files": dict(letter.files),
         "pin": letter.pin,
         "delayed": letter.delayed,
+        "messageId": letter.message_id,
         "to": [
             {
                 "to": d.recipient.to,
@@ -278,6 +292,7 @@ def _letter_of(letter_id: bytes, row: Mapping[str, Any]) -> Letter:
         files=row.get("files", {}),
         pin=row.get("pin", PIN_MS),
         delayed=row.get("delayed", 0),
+        message_id=row.get("messageId", ""),
         records=tuple(row["records"]),
         deliveries=tuple(
             Delivery(

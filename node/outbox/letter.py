@@ -81,7 +81,8 @@ class Outgoing:
     """A letter as its author gives it to the outbox. `bodies` has one rendering for each route in
     `to`; a letter that only carries `records` has none. What lies outside of the one for nodes is kept for
     its recipients for `pin` ms from when they have the letter. `sender` is the envelope's on the route smtp
-    ("" is the null path); by `digest` a letter that is handed in a second time is known.
+    ("" is the null path); by `digest` a letter that is handed in a second time is known, by `message_id` one
+    that another mail server sends back.
     """
 
     kind: Kind
@@ -95,6 +96,7 @@ class Outgoing:
     sender: str = ""
     digest: bytes = b""
     pin: int = PIN_MS
+    message_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class Letter:
     digest: bytes = b""
     files: Mapping[str, bytes] = field(default_factory=dict)
     pin: int = PIN_MS
+    message_id: str = ""
     delayed: int = 0
     """When its author was told that it is late, Unix ms; 0: not so far."""
 

@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import trio
 
 from node.files import Files
-from node.letters import Reduced
+from node.letters import Reduced, Report
 from node.outbox.errors import ended_letter, full_outbox, nothing_to_approve, unknown_letter
 from node.outbox.forgetting import Forgetting
 from node.outbox.judging import judged
+from node.outbox.late import Delays, untold, waiting_long
 from node.outbox.ledger import Ledger
 from node.outbox.letter import FAILED, SMTP, WAITING, Carrier, Delivery, Letter, Outgoing, Recipient, Result
 from node.outbox.recalls import Recalls
+from node.outbox.reports import reported
 from node.outbox.schedule import Schedule
-from node.outbox.timetable import LATE_MS, Lane
+from node.outbox.timetable import Lane
 from node.runtime.clock import Clock
 from node.runtime.events import Events
 from node.storage import Batch, Store, StoreUnavailable
@@ -47,20 +49,6 @@ class Notices(Protocol):
     def __call__(
         self, batch: Batch, letter: Letter, delivery: Delivery, body: bytes | None, now: int
     ) -> None: ...
-
-
-class Delays(Protocol):
-    """Tells the author that a letter is late for these recipients, whom it is still tried to reach: puts a
-    notice into the inbox.
-    """
-
-    def __call__(
-        self, batch: Batch, letter: Letter, late: Sequence[Delivery], body: bytes | None, now: int, /
-    ) -> None: ...
-
-
-def _untold(batch: Batch, letter: Letter, late: Sequence[Delivery], body: bytes | None, now: int) -> None:
-    """For who does not want to hear of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +93,7 @@ class Outbox:
         files: Files,
         doubtful: Callable[[], bool] = lambda: False,
         chance: Callable[[], float] = random.random,
-        delays: Delays = _untold,
+        delays: Delays = untold,
     ) -> None:
         self._store = store
         self._ledger = Ledger(store, files, clock)
@@ -229,12 +217,8 @@ class Outbox:
 
     def _late(self, batch: Batch, letter: Letter, now: int) -> Letter:
         """The letter, its author told once if ordinary mail of it has been waiting for hours."""
-        late = [
-            d
-            for d in letter.deliveries
-            if d.state == "queued" and d.recipient.route == SMTP and d.code and now >= d.since + LATE_MS
-        ]
-        if not late or letter.delayed or not letter.is_answerable or self._doubtful():
+        late = waiting_long(letter, now)
+        if not late or self._doubtful():
             return letter
         body = self._ledger.body(letter, SMTP)
         self._delays(batch, letter, late, body.message if body else None, now)
@@ -261,6 +245,24 @@ class Outbox:
             self._ledger.put(batch, arrived)
         self._ledger.received(batch, arrived, author, receipt.cids)
         return (lambda: self._stop(arrived, changes)) if changes else (lambda: None)
+
+    def report(self, batch: Batch, report: Report) -> Callable[[], None] | None:
+        """Another mail server says what became of a letter that it took; None where that is none of ours, or
+        went to none of those. Who failed gets a notice, once. Returns what is to be done once the batch is on
+        disk.
+        """
+        found = reported(self._ledger, report)
+        if found is None:
+            return None
+        letter, changes = found
+        after, now = letter.changed(changes), self._clock.now()
+        ended = {r: d for r, d in changes.items() if d.state in FAILED}
+        for delivery in ended.values():
+            body = self._ledger.body(letter, delivery.recipient.route)
+            self._notices(batch, letter, delivery, body.message if body else None, now)
+        if changes:
+            self._ledger.put(batch, after)
+        return lambda: self._stop(after, ended)
 
     def revoked(self, batch: Batch, address: str) -> None:
         """The owner has revoked this recipient: it gets no attachment any more."""

@@ -155,7 +155,14 @@ class Submission:
             }
             pin = self._pin if message.pin is None else message.pin
             outgoing = Outgoing(
-                "letter", message.subject, now, people.recipients, bodies, sender=main, pin=pin
+                "letter",
+                message.subject,
+                now,
+                people.recipients,
+                bodies,
+                sender=main,
+                pin=pin,
+                message_id=message_id,
             )
             self._check_sizes(outgoing)
             copy = bodies.get(SMTP) or bodies[MAILIO]
@@ -180,7 +187,7 @@ class Submission:
         people, now = self._resolve(recipients), self._clock.now()
         self.check_sender(sender)
         to = self._some(people)
-        main = normal_email(sender) if sender in self._addresses else self._addresses.main or ""
+        main = normal_email(sender) if self._is_own(sender) else self._addresses.main or ""
         message_id = new_message_id(_domain(main)) if people.emails and main else new_message_id()
         shown = Faces(mailbox_of(self._own()), people.known(self._names))
         adopted = await self._mailbox.adopt(raw, shown, now, message_id)
@@ -202,6 +209,7 @@ class Submission:
                 sender=_envelope_sender(sender, author),
                 digest=digest,
                 pin=self._pin,
+                message_id=adopted.summary.message_id,
             )
             self._check_sizes(outgoing)
             copy = found.get(SMTP) or found[MAILIO]
@@ -209,7 +217,7 @@ class Submission:
 
     def check_sender(self, sender: str) -> None:
         """Raises NodeError unless the owner may write from this envelope address ("" is the null path)."""
-        if sender and sender.lower() != mailbox_of(self._own()) and sender not in self._addresses:
+        if sender and sender.lower() != mailbox_of(self._own()) and not self._is_own(sender):
             raise errors.not_yours(sender)
 
     # ---- both
@@ -225,7 +233,11 @@ class Submission:
 
     def _is_here(self, email: str) -> bool:
         """Whether mail to this address would come back to us, unproven: the owner's, in a domain of ours."""
-        return _domain(email) in self._domains and email in self._addresses
+        return _domain(email) in self._domains and self._is_own(email)
+
+    def _is_own(self, email: str) -> bool:
+        """Whether what is sent to it is the owner's, a tag of theirs in it or not."""
+        return self._addresses.taken_for(email) is not None
 
     def _some(self, people: Addressees) -> tuple[Recipient, ...]:
         recipients = people.recipients
@@ -246,7 +258,7 @@ class Submission:
         if author.lower() == mailbox_of(self._own()):
             if people.emails:
                 raise errors.needs_email_address(people.emails[0])
-        elif author not in self._addresses:
+        elif not self._is_own(author):
             raise errors.not_yours(author)
         return author
 

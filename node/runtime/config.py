@@ -28,8 +28,8 @@ from node.runtime.settings_mail import (
     domain_names,
     file_path,
     ip_address_or_none,
+    ip_networks,
     nameserver_list,
-    network_list,
     own_emails,
     smarthost_url,
     yes_or_no,
@@ -101,6 +101,12 @@ class SmtpConfig:
     domains: tuple[str, ...] = setting(
         domain_names(), (), "Domains whose mail comes here; who is known there is in mail.addresses."
     )
+    trusted: tuple[str, ...] = setting(
+        ip_networks(),
+        (),
+        "Networks of your mail servers in front of this node: whoever brought a letter to them is judged "
+        "instead of them.",
+    )
     smarthost: str | None = setting(
         smarthost_url(),
         None,
@@ -114,7 +120,7 @@ class SmtpConfig:
         "network lets port 25 out and whose name and address others know.",
     )
     networks: tuple[str, ...] = setting(
-        network_list(),
+        ip_networks(),
         (),
         "Private networks whose addresses mail may be brought to all the same, such as 10.0.0.0/8.",
     )

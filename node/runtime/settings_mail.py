@@ -111,20 +111,8 @@ def domain_names() -> Kind:
     return Kind('a list such as ["example.org"]', read, commas)
 
 
-def nameserver_list() -> Kind:
-    """Name servers: an IP address, with a port if it is not 53; IPv6 in brackets where there is a port."""
-
-    def read(raw: object) -> tuple[str, ...]:
-        texts = texts_of(raw)
-        for text in texts:
-            parse_nameserver(text)
-        return texts
-
-    return Kind('a list such as ["9.9.9.9", "127.0.0.1:5353", "[::1]:5353"]', read, commas)
-
-
-def network_list() -> Kind:
-    """Networks of IP addresses."""
+def ip_networks() -> Kind:
+    """Networks, or single addresses."""
 
     def read(raw: object) -> tuple[str, ...]:
         texts = texts_of(raw)
@@ -135,7 +123,19 @@ def network_list() -> Kind:
                 raise ValueError(f'"{text}" is no network') from None
         return texts
 
-    return Kind('a list such as ["10.0.0.0/8", "fd00::/8"]', read, commas)
+    return Kind('a list such as ["127.0.0.1", "192.0.2.0/28", "2001:db8::/64"]', read, commas)
+
+
+def nameserver_list() -> Kind:
+    """Name servers: an IP address, with a port if it is not 53; IPv6 in brackets where there is a port."""
+
+    def read(raw: object) -> tuple[str, ...]:
+        texts = texts_of(raw)
+        for text in texts:
+            parse_nameserver(text)
+        return texts
+
+    return Kind('a list such as ["9.9.9.9", "127.0.0.1:5353", "[::1]:5353"]', read, commas)
 
 
 def yes_or_no() -> Kind:

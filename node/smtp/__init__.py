@@ -1,8 +1,9 @@
 """Ordinary mail, in and out (protocol.md §5, §6): the two listeners, what they ask, and the sender."""
 
 from node.smtp.direct import DirectOutlet
-from node.smtp.exchangers import Exchangers, Networks, Ourselves
+from node.smtp.exchangers import Exchangers, Ourselves, Reach
 from node.smtp.handin import HandIn
+from node.smtp.hops import Hops, Networks
 from node.smtp.intake import MailIntake
 from node.smtp.listen import Listener, ListenFailed, open_receiver, open_submission
 from node.smtp.outlet import Lines, Outlet
@@ -14,6 +15,7 @@ __all__ = [
     "DirectOutlet",
     "Exchangers",
     "HandIn",
+    "Hops",
     "Lines",
     "ListenFailed",
     "Listener",
@@ -22,6 +24,7 @@ __all__ = [
     "Ourselves",
     "Outlet",
     "Policies",
+    "Reach",
     "SmarthostOutlet",
     "SmtpCarrier",
     "open_receiver",

@@ -20,6 +20,10 @@ class Member(Protocol):
         """Whether our own side works for it; then it is never ended for another."""
 
     @property
+    def block(self) -> str:
+        """The address block that its client is in; "" for who is not bounded by it."""
+
+    @property
     def stage(self) -> int:
         """How many different things it has achieved since its last letter."""
 
@@ -42,7 +46,7 @@ class Member(Protocol):
 
 
 class Crowd:
-    """Bounds `limits.sessions` and `limits.bodies`.
+    """Bounds `limits.sessions`, of which `limits.block` may be from one address block, and `limits.bodies`.
 
     Whoever achieved nothing for longest goes first, so that silent or trickling connections can't
     keep others out. Those who did achieve something in the last seconds are spared for those who
@@ -59,8 +63,9 @@ class Crowd:
 
     def enter(self, member: Member) -> bool:
         """Let it in, in place of another if need be; False if every other is being worked for."""
-        if len(self.members) >= self._limits.sessions:
-            idle = [other for other in self.members if not other.busy]
+        rivals = self._rivals(member)
+        if rivals is not None:
+            idle = [other for other in rivals if not other.busy]
             if not idle:
                 self._counters["refusedSessions"] += 1
                 return False
@@ -68,6 +73,13 @@ class Crowd:
         self.members.add(member)
         self._counters["sessions"] += 1
         return True
+
+    def _rivals(self, member: Member) -> list[Member] | None:
+        """Those of whom one has to go for this one; None where there is room."""
+        near = [other for other in self.members if other.block == member.block] if member.block else []
+        if len(near) >= self._limits.block:
+            return near
+        return list(self.members) if len(self.members) >= self._limits.sessions else None
 
     def leave(self, member: Member) -> None:
         """It is gone."""

@@ -22,7 +22,7 @@ from node.smtp.dialing import dial_one_of
 from node.smtp.exchangers import Exchanger
 from node.smtp.outlet import Lines
 from node.smtp.pool import Talked
-from node.smtp.transport import Mail, Server, Tls
+from node.smtp.server import Mail, Server, Tls
 from protocol.mtasts import Policy
 
 PORT: Final = 25
@@ -127,12 +127,15 @@ class DirectOutlet:
         exchangers = await self._routes.of(domain)
         policy = await self._policies.of(domain)
         if policy is None or policy.mode != "enforce":
-            return [(one, Server(one.host, self._port, Tls.UNVERIFIED)) for one in exchangers]
+            return [(one, self._server(one, Tls.UNVERIFIED)) for one in exchangers]
         # RFC 8461 §5: only to servers that the policy names, with their certificate verified.
         fitting = [one for one in exchangers if policy.matches(one.host)]
         if not fitting:
             raise WayFault(Way.POLICY, host=exchangers[0].host)
-        return [(one, Server(one.host, self._port, Tls.MUST)) for one in fitting]
+        return [(one, self._server(one, Tls.MUST)) for one in fitting]
+
+    def _server(self, exchanger: Exchanger, rule: Tls) -> Server:
+        return Server(exchanger.host, self._port, rule, stranger=True)
 
     async def _open(self, ways: Sequence[tuple[Exchanger, Server]], mail: Mail | None) -> Talked:
         """At the first server that can be had. Raises NoWay, WayFault (of the first that failed)."""

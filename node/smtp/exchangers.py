@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from node.runtime.dns import DnsLater
 from node.smtp.answer import NoWay, Way, WayFault
+from node.smtp.hops import Networks
 
 MAX_HOSTS: Final = 5
 """Servers of a domain that are tried in one attempt; the outbox tries again."""
@@ -47,11 +48,11 @@ class Resolver(Protocol):
     async def aaaa(self, name: str) -> tuple[str, ...]: ...
 
 
-class Networks:
+class Reach:
     """The addresses that the DNS may send us to: the public ones, and those in `inside`."""
 
-    def __init__(self, inside: Sequence[str] = ()) -> None:
-        self._inside = [ipaddress.ip_network(text) for text in inside]
+    def __init__(self, inside: Networks = Networks()) -> None:
+        self._inside = inside
 
     def allow(self, address: str) -> bool:
         """Whether mail, or a question for a policy, may go there: what a name in the DNS leads to is
@@ -63,9 +64,7 @@ class Networks:
             return False
         if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
             found = found.ipv4_mapped
-        if any(found in network for network in self._inside):
-            return True
-        return found.is_global and not found.is_multicast
+        return str(found) in self._inside or (found.is_global and not found.is_multicast)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +97,12 @@ class Exchangers:
     def __init__(
         self,
         names: Resolver,
-        networks: Networks,
+        reach: Reach,
         ourselves: Ourselves,
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._names = names
-        self._networks = networks
+        self._reach = reach
         self._ourselves = ourselves
         self._chance = chance
 
@@ -131,7 +130,7 @@ class Exchangers:
                 found.ours = True  # RFC 5321 §5.1: neither to ourselves nor to who is no better
                 return found
             for one in group:
-                addresses = tuple(filter(self._networks.allow, one.addresses))[:MAX_ADDRESSES]
+                addresses = tuple(filter(self._reach.allow, one.addresses))[:MAX_ADDRESSES]
                 found.private = found.private or not addresses
                 if addresses:
                     found.usable.append(Exchanger(one.host, addresses))

@@ -1,64 +1,53 @@
-"""What becomes of a letter that comes by SMTP: recipients, consent before the body, proof of its author,
-consent again, the folder rule, and one batch (protocol.md §5, §6). No sockets here.
+"""What becomes of a letter that comes by SMTP, or is fetched from a mailbox elsewhere: recipients, consent
+before the body, who wrote it, consent again, the folder rule, and one batch (protocol.md §5, §6). No sockets
+here.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
 
-from node.consent import Consent, Verdict
+from node.consent import Consent
 from node.files import Files
-from node.letters import Arrival, Mailbox, Reader, Reduced, Summary, Transport
-from node.mailauth import Judgement, MailAuth, Proof, aligned
+from node.letters import Mailbox, Reader, Report
+from node.mailauth import Hop, Judgement, MailAuth
 from node.runtime.clock import Clock
 from node.runtime.worker import WorkerError
-from node.smtp.replies import NO_PROOF_YET, NO_RELAY, NOT_HERE, REVOKED, SEALED_ONLY, refusal, reply_to
+from node.smtp.budgets import BLOCK, DOMAIN, Budgets
+from node.smtp.filing import Filing
+from node.smtp.hops import Hops
+from node.smtp.judging import Judge, Looked, author_of, domain_of, is_sealed, normal
+from node.smtp.replies import NO_RELAY, NOT_HERE, REVOKED, SEALED_ONLY, TOO_MUCH, refusal, reply_to
 from node.smtp.reply import OK, Client, Envelope, Reply
 from node.storage import Batch, Store, StoreUnavailable
 from protocol import status as codes
 from protocol.addresses import Addresses
-from protocol.email import normal_email
 from protocol.errors import RemoteProtocolError
-from protocol.folder import Arrival as Facts
-from protocol.folder import Relation, folder_for
-from protocol.handshake import State, Type
+from protocol.handshake import State
 from protocol.keys import MAILBOX_DOMAIN
-
-REMEMBERED_MS: Final = 6 * 86_400_000
-"""How long a letter is known again by envelope and data (protocol §6): senders try for five days."""
 
 LARGE: Final = 1_000_000
 """Bytes from which letters are read and filed one after another, each costs some copies of itself."""
 
-COUNTERS: Final = ("received", "again", "refused", "deferred", "revokedAtMail", "revokedAfterData")
+COUNTERS: Final = (
+    *("received", "again", "reports", "refused", "disowned", "deferred"),
+    *("revokedAtMail", "revokedAfterData"),
+)
 
-POSTMASTER: Final = "postmaster"
-"""Whom every mail server has to know (RFC 5321 §4.5.1)."""
+ROLES: Final = frozenset({"postmaster", "abuse"})
+"""Whom every domain with mail has to have (RFC 5321 §4.5.1, RFC 2142 §4)."""
 
-
-@dataclass(frozen=True, slots=True)
-class _Letter:
-    """A letter whose content was looked at. `author` in normal form, "" where From names none or several;
-    `proven` is the author, if SMTP could prove it.
-    """
-
-    envelope: Envelope
-    raw: bytes
-    digest: bytes
-    summary: Summary
-    proof: Proof
-    author: str
-    proven: str
+Reports = Callable[[Batch, Report], Callable[[], None] | None]
+"""Notes what another server reports of a letter of ours (outbox.Outbox.report)."""
 
 
 class MailIntake:
-    """The receiver's other side. `requested` is called, once it is on disk, with a stranger who asks."""
+    """The receiver's other side. `domains` are those whose mail comes here, at any moment; `name` is ours."""
 
     def __init__(
         self,
@@ -69,9 +58,13 @@ class MailIntake:
         mailauth: MailAuth,
         clock: Clock,
         addresses: Addresses,
-        domains: Container[str],
+        domains: Callable[[], frozenset[str]],
         requested: Callable[[str], None],
         files: Files,
+        reports: Reports,
+        *,
+        hops: Hops = Hops(),
+        name: str = "localhost",
     ) -> None:
         self._files = files
         self._store = store
@@ -82,7 +75,11 @@ class MailIntake:
         self._clock = clock
         self._addresses = addresses
         self._domains = domains
-        self._requested = requested
+        self._reports = reports
+        self._hops = hops
+        self._budgets = Budgets()
+        self._judge = Judge(consent, mailbox, addresses)
+        self._filing = Filing(store, consent, mailbox, addresses, name, requested)
         self._large = trio.CapacityLimiter(1)
         self.counters: Counter[str] = Counter()
 
@@ -91,154 +88,156 @@ class MailIntake:
         return {name: self.counters[name] for name in COUNTERS}
 
     def sender(self, sender: str, client: Client) -> Reply | None:
-        """At MAIL: a full disk and a revoked sender are told before a byte of a body."""
+        """At MAIL: a full disk, a revoked sender, too many strangers are told before a byte of a body."""
         try:
             self._store.require_room()
         except StoreUnavailable as fault:
             return self._refused(refusal(fault))
-        name = _normal(sender)
-        if _is_sealed(name):
+        name, now = normal(sender), self._clock.now()
+        if is_sealed(name):
             return self._refused(SEALED_ONLY)
-        if name and self._consent.state(name, self._clock.now()) is State.REVOKED:
+        state = self._consent.state(name, now) if name else State.NONE
+        if state is State.REVOKED:
             self.counters["revokedAtMail"] += 1
             return self._refused(REVOKED)
+        if state is not State.ACCEPTED and not self._budgets.has(
+            BLOCK, self._hops.block(client.address), now
+        ):
+            return self._refused(TOO_MUCH)
         return None
 
     def recipient(self, recipient: str) -> Reply | None:
         """At RCPT: the owner's addresses and nobody else's. Touches nothing but settings."""
-        if recipient in self._addresses:
+        if self._addresses.taken_for(recipient) is not None:
             return None
         name, _, domain = recipient.rpartition("@")
         if not name:
             name, domain = domain, ""
-        name, domain = name.lower(), _normal_domain(domain)
-        if name == POSTMASTER and self._addresses and (not domain or domain in self._domains):
+        name, domain = name.lower(), domain_of(normal(f"x@{domain}"))
+        ours = self._domains()
+        if self._addresses and ((name in ROLES and domain in ours) or (name == "postmaster" and not domain)):
             return None
         if domain == MAILBOX_DOMAIN:
             return self._refused(SEALED_ONLY)
-        return self._refused(NOT_HERE if domain in self._domains else NO_RELAY)
+        return self._refused(NOT_HERE if domain in ours else NO_RELAY)
 
     async def take(self, envelope: Envelope, raw: bytes) -> Reply:
         """After DATA; 250 says that the letter is on disk."""
+
+        async def look(digest: bytes) -> Looked:
+            summary = await self._reader.summary(raw)
+            hop = self._hops.hop(envelope, raw)
+            judgement = await self._mailauth.judge(raw, hop, domain_of(author_of(summary)))
+            return Looked.at(envelope, digest, summary, hop, judgement)
+
+        return await self._answer(envelope, raw, look)
+
+    async def pick_up(self, raw: bytes, envelope: Envelope, judgement: Judgement) -> Reply:
+        """The same for a letter that was fetched from the owner's mailbox at a provider, who has judged it:
+        class 2 when it is on disk, class 5 where the owner wants none of it, class 4 only where it can be
+        filed later.
+        """
+
+        async def look(digest: bytes) -> Looked:
+            summary = await self._reader.summary(raw)
+            hop = Hop("", "", envelope.sender)
+            return Looked.at(envelope, digest, summary, hop, judgement, fetched=True)
+
+        return await self._answer(envelope, raw, look)
+
+    async def _answer(
+        self, envelope: Envelope, raw: bytes, look: Callable[[bytes], Awaitable[Looked]]
+    ) -> Reply:
         try:
             if len(raw) < LARGE:
-                return await self._take(envelope, raw)
+                return await self._take(envelope, raw, look)
             async with self._large:
-                return await self._take(envelope, raw)
+                return await self._take(envelope, raw, look)
         except (RemoteProtocolError, StoreUnavailable) as fault:
             return self._refused(refusal(fault))
         except WorkerError:
             return self._refused(reply_to(codes.BUSY))
 
-    async def pick_up(self, raw: bytes, envelope: Envelope, judgement: Judgement) -> Reply:
-        """The same for a letter that was fetched from the owner's mailbox at a provider."""
-        return await self.take(envelope, raw)
-
-    async def _take(self, envelope: Envelope, raw: bytes) -> Reply:
+    async def _take(
+        self, envelope: Envelope, raw: bytes, look: Callable[[bytes], Awaitable[Looked]]
+    ) -> Reply:
         digest = await _digest(envelope, raw)
         if self._mailbox.seen_mail(digest) is not None:
             return await self._again()
         self._store.require_room(len(raw))
-        letter = await self._look_at(envelope, raw, digest)
-        judged = self._judge(letter)
-        if isinstance(judged, Reply):
-            return self._refused(judged)
+        letter = await look(digest)
+        if refused := self._judge.disowns(letter):
+            self.counters["disowned"] += 1
+            self._charge(letter)
+            return self._refused(refused)
+        if letter.summary.report is not None and (
+            reply := await self._reported(letter, letter.summary.report)
+        ):
+            return reply
+        return await self._keep(letter, raw)
+
+    async def _reported(self, letter: Looked, report: Report) -> Reply | None:
+        """Note what it reports; None where that is about no letter of ours: then it is mail as any other."""
+        if self._mailbox.seen_mail(letter.digest) is not None:
+            return await self._again()
+        batch = Batch()
+        if (after := self._reports(batch, report)) is None:
+            return None
+        await self._filing.note(batch, letter, self._clock.now())
+        after()
+        self.counters["reports"] += 1
+        return OK
+
+    async def _keep(self, letter: Looked, raw: bytes) -> Reply:
+        if (refused := self._bounded(letter)) is not None:
+            return self._refused(refused)
         async with self._files.workspace() as workspace:
             (message,) = await self._mailbox.reducer.faces(workspace, raw)
             # From here to the write nothing waits: what is judged is what is written.
-            if self._mailbox.seen_mail(digest) is not None:
+            if self._mailbox.seen_mail(letter.digest) is not None:
                 return await self._again()
-            judged = self._judge(letter)
-            if isinstance(judged, Reply):
-                return self._refused(judged)
-            await self._file(letter, message, judged, self._clock.now())
+            now = self._clock.now()
+            verdict = self._judge.verdict(letter, now)
+            if isinstance(verdict, Reply):
+                return self._refused(verdict)
+            if self._judge.is_stranger(letter, verdict):
+                self._charge(letter)
+            folder = self._judge.folder(letter, verdict)
+            await self._filing.file(letter, message, folder, verdict, now)
         self.counters["received"] += 1
         return OK
 
-    def _judge(self, letter: _Letter) -> Verdict | Reply:
-        now, claimed = self._clock.now(), _claimed(letter)
-        if any(map(_is_sealed, claimed)):
-            return SEALED_ONLY
-        verdict = self._consent.judge_mail(_some(letter.proven), claimed, now)
-        if verdict.status != codes.OK:
-            self.counters["revokedAfterData"] += verdict.status == codes.REVOKED
-            return reply_to(verdict.status)
-        return NO_PROOF_YET if self._undecided(letter, now) else verdict
+    def _bounded(self, letter: Looked) -> Reply | None:
+        """Why it is not taken, before any work on its large parts."""
+        now = self._clock.now()
+        verdict = self._judge.verdict(letter, now)
+        if isinstance(verdict, Reply):
+            self.counters["revokedAfterData"] += verdict is REVOKED
+            return verdict
+        if not self._judge.is_stranger(letter, verdict):
+            return None
+        block, domain = self._names(letter)
+        fits = self._budgets.has(BLOCK, block, now) and self._budgets.has(DOMAIN, domain, now)
+        return None if fits else TOO_MUCH
+
+    def _charge(self, letter: Looked) -> None:
+        now, size = self._clock.now(), letter.summary.size
+        block, domain = self._names(letter)
+        self._budgets.take(BLOCK, block, size, now)
+        self._budgets.take(DOMAIN, domain, size, now)
+
+    def _names(self, letter: Looked) -> tuple[str, str]:
+        """What its block and its domain are counted under; "" where nothing is known of who brings it. What
+        is only claimed is counted apart, so that nobody uses up a domain's room in its name.
+        """
+        block = self._hops.block(letter.hop.client)
+        domain = domain_of(letter.author or normal(letter.envelope.sender))
+        return block, f"{'proven' if letter.proven else 'claimed'} {domain}" if block else ""
 
     async def _again(self) -> Reply:
         await self._store.barrier()
         self.counters["again"] += 1
         return OK
-
-    async def _look_at(self, envelope: Envelope, raw: bytes, digest: bytes) -> _Letter:
-        """Parse it, and see whose signatures hold."""
-        summary = await self._reader.summary(raw)
-        proof = await self._mailauth.prove(raw)
-        author = _author(summary)
-        proven = author if _vouched(author, proof.domains) else ""
-        return _Letter(envelope, raw, digest, summary, proof, author, proven)
-
-    def _undecided(self, letter: _Letter, now: int) -> bool:
-        """Whether it would go to the inbox if its signature, whose key can't be looked up now, holds. As a
-        stranger's it would wait in `handshake`, and its real author would never know.
-        """
-        if letter.proven or not _vouched(letter.author, letter.proof.later):
-            return False
-        return letter.author in self._addresses or self._consent.state(letter.author, now) is State.ACCEPTED
-
-    async def _file(self, letter: _Letter, message: Reduced, verdict: Verdict, now: int) -> None:
-        """Everything that this letter changes, in one batch; synced when this returns."""
-        batch, name, asks = Batch(), letter.proven, False
-        oneself = name in self._addresses
-        if verdict.state is State.ACCEPTED:
-            self._consent.count(batch, name, False, now)
-        elif name and not oneself:
-            asks = self._consent.mail_requested(batch, name, letter.summary.subject, now)
-        place = self._mailbox.take_in(batch, self._arrival(letter, message, verdict, oneself, now))
-        with trio.CancelScope(shield=True):
-            await self._store.write(batch)
-        self._mailbox.announce(place)
-        if asks:
-            self._requested(name)
-
-    def _arrival(
-        self, letter: _Letter, message: Reduced, verdict: Verdict, oneself: bool, now: int
-    ) -> Arrival:
-        envelope, summary = letter.envelope, letter.summary
-        return Arrival(
-            message=message,
-            summary=summary,
-            folder=self._folder(letter, verdict, oneself),
-            author=letter.proven or None,
-            letter_id=letter.digest,
-            envelope_id=None,
-            status=codes.OK,
-            created=summary.date or now,
-            arrived=now,
-            expires=now + REMEMBERED_MS,
-            transport=Transport(
-                sender=envelope.sender,
-                recipients=envelope.recipients,
-                client=envelope.client.address,
-                helo=envelope.client.helo,
-                tls=envelope.client.tls,
-                signatures=letter.proof.results,
-            ),
-        )
-
-    def _folder(self, letter: _Letter, verdict: Verdict, oneself: bool) -> str:
-        accepted = verdict.state is State.ACCEPTED
-        known = Relation.ACCEPTED if accepted else Relation.NONE
-        read, recent = self._mailbox.habit(letter.proven) if accepted else (0, 0)
-        return folder_for(
-            Facts(
-                relation=Relation.ONESELF if oneself else known,
-                subscription=accepted and verdict.type in (Type.SIGNUP, Type.SERVER),
-                recent=recent,
-                recent_read=read,
-                bulk=letter.summary.bulk,
-            )
-        )
 
     def _refused(self, reply: Reply) -> Reply:
         self.counters["refused" if reply.code >= 500 else "deferred"] += 1
@@ -254,44 +253,3 @@ async def _digest(envelope: Envelope, raw: bytes) -> bytes:
     else:
         await trio.to_thread.run_sync(digest.update, raw)
     return digest.digest()
-
-
-def _author(summary: Summary) -> str:
-    """The one author in normal form; "" where there are none or several (§6: one From, one mailbox)."""
-    return _normal(summary.from_mailboxes[0]) if len(summary.from_mailboxes) == 1 else ""
-
-
-def _claimed(letter: _Letter) -> list[str]:
-    """Everyone in whose name the letter comes."""
-    authors = [letter.author] if letter.author else map(_normal, letter.summary.from_mailboxes)
-    return [name for name in (_normal(letter.envelope.sender), *authors) if name]
-
-
-def _vouched(author: str, domains: Sequence[str]) -> bool:
-    """Whether one of these domains stands in for the author's (RFC 7489 §3.1.1)."""
-    return bool(author and domains) and aligned(_domain(author), domains)
-
-
-def _is_sealed(name: str) -> bool:
-    """Whether it is a Mailio mailbox, in whose name nothing comes by SMTP (protocol §2)."""
-    return name.endswith(f"@{MAILBOX_DOMAIN}")
-
-
-def _normal(address: str) -> str:
-    """The normal form; "" for what is no address, such as a null sender, and can be nobody's name."""
-    try:
-        return normal_email(address)
-    except RemoteProtocolError:
-        return ""
-
-
-def _normal_domain(domain: str) -> str:
-    return _domain(_normal(f"x@{domain}"))
-
-
-def _domain(email: str) -> str:
-    return email.rpartition("@")[2]
-
-
-def _some(name: str) -> list[str]:
-    return [name] if name else []

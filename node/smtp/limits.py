@@ -45,6 +45,9 @@ class Limits:
     sessions: int = 200
     """At once. One costs some 20 kB, a body not counted."""
 
+    block: int = 40
+    """Of those, from one /24 or /48: a fifth, so that it takes five such to fill the place."""
+
     bodies: int = 64 * 1024 * 1024
     """Bytes of all bodies that are held at once."""
 

@@ -17,6 +17,7 @@ from node.runtime.errors import NodeError
 from node.smtp.auth import SubmissionSession
 from node.smtp.crowd import Crowd, Member
 from node.smtp.dialogue import Dialogue
+from node.smtp.hops import Hops
 from node.smtp.limits import SUBMISSION, Limits
 from node.smtp.reply import Acceptance, Client, Envelope, Reception, Reply
 from node.smtp.session import Session, Terms
@@ -129,10 +130,13 @@ async def open_receiver(
     tls: ssl.SSLContext | None,
     hostname: str,
     limits: Limits = Limits(),
+    hops: Hops = Hops(),
 ) -> AsyncIterator[Listener]:
-    """Take mail from anywhere. `max_size` in bytes; with `tls` STARTTLS is offered. Raises ListenFailed."""
+    """Take mail from anywhere. `max_size` in bytes; with `tls` STARTTLS is offered; `hops` tells which
+    clients are relays of ours. Raises ListenFailed.
+    """
     counterpart = _FromAnywhere(bridge, reception)
-    terms = _terms(bridge, max_size, tls, hostname, limits)
+    terms = _terms(bridge, max_size, tls, hostname, limits, hops)
     async with _open(
         bridge, host, port, terms, lambda: Dialogue(terms, bridge.loop, counterpart)
     ) as listener:
@@ -150,10 +154,11 @@ async def open_submission(
     tls: ssl.SSLContext | None,
     hostname: str,
     limits: Limits = SUBMISSION,
+    hops: Hops = Hops(),
 ) -> AsyncIterator[Listener]:
     """Take mail from the owner's programs, which prove themselves by AUTH. Raises ListenFailed."""
     counterpart = _FromOwner(bridge, acceptance)
-    terms = _terms(bridge, max_size, tls, hostname, limits)
+    terms = _terms(bridge, max_size, tls, hostname, limits, hops)
 
     def session() -> Session:
         return SubmissionSession(terms, bridge.loop, counterpart, acceptance)
@@ -162,13 +167,15 @@ async def open_submission(
         yield listener
 
 
-def _terms(bridge: Bridge, max_size: int, tls: ssl.SSLContext | None, hostname: str, limits: Limits) -> Terms:
+def _terms(
+    bridge: Bridge, max_size: int, tls: ssl.SSLContext | None, hostname: str, limits: Limits, hops: Hops
+) -> Terms:
     # It logs addresses and, with debugging on, letters.
     logging.getLogger("mail.log").setLevel(logging.CRITICAL + 1)
     if tls is not None and tls.minimum_version < ssl.TLSVersion.TLSv1_2:
         tls.minimum_version = ssl.TLSVersion.TLSv1_2
     counters: Counter[str] = Counter()
-    return Terms(Crowd(limits, counters, bridge.loop.time), counters, limits, max_size, tls, hostname)
+    return Terms(Crowd(limits, counters, bridge.loop.time), counters, limits, max_size, tls, hostname, hops)
 
 
 def _family(host: str) -> socket.AddressFamily:

@@ -17,7 +17,7 @@ from node.runtime.bridge import BridgeClosed
 from node.runtime.rooms import Warning_
 from node.smtp.answer import Way, WayFault
 from node.smtp.pool import Pool, Talked
-from node.smtp.transport import Mail, Server
+from node.smtp.server import Mail, Server
 
 log = logging.getLogger(__name__)
 

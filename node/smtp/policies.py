@@ -17,7 +17,7 @@ import trio
 
 from node.runtime.clock import Clock
 from node.runtime.dns import DnsLater
-from node.smtp.exchangers import Networks
+from node.smtp.exchangers import Reach
 from node.storage import Batch, Store
 from node.storage import schema as spaces
 from protocol.errors import RemoteProtocolError
@@ -82,7 +82,7 @@ class Policies:
         self,
         store: Store,
         names: Resolver,
-        networks: Networks,
+        reach: Reach,
         clock: Clock,
         *,
         tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
@@ -90,7 +90,7 @@ class Policies:
     ) -> None:
         self._store = store
         self._names = names
-        self._networks = networks
+        self._reach = reach
         self._clock = clock
         self._tls = tls
         self._port = port
@@ -212,7 +212,7 @@ class Policies:
             found = [*await self._names.a(host), *await self._names.aaaa(host)]
         except DnsLater as fault:
             raise _NoPolicy(fault.text) from fault
-        address = next(filter(self._networks.allow, found), None)
+        address = next(filter(self._reach.allow, found), None)
         if address is None:
             raise _NoPolicy(f"{host} has no address that can be asked")
         return address

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.smtp.answer import Answer, WayFault
-from node.smtp.transport import Mail, Server, Session
+from node.smtp.server import Mail, Server
+from node.smtp.transport import Session
 
 REST_S: Final = 10.0
 """Seconds that a connection is kept for the next letter: long enough for a burst, and no server minds."""

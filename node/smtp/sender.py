@@ -16,7 +16,7 @@ from node.outbox import Consignment, Recipient, Result
 from node.smtp.answer import Answer, NoWay, WayFault
 from node.smtp.fitness import author_domain, fit_to_leave
 from node.smtp.outlet import Outlet
-from node.smtp.transport import Mail
+from node.smtp.server import Mail
 from protocol.status import OK, Status
 
 log = logging.getLogger(__name__)

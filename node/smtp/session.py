@@ -16,6 +16,7 @@ from aiosmtpd.smtp import SMTP
 from node.runtime.bridge import BridgeClosed
 from node.smtp.commands import Goodbye, Refused, split_line
 from node.smtp.crowd import FULL, Crowd
+from node.smtp.hops import Hops
 from node.smtp.incoming import Endless, Gone, Incoming
 from node.smtp.limits import LINGER_S, MAX_WASTED, Limits
 from node.smtp.reply import Client, Reply
@@ -46,6 +47,7 @@ class Terms:
     max_size: int
     tls: ssl.SSLContext | None
     hostname: str
+    hops: Hops
 
 
 class Session(SMTP):
@@ -69,6 +71,7 @@ class Session(SMTP):
         self.held = 0
         self._achievements: set[str] = set()
         self._wasted = 0
+        self._block = ""
         self._over = False
         self._tls_began = False
         self._prepare_upstream()
@@ -82,6 +85,11 @@ class Session(SMTP):
         self._handler_coroutine = None
         self._timeout_handle = None
         self._timeout_duration = self.terms.limits.command
+
+    @property
+    def block(self) -> str:
+        """The address block that its client is in; "" for a relay of ours."""
+        return self._block
 
     @property
     def is_over(self) -> bool:
@@ -122,6 +130,7 @@ class Session(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._block = self.terms.hops.block(self.address)
         if not self.terms.crowd.enter(self):
             self.end(FULL)
 

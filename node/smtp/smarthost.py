@@ -17,7 +17,7 @@ from node.smtp.answer import SAYINGS, Way, WayFault
 from node.smtp.dialing import dial_name
 from node.smtp.outlet import Lines
 from node.smtp.pool import Talked
-from node.smtp.transport import Mail, Server, Tls
+from node.smtp.server import Mail, Server, Tls
 
 AT_ONCE: Final = 4
 """Letters on their way at once: few servers take more connections."""

@@ -11,8 +11,6 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 from aiosmtplib import SMTP, SMTPException, SMTPHeloError, SMTPResponse, SMTPResponseException
@@ -20,6 +18,7 @@ from aiosmtplib.auth import auth_login_encode, auth_plain_encode
 
 from node.smtp.answer import Answer, Way, WayFault, refused
 from node.smtp.outgoing import send_body
+from node.smtp.server import Mail, Server, Tls
 
 CONNECT_S: Final = 30.0
 """Seconds each for the greeting and for the TLS handshake: a server that needs longer is not well."""
@@ -39,45 +38,13 @@ MAX_SIZE_DIGITS: Final = 20
 _SIZE: Final = re.compile(rf"[0-9]{{1,{MAX_SIZE_DIGITS}}}", re.ASCII)
 
 
-class Tls(Enum):
-    """How a connection is kept from others' eyes."""
-
-    AT_ONCE = "TLS from the first byte, the certificate verified"
-    MUST = "STARTTLS or nothing, the certificate verified"
-    MAY = "STARTTLS where it is offered, the certificate verified"
-    UNVERIFIED = "STARTTLS where it is offered, with whatever certificate (RFC 7435)"
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """Where a connection leads, under which rule, and as whom: `user` is "" where no password is wanted."""
-
-    host: str
-    port: int
-    tls: Tls
-    user: str = ""
-    password: str = ""
-
-    def __repr__(self) -> str:
-        return f"Server({self.host}:{self.port}, {self.tls.name})"
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """A letter for the wire. `raw` has CRLF line ends only. `sender` is "" for the null path."""
-
-    sender: str
-    recipients: tuple[str, ...]
-    raw: bytes
-
-
 class Session:
     """A connection that is ready for a transaction. One user at a time; broken once WayFault was raised."""
 
-    def __init__(self, client: SMTP, host: str) -> None:
+    def __init__(self, client: SMTP, server: Server) -> None:
         self._client = client
-        self._host = host
-        self._we = client.local_hostname or ""
+        self._server = server
+        self._host = server.host
         self._used = False
 
     @classmethod
@@ -96,7 +63,7 @@ class Session:
             tls_context=tls,
             timeout=COMMAND_S,
         )
-        session = cls(client, server.host)
+        session = cls(client, server)
         try:
             with session._faults(Way.CONNECT):
                 await client.connect(timeout=CONNECT_S)
@@ -164,9 +131,9 @@ class Session:
                     raise
                 greeting = await self._client.helo()
             self._in_step()
-        name = greeting.message.split(maxsplit=1)[:1]
-        if name and "." in self._we and not self._we.startswith("[") and name[0].lower() == self._we:
-            raise WayFault(Way.OURSELVES)  # RFC 5321 §5.1: a loop
+        name = greeting.message.lower().split(maxsplit=1)[:1]
+        if self._server.stranger and name == [self._client.local_hostname]:
+            raise WayFault(Way.OURSELVES)  # RFC 5321 §5.1: a loop; a smarthost may well bear our name
 
     async def _start_tls(self, rule: Tls) -> None:
         if not self._client.supports_extension("starttls"):

@@ -48,7 +48,10 @@ PARCEL: Final = Space(
     "parcel", 52, ("bytes", "int"), "(outbox id, recipient's number) → what the carrier keeps"
 )
 BY_LETTER: Final = Space(
-    "by-letter", 53, ("bytes", "bytes"), "(letterId, keyed hash of its recipient) → outbox id, for receipts"
+    "by-letter",
+    53,
+    ("bytes", "bytes"),
+    "(letterId or keyed hash of a Message-ID, keyed hash of its recipient) → outbox id, for what comes back",
 )
 LAST_SENT: Final = Space(
     "last-sent", 54, ("bytes",), "(keyed hash of an address) → the letterId last sealed for it"

@@ -301,4 +301,5 @@ async def test_accepting_an_e_mail_sender_moves_what_is_proven(call: Caller, des
         "helo": "mx.example.org",
         "tls": True,
         "signatures": ["example.org: pass"],
+        "results": [],
     }

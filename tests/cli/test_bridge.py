@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from node.cli.bridge import Server, coming_in, going_out, handing_in, server_of
+from node.cli.bridge import Server, coming_in, going_out, handing_in, out_by, sending_of, server_of
 from node.cli.delivery import outcome
 from node.cli.handshakes import _accepted, _who
 from node.cli.mailbox import _author, _show_letter, _show_list
@@ -47,6 +47,18 @@ def test_where_mail_programs_connect(where: str | None, server: Server | None) -
 )
 def test_a_password_crosses_no_network_in_the_clear(server: Server, encryption: str, kind: str) -> None:
     assert (encryption, kind) == (server.encryption, server.document()["encryption"])
+
+
+def test_how_a_bridge_stands_that_delivers_itself() -> None:
+    faults = [{"domain": f"d{n}.example", "text": "mx can't be reached", "since": 0} for n in range(5)]
+    direct = {"state": "ok", "faults": faults}
+    assert [
+        "straight to its recipients' own mail servers",
+        *(f"waits for d{n}.example: mx can't be reached" for n in range(3)),
+        "and for 2 more (status --json lists them)",
+    ] == list(going_out(status({"direct": direct})))
+    sending = sending_of(status({"direct": direct}))
+    assert ("ok", "straight to its recipients' own mail servers") == (sending["state"], out_by(sending))
 
 
 def test_how_a_bridge_stands_that_does_all() -> None:
@@ -130,17 +142,26 @@ def test_a_list_marks_what_is_not_proven(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_reading_tells_how_it_came(capsys: pytest.CaptureFixture[str]) -> None:
     smtp = {"client": "192.0.2.1", "helo": "mx\x1b[2J", "tls": False, "signatures": ["example.org: pass"]}
+    smtp |= {
+        "recipients": ["you+shop@example.net"],
+        "results": ["DKIM example.org: pass", "SPF x.example: fail"],
+    }
     full = {"text": "Buy.\n", "html": "", "attachments": [], "smtp": smtp}
     _show_letter(letter(**full))
-    _show_letter(letter(**full | {"author": "", "from": "", "smtp": smtp | {"helo": "", "signatures": []}}))
+    _show_letter(
+        letter(
+            **full | {"author": "", "from": "", "smtp": smtp | {"helo": "", "signatures": [], "results": []}}
+        )
+    )
     shown = capsys.readouterr().out
     assert f"From:    Your Bank <{EVE}>\n" in shown
     assert "From:    nobody (not proven)\n" in shown
     assert "Came by: ordinary e-mail, not sealed\n" in shown
     assert "Server:  192.0.2.1, calls itself mx\ufffd[2J; not encrypted\n" in shown
     assert "Server:  192.0.2.1; not encrypted\n" in shown
-    assert "Signed:  example.org: pass\n" in shown
-    assert "Signed:  by nobody\n" in shown
+    assert "For:     you+shop@example.net\n" in shown
+    assert "Proof:   DKIM example.org: pass; SPF x.example: fail\n" in shown
+    assert "Proof:   none\n" in shown
 
 
 def recipient(to: str, route: str, **changes: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from tests.kit.postfix import MAILBOXES, why_not
 LETTERS = 100
 """Each way; `python -m tests.kit.exchange 1000` does it with more."""
 
-SOME = 20
+SOME = 10
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 

@@ -38,6 +38,9 @@ class Behaviour:
     accounts: dict[str, str] = field(default_factory=dict)
     drop: int = 0
     seconds: float = 0.0
+    size: int = 40_000_000
+    """Bytes of the largest letter."""
+
     hidden: tuple[str, ...] = ()
     """What EHLO does not offer, such as 8BITMIME, though it is there."""
 
@@ -175,7 +178,7 @@ class Sink:
                     tls_context=None if implicit else tls,
                     authenticator=self.authenticate,
                     auth_require_tls=False,
-                    data_size_limit=40_000_000,
+                    data_size_limit=self.behaviour.size,
                     loop=loop,
                 )
             )

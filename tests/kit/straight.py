@@ -12,7 +12,7 @@ from node.outbox import Result, Sizes
 from node.runtime.bridge import open_bridge
 from node.runtime.clock import SystemClock
 from node.runtime.dns import Resolver
-from node.smtp import DirectOutlet, Exchangers, Lines, Networks, Ourselves, Policies, SmtpCarrier
+from node.smtp import DirectOutlet, Exchangers, Lines, Networks, Ourselves, Policies, Reach, SmtpCarrier
 from node.storage import Store, open_store
 from tests.kit.mailing import AUTHOR, RAW, people, posted
 from tests.kit.names_server import Names, open_names
@@ -62,10 +62,10 @@ def fit(
     policy_port: int = 1,
 ) -> Straight:
     """The carrier as the app fits it, with all its servers on `port`, and policies on `policy_port`."""
-    resolver, networks, clock = Resolver([names.address]), Networks(inside), SystemClock()
+    resolver, reach, clock = Resolver([names.address]), Reach(Networks.parse(inside)), SystemClock()
     tls = (lambda: trusted) if trusted is not None else ssl.create_default_context
-    policies = Policies(store, resolver, networks, clock, tls=tls, port=policy_port)
-    routes = Exchangers(resolver, networks, Ourselves(lambda: ours))
+    policies = Policies(store, resolver, reach, clock, tls=tls, port=policy_port)
+    routes = Exchangers(resolver, reach, Ourselves(lambda: ours))
     outlet = DirectOutlet(lines, routes, policies, clock, verified=trusted, port=port)
     sizes = Sizes(store, clock)
     carrier = SmtpCarrier(outlet, max_size=30_000_000, known=sizes.learn)

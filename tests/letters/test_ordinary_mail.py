@@ -82,6 +82,7 @@ async def test_how_it_came_is_shown_beside_it(mailbox: Mailbox, take: Take) -> N
             "helo": "mx.example.net",
             "tls": True,
             "signatures": ["example.net: pass"],
+            "results": [],
         },
     }
 
@@ -161,6 +162,28 @@ async def test_rows_of_the_release_before_still_load(mailbox: Mailbox, store: St
     assert not {"via", "pieces"} & set(value)
     assert mailbox.get(letter).via == ""
     assert "smtp" not in await mailbox.read(letter)
+
+
+async def test_mail_of_the_release_before_is_still_read_and_delivered(
+    mailbox: Mailbox, store: Store, take: Take
+) -> None:
+    (letter,) = await take(mail())
+    value = store.get(LETTER, (letter,))
+    assert isinstance(value, dict)
+    for name in ("results", "authentication", "by"):
+        del value["smtp"][name]
+    batch = Batch()
+    batch.put(LETTER, (letter,), value)
+    await store.write(batch)
+    assert [] == (await mailbox.read(letter))["smtp"]["results"]
+    pieces = await mailbox.delivered(letter, lambda header: header)
+    raw = b"".join([piece async for piece in pieces])
+    received = (
+        f"Return-Path: <{EVE}>\r\nReceived: from mx.example.net ([192.0.2.7])\r\n"
+        f" by localhost with ESMTPS id {letter.hex()}\r\n for <alice@example.org>;\r\n "
+    ).encode()
+    assert received == raw[: len(received)]
+    assert raw.endswith(mail().message.message)
 
 
 # ---- large ones

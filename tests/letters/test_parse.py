@@ -84,6 +84,7 @@ def test_summary_of_a_message_with_everything() -> None:
         plain_only=False,
         text_bytes=0,
         size=len(MIXED),
+        automatic=True,
     )
     assert expected == summarize(MIXED)
 
@@ -203,6 +204,13 @@ def test_a_second_from_that_names_nobody_is_an_author_too(header: bytes) -> None
 def test_authors_beyond_the_limit_are_nobody() -> None:
     authors = summarize(message(b"From: " + b"a@b.c, " * 1_001)).from_mailboxes
     assert authors == ("a@b.c",) * MAX_AUTHORS + ("",)
+
+
+@pytest.mark.parametrize("count", [MAX_AUTHORS, MAX_AUTHORS + 1, MAX_AUTHORS + 2, 500])
+@pytest.mark.parametrize("value", [b"", b"a@b.c", b"a@b.c, d@e.f"])
+def test_hundreds_of_from_fields_are_too_many_authors(count: int, value: bytes) -> None:
+    authors = summarize(message(*[b"From: " + value] * count)).from_mailboxes
+    assert min(count * max(value.count(b"@"), 1), MAX_AUTHORS + 1) == len(authors)
 
 
 def test_of_very_many_recipients_the_first_are_shown() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.letters import Adopted, Faces, Mailbox
+from node.letters.limits import MAX_RECEIVED
 from node.letters.parse import summarize
 from node.letters.submitted import adopt
 from protocol.errors import RemoteProtocolError
@@ -20,6 +21,7 @@ OWN, BOB, CARL = (f"0x{digit * 40}@mailio.alt" for digit in "abc")
 FACES = Faces(OWN, {BOB: "", CARL: "carl@example.com"})
 MAIL = "alice@example.org"
 ID = "new@example.org"
+UNDISCLOSED = b"To: undisclosed-recipients:;\r\n"
 DATE = b"Date: Sun, 22 Nov 2026 21:00:00 +0000\r\n"
 OUR_ID = b"Message-ID: <new@example.org>\r\n"
 
@@ -51,6 +53,14 @@ def smtp_value(field: str) -> str | None:
     name = field.partition(":")[0].lower()
     found = [value for known, value in fields(adopted(handed_in(field)).smtp) if known == name]
     return found[0].decode().replace("\r\n", "").strip() if found else None
+
+
+def test_what_has_passed_too_many_servers_goes_round_and_no_further() -> None:
+    passed = [f"Received: from a{n}.example by b{n}.example" for n in range(MAX_RECEIVED + 1)]
+    assert handed_in(*passed[1:]) == adopted(handed_in(*passed[1:])).smtp.replace(UNDISCLOSED, b"")
+    with pytest.raises(RemoteProtocolError) as caught:
+        adopted(handed_in(*passed))
+    assert "5.4.6" == caught.value.status.code
 
 
 def test_nothing_changes_that_needs_no_change() -> None:

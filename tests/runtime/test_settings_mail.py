@@ -87,6 +87,8 @@ def test_what_is_no_name_server_is_refused(text: str) -> None:
         ("submission.host", "::1", "::1"),
         ("tls.certificate", "/etc/ssl/mail.pem", "/etc/ssl/mail.pem"),
         ("dns.nameservers", ["127.0.0.1:5353"], ("127.0.0.1:5353",)),
+        ("smtp.direct", True, True),
+        ("smtp.networks", ["10.0.0.0/8", "fd00::/8"], ("10.0.0.0/8", "fd00::/8")),
     ],
 )
 def test_good_values_are_taken(key: str, raw: object, expected: object) -> None:
@@ -107,8 +109,24 @@ def test_good_values_are_taken(key: str, raw: object, expected: object) -> None:
         ("smtp.port", 65_536),
         ("tls.certificate", "mail.pem"),
         ("dns.nameservers", ["example.org"]),
+        ("smtp.direct", "yes"),
+        ("smtp.direct", 1),
+        ("smtp.networks", ["10.0.0.1/8"]),
+        ("smtp.networks", ["everyone"]),
     ],
 )
 def test_bad_values_are_refused(key: str, raw: object) -> None:
     with pytest.raises(ValueError):
         kind_of(key).read(raw)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("true", True), (" False ", False), ("", None), ("1", None), ("on", None)]
+)
+def test_yes_and_no_are_typed_as_true_and_false(text: str, value: bool | None) -> None:
+    kind = kind_of("smtp.direct")
+    if value is None:
+        with pytest.raises(ValueError):
+            kind.read(kind.from_text(text))
+    else:
+        assert value is kind.read(kind.from_text(text))

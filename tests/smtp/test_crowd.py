@@ -25,6 +25,7 @@ class Someone:
     achieved: float = 0.0
     held: int = 0
     pace: float = 0.0
+    block: str = ""
     told: list[Reply] = field(default_factory=list)
 
     def rate(self, now: float) -> float:

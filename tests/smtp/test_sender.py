@@ -14,7 +14,8 @@ from node.runtime.settings_mail import Smarthost
 from node.smtp.answer import Way as Fault
 from node.smtp.answer import WayFault
 from node.smtp.sender import MAX_RECIPIENTS
-from node.smtp.transport import Server, Session, Tls
+from node.smtp.server import Server, Tls
+from node.smtp.transport import Session
 from protocol.status import Status
 from tests.kit.certificates import Authority
 from tests.kit.mailing import AUTHOR, RAW, Way, local, people, posted

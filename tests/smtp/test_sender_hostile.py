@@ -190,6 +190,12 @@ async def test_a_server_without_ehlo_takes_plain_letters(bridge: Bridge) -> None
         assert "MAIL FROM:<alice@example.org>" in liar.heard
 
 
+async def test_a_smarthost_may_bear_our_own_name(bridge: Bridge) -> None:
+    async with open_liar({"EHLO": b"250-alice.example.org\r\n250 8BITMIME\r\n"}) as liar:
+        results, _ = await attempt(bridge, liar.port)
+    assert [one.outcome for one in results] == ["delivered", "delivered"]
+
+
 @pytest.mark.parametrize("size", ["", "0", "x", "9" * 40, "-1", "1 2"])
 async def test_an_odd_size_is_no_limit(bridge: Bridge, size: str) -> None:
     async with open_liar({"EHLO": b"250-x\r\n250 SIZE %s\r\n" % size.encode()}) as liar:
