@@ -16,7 +16,7 @@ from node.app.owner import Owner, destination
 from node.app.providers import fit_pickup
 from node.domains import Domains
 from node.letters import Reader
-from node.mailauth import MailAuth
+from node.mailauth import MailAuth, Names
 from node.outbox import DIRECT, Sizes, Unsealed
 from node.pickup.room import Pickup
 from node.runtime.bridge import open_bridge
@@ -103,9 +103,8 @@ async def open_mail(ground: Ground, owner: Owner, names: Resolver) -> AsyncItera
         outlet = await fit_outlet(ground, owner, names, Lines(bridge, greeting_name(owner)))
         stack.push_async_callback(outlet.aclose)
         owner.carriers["smtp"] = Unsealed(await fit_carrier(ground, owner, outlet), owner.bindings)
-        mailauth = MailAuth(names, ground.porter, ground.clock)
-        intake, receiver, submission = fit_intake(ground, owner, mailauth, hops), None, None
-        pickup = fit_pickup(ground, owner, intake, mailauth)
+        intake, receiver, submission = fit_intake(ground, owner, names, hops), None, None
+        pickup = fit_pickup(ground, owner, intake, names)
         common: Mapping[str, Any] = {
             "max_size": config.limits.mail_size,
             "tls": certificate.context if certificate is not None else None,
@@ -140,7 +139,14 @@ async def fit_outlet(ground: Ground, owner: Owner, names: Resolver, lines: Lines
 def smarthost_outlet(ground: Ground, owner: Owner, lines: Lines) -> SmarthostOutlet:
     """The way out through the smarthost, also where none is set."""
     sending = owner.sending
-    return SmarthostOutlet(lines, sending.smarthost, sending.password, ground.clock, remedy=sending.remedy)
+    return SmarthostOutlet(
+        lines,
+        sending.smarthost,
+        sending.password,
+        ground.clock,
+        remedy=sending.remedy,
+        own=sending.own,
+    )
 
 
 def greeting_name(owner: Owner) -> str:
@@ -183,8 +189,8 @@ async def _named(opened: AbstractAsyncContextManager[Listener], section: str) ->
         yield listener
 
 
-def fit_intake(ground: Ground, owner: Owner, mailauth: MailAuth, hops: Hops = Hops()) -> MailIntake:
-    """What takes ordinary mail in; `mailauth` says who it is from."""
+def fit_intake(ground: Ground, owner: Owner, names: Names, hops: Hops = Hops()) -> MailIntake:
+    """What takes ordinary mail in; `names` looks up what domains have published."""
 
     def requested(name: str) -> None:
         ground.events.publish("handshake", {"handshakeId": "", "address": name, "status": "request"})
@@ -194,7 +200,7 @@ def fit_intake(ground: Ground, owner: Owner, mailauth: MailAuth, hops: Hops = Ho
         owner.consent,
         owner.mailbox,
         Reader(ground.porter),
-        mailauth,
+        MailAuth(names, ground.porter, ground.clock),
         ground.clock,
         owner.emails,
         owner.domains.names,

@@ -20,7 +20,7 @@ from node.storage import Batch, Store
 if TYPE_CHECKING:
     from node.app.ground import Ground
     from node.app.owner import Owner
-    from node.mailauth import MailAuth
+    from node.mailauth import Names
     from node.pickup import Found, Pickup
     from node.smtp import MailIntake
     from node.smtp.reply import Reply
@@ -57,6 +57,14 @@ class Sending:
             if provider
             else ""
         )
+
+    def own(self, sender: str) -> tuple[Smarthost, str] | None:
+        """The server of the provider at which the sender has a mailbox, and its password, where no smarthost
+        is set: no other server would take letters of that name.
+        """
+        provider = None if self._set is not None else self._book.find(sender.lower())
+        smarthost = provider.smarthost if provider else None
+        return (smarthost, self._book.password(sender.lower())) if smarthost else None
 
     def _provider(self) -> Provider | None:
         return next((one for one in self._book.all() if one.smtp), None)
@@ -119,8 +127,9 @@ class Mailboxes:
             self.pickup.refresh()
 
 
-def fit_pickup(ground: Ground, owner: Owner, intake: MailIntake, mailauth: MailAuth) -> Pickup:
-    """The room that fetches; run it."""
+def fit_pickup(ground: Ground, owner: Owner, intake: MailIntake, names: Names) -> Pickup:
+    """The room that fetches; run it. `names` looks up the keys of signatures."""
+    from node.mailauth import MailAuth
     from node.pickup import Judge, Pickup
     from node.smtp.reply import Client, Envelope
 
@@ -133,7 +142,7 @@ def fit_pickup(ground: Ground, owner: Owner, intake: MailIntake, mailauth: MailA
     pickup = Pickup(
         owner.mailboxes.book,
         take,
-        Judge(mailauth),
+        Judge(MailAuth(names, ground.porter, ground.clock)),
         ground.clock,
         ground.events,
         max_size=ground.config.limits.mail_size,

@@ -12,11 +12,11 @@ from node.pickup.errors import ProviderError
 from node.pickup.provider import Provider, address_of, folders_of, servers_of
 
 if TYPE_CHECKING:
-    from node.pickup.fetching import Found, Pace
     from node.pickup.judging import Judge
     from node.pickup.room import Pickup, try_out
+    from node.pickup.terms import Found, Pace
 
-_MODULES = {"Found": "fetching", "Judge": "judging", "Pace": "fetching", "Pickup": "room", "try_out": "room"}
+_MODULES = {"Found": "terms", "Judge": "judging", "Pace": "terms", "Pickup": "room", "try_out": "room"}
 
 __all__ = [
     "Found",

@@ -4,7 +4,6 @@ deleted there. Nothing is fetched here.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -127,14 +126,16 @@ class Providers:
     def put(self, batch: Batch, provider: Provider, name: str, folder: Folder) -> None:
         batch.put(PROVIDER_FOLDER, self._folder_place(provider, name), _value(folder))
 
-    def has(self, provider: Provider, raw: bytes) -> bool:
-        """Whether this letter was fetched from there once, under whatever number."""
-        return self._store.get(FETCHED, (self._place(provider.address), self._letter(raw))) is not None
+    def has(self, provider: Provider, digest: bytes) -> bool:
+        """Whether the letter with this digest was fetched from there once, under whatever number."""
+        return self._store.get(FETCHED, (self._place(provider.address), self._letter(digest))) is not None
 
-    def note(self, batch: Batch, provider: Provider, name: str, validity: int, uid: int, raw: bytes) -> None:
+    def note(
+        self, batch: Batch, provider: Provider, name: str, validity: int, uid: int, digest: bytes
+    ) -> None:
         """The letter is on disk here, so it is known again, and may be deleted there if that is asked for."""
         place, folder = self._folder_place(provider, name)
-        batch.put(FETCHED, (place, self._letter(raw)), 1)
+        batch.put(FETCHED, (place, self._letter(digest)), 1)
         if provider.delete_after is not None:
             due = self._clock.now() + provider.delete_after
             batch.put(PROVIDER_DUE, (place, folder, due, uid), validity)
@@ -158,8 +159,8 @@ class Providers:
     def _folder_place(self, provider: Provider, folder: str) -> tuple[bytes, bytes]:
         return self._place(provider.address), self._store.index("provider-folder", folder.encode())
 
-    def _letter(self, raw: bytes) -> bytes:
-        return self._store.index("provider-letter", hashlib.blake2b(raw, digest_size=32).digest())
+    def _letter(self, digest: bytes) -> bytes:
+        return self._store.index("provider-letter", digest)
 
 
 def _value(folder: Folder) -> dict[str, Value]:

@@ -1,37 +1,29 @@
-"""Fetching from one provider: folder by folder, page by page, then waiting for what is new, and anew
-with patience when the connection breaks. How far it is moves only once a letter is on disk.
+"""Fetching from one provider: folder by folder, page by page, then waiting for what is new, and beginning
+anew with patience when the connection breaks. What becomes of a letter is taking.py's.
 """
 
 from __future__ import annotations
 
 import logging
-import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from dataclasses import replace
+from typing import Final
 
 import trio
 
-from node.mailauth import Judgement
-from node.pickup.book import MAX_LARGE, MAX_LATE, Folder, Late, Providers
-from node.pickup.link import PATIENCE_S, Dial, Link
+from node.pickup.book import Folder
+from node.pickup.link import Link
 from node.pickup.provider import INBOX, Provider
 from node.pickup.session import WINDOW, Refusal, Selected
+from node.pickup.taking import Taking
+from node.pickup.terms import Full, Standing, Tools, full_warning
 from node.pickup.trouble import OWNERS, Trouble, Way
-from node.runtime.clock import Clock
 from node.runtime.rooms import Warning_
-from node.storage import Batch
+from node.storage import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 PAGE: Final = 100
 """Letters whose sizes are asked for at once."""
-
-BATCH: Final = 20
-"""Letters that come in one answer, if they are small."""
-
-BATCH_BYTES: Final = 1_000_000
-"""Of letters that come in one answer, as the server names their sizes; and of each, for it may be wrong."""
 
 DELETED_AT_ONCE: Final = 100
 """Letters deleted by one command."""
@@ -44,95 +36,6 @@ minutes, and when letters are marked.
 GIVE_UP_MS: Final = 5 * 86_400_000
 """For how long a letter that can't be taken in is tried again; mail servers try as long."""
 
-FULL: Final = frozenset({"4.3.1", "4.2.2"})
-"""Statuses after which no other letter would be taken either."""
-
-_LINE_END: Final = re.compile(rb"\r\n|\r|\n")
-_RETURN_PATH: Final = re.compile(rb"(?i)\AReturn-Path:[ \t]*<([!-;=?-~]{0,254})>[ \t]*\r\n")
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """Seconds: between looks at folders where nothing is told by itself, and at most of being idle (RFC 2177:
-    29 minutes; networks forget connections sooner); before another attempt, at first and at most; before
-    another where only the owner can mend it; before letters that were not taken are tried again; and for an
-    answer without letters.
-    """
-
-    poll: float = 120.0
-    idle: float = 540.0
-    first: float = 5.0
-    most: float = 900.0
-    owners: float = 3_600.0
-    late: float = 300.0
-    answer: float = PATIENCE_S
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A letter of the owner's mailbox `address`; `sender` is who its Return-Path names, `host` who had it."""
-
-    raw: bytes
-    sender: str
-    address: str
-    host: str
-    judgement: Judgement
-
-
-class Reply(Protocol):
-    """What came of a letter, in the codes of SMTP: 2 it is on disk, 4 not now, 5 never."""
-
-    @property
-    def code(self) -> int: ...
-
-    @property
-    def status(self) -> str: ...
-
-
-Take = Callable[[Found], Awaitable[Reply]]
-Judging = Callable[[bytes, frozenset[str]], Awaitable[Judgement]]
-
-
-class Full(Exception):  # noqa: N818 - a state
-    """Nothing more is taken here for now."""
-
-    def warning(self, address: str) -> Warning_:
-        return Warning_(
-            "provider-full",
-            f"{address}: letters stay there, as none can be taken in here now",
-            "the other warnings say why; it is tried again every few minutes",
-        )
-
-
-@dataclass(slots=True)
-class Standing:
-    """How a provider stands, for status. Counts are since the start."""
-
-    state: str = "connecting"
-    warning: Warning_ | None = None
-    counts: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("fetched", "again", "refused", "left", "deleted"), 0)
-    )
-    late: dict[str, int] = field(default_factory=dict)
-    large: dict[str, int] = field(default_factory=dict)
-    marked: bool = False
-    """Whether letters could only be marked as deleted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
-    """What fetching needs, the same for each provider."""
-
-    book: Providers
-    take: Take
-    judge: Judging
-    clock: Clock
-    tell: Callable[[dict[str, object]], None]
-    max_size: int
-    limiter: trio.CapacityLimiter
-    dial: Dial
-    pace: Pace
-
 
 class Fetching:
     """One provider's work; ends when cancelled."""
@@ -142,6 +45,7 @@ class Fetching:
         self.standing = Standing()
         self._tools = tools
         self._book = tools.book
+        self._taking = Taking(provider, tools, self.standing)
         self._retry_at: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -150,10 +54,9 @@ class Fetching:
         while True:
             try:
                 await self._visit()
-            except Full as full:
-                self._stands("full", full.warning(self.provider.address))
+            except (Full, StoreUnavailable):
+                self._stands("full", full_warning(self.provider.address))
                 await trio.sleep(pace.late)
-                continue
             except Trouble as trouble:
                 if self.standing.state == "ok":
                     pause = pace.first
@@ -188,9 +91,9 @@ class Fetching:
             if folder.next < folder.fence:
                 last = min(last, folder.fence - 1)
             since = (self.provider.since or 0) if folder.next < folder.fence else 0
-            uids = await self._asked(link, link.session.search, folder.next, last, since)
+            uids = await link.must(link.session.search, folder.next, last, since)
             for start in range(0, len(uids), PAGE):
-                folder = await self._page(link, name, folder, uids[start : start + PAGE])
+                folder = await self._taking.page(link, name, folder, uids[start : start + PAGE])
                 self._progress(name, folder, selected)
             folder = replace(folder, next=last + 1)
             await self._book.keep(self.provider, name, folder)
@@ -227,95 +130,7 @@ class Fetching:
         folder = replace(folder, late=tuple(one for one in folder.late if one not in given_up))
         uids = sorted({one.uid for one in folder.late} | set(folder.large))
         for start in range(0, len(uids), PAGE):
-            folder = await self._page(link, name, folder, uids[start : start + PAGE])
-        await self._book.keep(self.provider, name, folder)
-        return folder
-
-    async def _page(self, link: Link, name: str, folder: Folder, uids: Sequence[int]) -> Folder:
-        sizes = await self._asked(link, link.session.sizes, uids)
-        gone = set(uids) - sizes.keys()
-        folder = replace(
-            folder,
-            late=tuple(one for one in folder.late if one.uid not in gone),
-            large=tuple(uid for uid in folder.large if uid not in gone),
-        )
-        for batch in _batches(uids, sizes, self._tools.max_size):
-            folder = await self._batch(link, name, folder, batch, sizes)
-        return folder
-
-    async def _batch(
-        self, link: Link, name: str, folder: Folder, batch: Sequence[int], sizes: dict[int, int]
-    ) -> Folder:
-        """Some letters in one answer. One that is larger than the server said comes once more, alone."""
-        most = self._tools.max_size
-        limit = (most if len(batch) == 1 else min(BATCH_BYTES, most)) + 1
-        if len(batch) == 1 and sizes[batch[0]] > most:
-            return await self._leave(name, folder, batch[0])
-        try:
-            letters = await link.ask(link.session.letters, batch, limit)
-        except Refusal as no:
-            if len(batch) == 1:
-                log.info("a letter at %s can't be had: %s", self.provider.server.host, no)
-                return await self._later(name, folder, batch[0])
-            letters = {}
-        for uid in batch:
-            raw = letters.get(uid)
-            if raw is not None and len(raw) < limit:
-                folder = await self._letter(name, folder, uid, raw)
-            elif len(batch) > 1:
-                folder = await self._batch(link, name, folder, [uid], sizes)
-            elif raw is not None:
-                folder = await self._leave(name, folder, uid)
-            else:  # it was there a moment ago
-                folder = await self._later(name, folder, uid)
-        return folder
-
-    # ---- a letter
-
-    async def _letter(self, name: str, folder: Folder, uid: int, raw: bytes) -> Folder:
-        """Take it in, and move on once that is on disk."""
-        provider, counts = self.provider, self.standing.counts
-        reply = None if self._book.has(provider, raw) else await self._take(raw)
-        if reply is not None and 400 <= reply.code < 500:
-            if reply.status in FULL:
-                raise Full
-            return await self._later(name, folder, uid)
-        batch, here = Batch(), reply is None or reply.code < 400
-        if here:
-            self._book.note(batch, provider, name, folder.validity, uid, raw)
-        folder = _past(folder, uid)
-        with trio.CancelScope(shield=True):
-            await self._book.keep(provider, name, folder, batch)
-        counts["again" if reply is None else "fetched" if here else "refused"] += 1
-        return folder
-
-    async def _take(self, raw: bytes) -> Reply:
-        provider = self.provider
-        raw = _with_crlf(raw)
-        try:
-            judgement = await self._tools.judge(raw, provider.authserv_ids)
-            path = _RETURN_PATH.match(raw)
-            sender = path[1].decode("ascii") if path else ""
-            found = Found(raw, sender, provider.address, provider.server.host, judgement)
-            return await self._tools.take(found)
-        except Exception:  # one letter must not keep back all behind it
-            log.exception("a letter from %s could not be taken in", provider.server.host)
-            return _Fault()
-
-    async def _later(self, name: str, folder: Folder, uid: int) -> Folder:
-        """Go on without it, and come back to it."""
-        if all(one.uid != uid for one in folder.late):
-            if len(folder.late) >= MAX_LATE:
-                raise Full
-            folder = replace(folder, late=(*folder.late, Late(uid, self._tools.clock.now())))
-        folder = replace(folder, next=max(folder.next, uid + 1))
-        await self._book.keep(self.provider, name, folder)
-        return folder
-
-    async def _leave(self, name: str, folder: Folder, uid: int) -> Folder:
-        """It is too large and stays there."""
-        large = tuple(sorted({*folder.large, uid}))[-MAX_LARGE:]
-        folder = replace(_past(folder, uid), large=large)
+            folder = await self._taking.page(link, name, folder, uids[start : start + PAGE])
         await self._book.keep(self.provider, name, folder)
         return folder
 
@@ -330,7 +145,7 @@ class Fetching:
                 return
             uids = [uid for _, uid, validity in due if validity == selected.validity]
             if uids:
-                await self._asked(link, link.session.delete, uids)
+                await link.must(link.session.delete, uids)
                 self.standing.counts["deleted"] += len(uids)
                 self.standing.marked = not link.session.can_expunge
             await self._book.deleted(provider, name, due)
@@ -346,24 +161,17 @@ class Fetching:
             await trio.sleep(pace.poll)
             return
         seconds = pace.idle if self.provider.folders == (INBOX,) and not self.standing.late else pace.poll
-        said = await self._asked(link, session.idle)
+        said = await link.must(session.idle)
         with trio.move_on_after(seconds):
             for _ in range(MAX_STIRS):
                 if not said:
                     await link.readable()
                 said = False
-                if await self._asked(link, session.stir):
+                if await link.must(session.stir):
                     break
             else:
                 await trio.sleep(pace.first)  # whatever it is that it tells about without an end
-        await self._asked(link, session.done)
-
-    async def _asked(self, link: Link, call: Callable[..., Any], *args: object) -> Any:
-        """A question to which no is no answer. Raises Trouble."""
-        try:
-            return await link.ask(call, *args)
-        except Refusal as no:
-            raise Trouble(Way.REFUSED, str(no)) from no
+        await link.must(session.done)
 
     # ---- how it stands
 
@@ -391,47 +199,7 @@ class Fetching:
                 told[name] = count
 
 
-@dataclass(frozen=True, slots=True)
-class _Fault:
-    """A fault of ours, which may be another next time."""
-
-    code: int = 451
-    status: str = "4.3.0"
-
-
 def first_of(provider: Provider, selected: Selected) -> Folder:
     """Where a folder that was never looked at is begun: at what comes from now on, or at old letters too."""
     start = selected.next if provider.since is None else 1
     return Folder(selected.validity, start, selected.next)
-
-
-def _past(folder: Folder, uid: int) -> Folder:
-    """With this letter done."""
-    return replace(
-        folder,
-        next=max(folder.next, uid + 1),
-        late=tuple(one for one in folder.late if one.uid != uid),
-        large=tuple(one for one in folder.large if one != uid),
-    )
-
-
-def _batches(uids: Sequence[int], sizes: dict[int, int], most: int) -> Iterator[list[int]]:
-    """Letters in their order, small ones together."""
-    batch: list[int] = []
-    for uid in uids:
-        if uid not in sizes:
-            continue
-        total = sum(sizes[one] for one in batch) + sizes[uid]
-        if batch and (len(batch) == BATCH or total > min(BATCH_BYTES, most)):
-            yield batch
-            batch = []
-        batch.append(uid)
-    if batch:
-        yield batch
-
-
-def _with_crlf(raw: bytes) -> bytes:
-    """With the line ends that RFC 5322 §2.3 wants, which servers have kept as they were."""
-    if raw.count(b"\r\n") == raw.count(b"\r") == raw.count(b"\n"):
-        return raw
-    return _LINE_END.sub(b"\r\n", raw)

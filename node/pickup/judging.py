@@ -4,7 +4,12 @@ prove now. Who sent it to the provider can't be seen here, so SPF is the provide
 
 from __future__ import annotations
 
-from node.mailauth import Dmarc, Judgement, MailAuth, Spf, provider_results
+from typing import Final
+
+from node.mailauth import Hop, Judgement, MailAuth, provider_results
+
+UNKNOWN: Final = Hop("", "", "")
+"""Who brought it there."""
 
 
 class Judge:
@@ -19,5 +24,4 @@ class Judge:
             found = provider_results(raw, authserv_ids)
             if found.results:
                 return found
-        proof = await self._mailauth.prove(raw)
-        return Judgement(proof, Spf("none", ""), Dmarc("none", "", "none"))
+        return await self._mailauth.judge(raw, UNKNOWN, "")

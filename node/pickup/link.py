@@ -11,7 +11,7 @@ from typing import Final, Self, TypeVar
 
 import trio
 
-from node.pickup.session import Session
+from node.pickup.session import Refusal, Session
 from node.pickup.trouble import Trouble, Way
 from node.runtime.settings_mail import MailServer
 
@@ -100,6 +100,13 @@ class Link:
         if fault is not None:
             raise fault
         return answer  # type: ignore[return-value]  # None only where T is None
+
+    async def must(self, call: Callable[..., T], *args: object) -> T:
+        """The same where the server's no is no answer. Raises Trouble."""
+        try:
+            return await self.ask(call, *args)
+        except Refusal as no:
+            raise Trouble(Way.REFUSED, str(no)) from no
 
     async def readable(self) -> None:
         """Wait until the server says something."""

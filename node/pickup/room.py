@@ -12,10 +12,11 @@ import trio
 
 from node.pickup.book import MAX_PROVIDERS, Folder, Providers
 from node.pickup.errors import ProviderError
-from node.pickup.fetching import Fetching, Judging, Pace, Standing, Take, Tools, first_of
+from node.pickup.fetching import Fetching, first_of
 from node.pickup.link import Dial, Link, dial
 from node.pickup.provider import UNKNOWN, Provider
 from node.pickup.session import Refusal
+from node.pickup.terms import Judging, Pace, Standing, Take, Tools
 from node.pickup.trouble import Trouble, Way
 from node.runtime.clock import Clock
 from node.runtime.events import Events
@@ -159,6 +160,14 @@ def _warnings(provider: Provider, standing: Standing) -> list[Warning_]:
                 "provider-large",
                 f"{provider.address}: {count} letters are larger than this node takes, and stay there",
                 "read them at your provider, or raise limits.mail_size",
+            )
+        )
+    if count := standing.counts["left"]:
+        found.append(
+            Warning_(
+                "provider-left",
+                f"{provider.address}: {count} letters could not be taken in since the start, and stay there",
+                "read them at your provider",
             )
         )
     if standing.marked:

@@ -25,7 +25,8 @@ AT_ONCE: Final = 4
 
 class SmarthostOutlet:
     """`password` is asked for at each connection. `tls` verifies the server, by default as the system.
-    `remedy` says what sets server and password anew, "" where the settings do.
+    `remedy` says what sets server and password anew, "" where the settings do. `own` gives the server and the
+    password that letters of a sender take in its place, None where they take no other.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class SmarthostOutlet:
         *,
         tls: ssl.SSLContext | None = None,
         remedy: Callable[[], str] = str,
+        own: Callable[[str], tuple[Smarthost, str] | None] = lambda sender: None,
     ) -> None:
         self._lines = lines
         self._smarthost = smarthost
@@ -44,6 +46,7 @@ class SmarthostOutlet:
         self._clock = clock
         self._tls = tls
         self._remedy = remedy
+        self._own = own
         self._turns = trio.CapacityLimiter(AT_ONCE)
         self._stand: tuple[Smarthost, WayFault | None] | None = None
         self.since = 0
@@ -61,9 +64,14 @@ class SmarthostOutlet:
             await self._open(server, None)
 
     async def transact(self, lane: str, mail: Mail) -> Talked:
-        server = self._server()
-        talked = await self._lines.reuse((server,), mail)
-        return talked or await self._open(server, mail)
+        own = self._own(mail.sender)
+        server = _server(*own) if own else self._server()
+        try:
+            talked = await self._lines.reuse((server,), mail)
+            return talked or await self._open(server, mail)
+        except WayFault as fault:
+            fault.host = server.host
+            raise
 
     async def aclose(self) -> None:
         await self._lines.aclose()
@@ -131,9 +139,7 @@ class SmarthostOutlet:
         smarthost = self._smarthost()
         if smarthost is None:
             raise WayFault(Way.NONE)
-        rule = Tls.AT_ONCE if smarthost.implicit_tls else Tls.MAY if smarthost.is_local else Tls.MUST
-        password = self._password() if smarthost.user else ""
-        return Server(smarthost.host, smarthost.port, rule, smarthost.user, password)
+        return _server(smarthost, self._password() if smarthost.user else "")
 
     async def _open(self, server: Server, mail: Mail | None) -> Talked:
         sock = await dial_name(server.host, server.port)
@@ -149,3 +155,8 @@ class SmarthostOutlet:
         if self._tls is None:  # reading who is trusted takes some 20 ms
             self._tls = await trio.to_thread.run_sync(ssl.create_default_context)
         return self._tls
+
+
+def _server(smarthost: Smarthost, password: str) -> Server:
+    rule = Tls.AT_ONCE if smarthost.implicit_tls else Tls.MAY if smarthost.is_local else Tls.MUST
+    return Server(smarthost.host, smarthost.port, rule, smarthost.user, password)

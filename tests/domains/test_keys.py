@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from node.domains import DomainError, Domains
 from node.domains.keys import KEPT_MS
-from node.mailauth import Proof
+from node.mailauth import Hop, Proof
 from node.runtime.clock import DAY_MS
 from node.runtime.dns import Resolver
 from node.storage import open_store
@@ -51,7 +51,10 @@ async def test_nothing_is_signed_before_the_dns_shows_the_keys(
     domains = opened()  # it has forgotten that there was nothing
     signed = await domains.sign(RAW, "Example.ORG")
     assert (["m20261126r", "m20261126e"], []) == (signed_by(signed), domains.warnings())
-    assert Proof(("example.org",), (), (PASS, PASS)) == await mail_auth(names).prove(signed)
+    assert (
+        Proof(("example.org",), (), (PASS, PASS))
+        == (await mail_auth(names).judge(signed, Hop("", "", ""), "")).proof
+    )
     assert [("used", clock.time)] * 2 == [(key["state"], key["used"]) for key in domains.row()["keys"]]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -84,9 +84,10 @@ class Way:
         *,
         tls: ssl.SSLContext | None = None,
         max_size: int = 30_000_000,
+        own: Callable[[str], tuple[Smarthost, str] | None] = lambda sender: None,
     ) -> Way:
         lines = Lines(bridge, "alice.example.org")
-        outlet = SmarthostOutlet(lines, lambda: smarthost, lambda: password, SystemClock(), tls=tls)
+        outlet = SmarthostOutlet(lines, lambda: smarthost, lambda: password, SystemClock(), tls=tls, own=own)
         return cls(SmtpCarrier(outlet, max_size=max_size), outlet)
 
 

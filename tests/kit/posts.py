@@ -10,7 +10,6 @@ import trio
 
 from node.app.mail import fit_intake
 from node.consent import Rules
-from node.mailauth import MailAuth
 from node.runtime.dns import DnsLater
 from node.smtp import Hops, MailIntake, Networks
 from node.smtp.reply import Client, Envelope
@@ -108,10 +107,5 @@ async def open_post(street: Street, trusted: tuple[str, ...] = (), **more: Any) 
         street,
         house,
         table,
-        fit_intake(
-            house.ground,
-            house.owner,
-            MailAuth(table, house.ground.porter, house.ground.clock),
-            Hops(Networks.parse(trusted)),
-        ),
+        fit_intake(house.ground, house.owner, table, Hops(Networks.parse(trusted))),
     )

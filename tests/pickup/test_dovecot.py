@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import trio
 
+from node.app.addresses import OwnAddresses
+from node.app.providers import Mailboxes
 from node.pickup import Provider, ProviderError, try_out
 from node.pickup.book import Folder
 from node.smtp.reply import OK, Reply
@@ -97,6 +99,20 @@ async def test_a_folder_numbered_anew_brings_nothing_twice(tmp_path: Path) -> No
         assert before is not None
         assert after is not None
         assert before.validity != after.validity
+
+
+async def test_old_letters_can_be_asked_for_later(tmp_path: Path) -> None:
+    """From now on at first; then those of before too, and what is here does not come again."""
+    async with a_dovecot() as dovecot:
+        dovecot.put(letter(0), "0")
+        async with a_room(tmp_path / "store") as room:
+            mailboxes = Mailboxes(room.book, room.store, OwnAddresses([], []), lambda: None, room.pickup)
+            await mailboxes.add(mailbox(dovecot.port, since=None), PASSWORD, check=True)
+            dovecot.put(letter(1), "1")
+            assert [letter(1)] == await room.taker.until(1)
+            await mailboxes.add(mailbox(dovecot.port), PASSWORD, check=True)
+            await room.until(state="ok", fetched=1, again=1)
+            assert [letter(1), letter(0)] == room.taker.taken
 
 
 async def test_only_what_is_here_is_deleted_there_and_when_it_is_due(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from node.pickup import Pace
 from node.pickup.session import Refusal, Session
 from node.pickup.trouble import Trouble
 from node.runtime.settings_mail import MailServer
-from tests.kit.fetched import QUICK, a_room, letter, mailbox
+from node.smtp.reply import OK, Reply
+from tests.kit.fetched import QUICK, Taker, a_room, letter, mailbox
 
 MB = 1_000_000
 Said = Callable[[trio.SocketStream, bytes, bytes], Awaitable[bool]]
@@ -172,6 +173,25 @@ async def test_numbers_that_go_back_bring_nothing_twice_and_lose_nothing(tmp_pat
         await room.add(mailbox(port))
         await room.until(state="ok", again=3)
         assert [letter(1), letter(2), letter(3)] == room.taker.taken
+
+
+async def test_nothing_is_fetched_while_nothing_can_be_taken_in(tmp_path: Path) -> None:
+    """It waits in order behind what found no room; one that can't be taken at all holds up nobody."""
+    full = [Reply(452, "4.3.1", "full"), Reply(452, "4.3.1", "full")]
+    never = Reply(550, "5.6.0", "not in a form that can be read")
+
+    def answer(raw: bytes) -> Reply:
+        return never if raw == letter(1) else full.pop() if full else OK
+
+    taker = Taker(answer)
+    async with serving(Server({})) as port, a_room(tmp_path / "store", taker) as room:
+        await room.add(mailbox(port))
+        await room.until(state="full")
+        assert ["provider-full", "provider-left"] == [one.code for one in room.pickup.warnings()]
+        await room.until(state="ok", fetched=2, left=1)
+        assert [letter(2), letter(3)] == taker.taken
+        checks = await room.pickup.checks()
+        assert ["warn", "ok"] == [one.state for one in checks]
 
 
 async def test_who_was_refused_is_asked_seldom(tmp_path: Path) -> None:

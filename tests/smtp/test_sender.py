@@ -40,8 +40,9 @@ async def carrier(bridge: Bridge) -> AsyncIterator[MakeWay]:
         password: str = "",
         tls: ssl.SSLContext | None = None,
         max_size: int = 30_000_000,
+        own: Callable[[str], tuple[Smarthost, str] | None] = lambda sender: None,
     ) -> Way:
-        made.append(Way.through(bridge, smarthost, password, tls=tls, max_size=max_size))
+        made.append(Way.through(bridge, smarthost, password, tls=tls, max_size=max_size, own=own))
         return made[-1]
 
     yield make
@@ -63,6 +64,20 @@ def state(way: Way) -> str:
 
 def told(results: list[Result]) -> list[tuple[str, str, bool]]:
     return [(one.outcome, one.status.code, one.way) for one in results]
+
+
+async def test_a_sender_with_a_server_of_its_own_goes_there(carrier: MakeWay) -> None:
+    """All others go to the one server; what is wrong is said of the server that it is about."""
+    async with open_sink() as sink:
+        async with open_sink() as own:
+            other = local(own.port, host="localhost")
+            way = carrier(local(sink.port), own=lambda sender: (other, "") if sender == BOB else None)
+            results = [*await said(way), *await said(way, sender=BOB)]
+        assert ["delivered", "delivered"] == [one.outcome for one in results]
+        assert ([AUTHOR], [BOB]) == ([one.sender for one in sink.taken], [one.sender for one in own.taken])
+        (result,) = await said(way, sender=BOB)
+        assert ("later", True) == (result.outcome, result.way)
+        assert result.detail.startswith("localhost ")
 
 
 async def test_a_letter_arrives_with_its_envelope(carrier: MakeWay) -> None:
