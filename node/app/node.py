@@ -293,6 +293,7 @@ def _desk(
         ground=ground,
         owner=owner,
         way_out=mail.outlet,
+        pickup=mail.pickup,
         certificate=lambda: mail.certificate,
         network=network,
         hosting=hosting,
