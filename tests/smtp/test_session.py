@@ -106,7 +106,9 @@ async def test_data_in_chunks_is_not_known() -> None:
     async with receiver(keeper) as listener, wire(listener) as client:
         assert "220" == (await client.reply())[:3]
         await client.send(b"EHLO client.example\r\n")
-        offered = [await client._line() for _ in range(7)]
+        offered = [await client._line()]
+        while offered[-1][3] == "-":
+            offered.append(await client._line())
         assert not [line for line in offered if "CHUNKING" in line or "BINARYMIME" in line]
         assert "501 5.5.4" == (await client.say("MAIL FROM:<a@b.example> BODY=BINARYMIME"))[:9]
         await client.say("MAIL FROM:<a@b.example>", "RCPT TO:<x@home.example>")
