@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from node.storage import Batch, Store
-from node.storage.schema import BOUND, DOMAIN
+from node.storage.schema import BOUND, DOMAIN_KEY
 from protocol.cbor import Value
 from protocol.fields import Fields
 from protocol.kdf import KEY_BYTES
@@ -46,7 +46,7 @@ class SeenBook:
 
     def domain(self, domain: str) -> Domain | None:
         """What this domain showed, if it ever did."""
-        value = self._store.get(DOMAIN, self._place("domain", domain))
+        value = self._store.get(DOMAIN_KEY, self._place("domain", domain))
         if not isinstance(value, Mapping):
             return None
         fields = Fields(value, "domain")
@@ -54,7 +54,7 @@ class SeenBook:
 
     def put_domain(self, batch: Batch, domain: str, seen: Domain) -> None:
         value: dict[str, Value] = {"key": seen.key, "answered": seen.answered}
-        batch.put(DOMAIN, self._place("domain", domain), value)
+        batch.put(DOMAIN_KEY, self._place("domain", domain), value)
 
     def name(self, email: str) -> Name | None:
         """Whose this address (in its normal form) was when its domain was asked last."""

@@ -64,8 +64,8 @@ CONTACT_INDEX: Final = Space(
 NODES: Final = Space(
     "nodes", 23, ("bytes",), "(keyed hash of an owner's address) → its newest `nodes/1` record"
 )
-DOMAIN: Final = Space(
-    "domain", 24, ("bytes",), "(keyed hash of a domain) → the Mailio key that it showed first"
+DOMAIN_KEY: Final = Space(
+    "domain-key", 24, ("bytes",), "(keyed hash of a domain) → the Mailio key that it showed first"
 )
 BOUND: Final = Space(
     "bound", 25, ("bytes",), "(keyed hash of an e-mail address) → whose its domain said that it is"
@@ -183,7 +183,7 @@ SPACES: Final[tuple[Space, ...]] = (
     CONTACT,
     CONTACT_INDEX,
     NODES,
-    DOMAIN,
+    DOMAIN_KEY,
     BOUND,
     OURS,
     THEIRS,
