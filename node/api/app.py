@@ -13,6 +13,7 @@ import node
 from node.api import (
     attachments,
     contacts,
+    doctor,
     domains,
     folders,
     handshakes,
@@ -75,5 +76,6 @@ def _application(base: Base) -> FastAPI:
     app.state.public = not isinstance(base, Desk)
     app.include_router(status.routes(base), prefix=PREFIX)
     app.include_router(local.routes(base), prefix="/local")
+    app.include_router(doctor.routes(base), prefix="/local")
     app.include_router(hosts.hosting_routes(base), prefix="/local")
     return app

@@ -45,6 +45,16 @@ class Mailboxes(Protocol):
     async def remove(self, address: str) -> str: ...
 
 
+Tell = Callable[[Mapping[str, object]], None]
+Examine = Callable[[Tell], Awaitable[None]]
+"""Looks at everything that can be wrong, and tells of each look as node.doctor has it."""
+
+
+async def nothing_to_examine(tell: Tell) -> None:
+    """Where nobody has fitted a doctor."""
+    tell({"looks": []})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
     """What every node has, one that is only a public node too.
@@ -62,6 +72,7 @@ class Base:
     voucher: Callable[[], Awaitable[bytes]] | None = None
     stop: Callable[[], None] | None = None
     owner_of: Callable[[bytes], str | None] = field(default=lambda _: None)
+    examine: Examine = nothing_to_examine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,8 +36,7 @@ def routes(desk: Desk) -> APIRouter:
 
     @router.get("")
     async def listing() -> list[dict[str, Any]]:
-        for name in sorted(domains.names()):
-            await domains.look(name)
+        await domains.look()
         return domains.rows()
 
     @router.post("", status_code=201)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import base58
 
-from node.api import Desk
+from node.api import Desk, Examine
+from node.app.doctor import examine_closed
 from node.app.domains import records_of
 from node.app.ground import open_ground
 from node.app.hosts import whereabouts
@@ -35,6 +36,7 @@ def desk_of(
     fetch: Callable[[bytes], Awaitable[None]] | None = None,
     forget: Callable[[bytes], None] = lambda _: None,
     voucher: Callable[[], Awaitable[bytes]] | None = None,
+    examine: Examine,
 ) -> Desk:
     """The owner's rooms as the API takes them; to `status` is added how the settings have ordinary e-mail."""
     ground = owner.ground
@@ -66,6 +68,7 @@ def desk_of(
         voucher=voucher,
         fetch=fetch,
         forget=forget,
+        examine=examine,
     )
 
 
@@ -110,4 +113,5 @@ async def open_desk(home: Home, config: Config, passphrase: str | None) -> Async
             found = with_files({"used": disk.used, "free": disk.free}, owner)
             return {"disk": found, "warnings": warnings}
 
-        yield desk_of(owner, base58.b58encode(owner.peer_id).decode(), status)
+        peer_id = base58.b58encode(owner.peer_id).decode()
+        yield desk_of(owner, peer_id, status, examine=partial(examine_closed, ground, owner))

@@ -101,7 +101,7 @@ async def open_mail(ground: Ground, owner: Owner) -> AsyncIterator[Mail]:
     async with AsyncExitStack() as stack:
         bridge = await stack.enter_async_context(open_bridge())
         names = Resolver(config.dns.nameservers)
-        outlet = await fit_outlet(ground, owner, names, Lines(bridge, hostname or NOBODY))
+        outlet = await fit_outlet(ground, owner, names, Lines(bridge, greeting_name(owner)))
         stack.push_async_callback(outlet.aclose)
         owner.carriers["smtp"] = await fit_carrier(ground, owner, outlet)
         intake, receiver, submission = fit_intake(ground, owner, names, hops), None, None
@@ -128,21 +128,31 @@ async def fit_outlet(ground: Ground, owner: Owner, names: Resolver, lines: Lines
     """The way out that the settings choose."""
     smtp = ground.config.smtp
     if not smtp.direct:
-        sending = owner.sending
-        return SmarthostOutlet(
-            lines,
-            sending.smarthost,
-            sending.password,
-            ground.clock,
-            remedy=sending.remedy,
-            own=sending.own,
-        )
+        return smarthost_outlet(ground, owner, lines)
     reach = Reach(Networks.parse(smtp.networks))
     policies = Policies(ground.store, names, reach, ground.clock)
     await policies.tidy()
     ourselves = Ourselves(lambda: _known_as(owner.domains), lambda: _listens_at(smtp))
     routes = Exchangers(names, reach, ourselves)
     return DirectOutlet(lines, routes, policies, ground.clock, has_name=bool(owner.domains.hostname))
+
+
+def smarthost_outlet(ground: Ground, owner: Owner, lines: Lines) -> SmarthostOutlet:
+    """The way out through the smarthost, also where none is set."""
+    sending = owner.sending
+    return SmarthostOutlet(
+        lines,
+        sending.smarthost,
+        sending.password,
+        ground.clock,
+        remedy=sending.remedy,
+        own=sending.own,
+    )
+
+
+def greeting_name(owner: Owner) -> str:
+    """How we greet the servers that take our mail."""
+    return owner.domains.hostname or NOBODY
 
 
 def _known_as(domains: Domains) -> frozenset[str]:

@@ -11,6 +11,7 @@ import trio
 
 from node.api import Desk, make_api
 from node.app.desk import desk_of
+from node.app.doctor import Patient, examine
 from node.app.ground import Ground, open_ground
 from node.app.hosting import fit_hosting, friends_of, record_at
 from node.app.mail import Mail, open_mail
@@ -268,6 +269,16 @@ def _desk(
             "warnings": warnings,
         }
 
+    patient = Patient(
+        ground=ground,
+        owner=owner,
+        way_out=mail.outlet,
+        certificate=lambda: mail.certificate,
+        network=network,
+        hosting=hosting,
+        listening=mail.listening() | web.listening(),
+        pickup=mail.pickup,
+    )
     return desk_of(
         owner,
         network.peer_id_text,
@@ -278,6 +289,7 @@ def _desk(
         fetch=fetcher.ask,
         forget=forget,
         voucher=hosting.voucher if hosting is not None else None,
+        examine=partial(examine, patient),
     )
 
 

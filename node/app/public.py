@@ -9,6 +9,7 @@ from functools import partial
 import trio
 
 from node.api import Base, make_public_api
+from node.app.doctor import examine_public
 from node.app.ground import Ground, files_of, open_ground
 from node.app.hosting import fit_hosting
 from node.app.running import open_peers, work_until
@@ -84,6 +85,7 @@ async def _work(public: PublicNode, rooms: Sequence[Room], stop: trio.Event, rea
         status=status,
         voucher=hosting.voucher if hosting is not None else None,
         stop=stop.set,
+        examine=partial(examine_public, public.ground, public.network, hosting),
     )
     tasks = [partial(room, public) for room in rooms]
     await work_until(

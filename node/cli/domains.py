@@ -178,7 +178,7 @@ def _signing(domain: Mapping[str, Any]) -> str:
     """Whether its letters are signed."""
     states = [key["state"] for key in domain["keys"]]
     if "used" not in states:
-        return "not signed: its keys are not in the DNS yet"
+        return "not signed: keys not in the DNS yet"
     return "signed, new keys wait for the DNS" if "waiting" in states else "signed"
 
 

@@ -15,6 +15,7 @@ import typer
 import node
 from node.cli import (
     contacts,
+    doctor,
     domains,
     files,
     handshakes,
@@ -54,6 +55,7 @@ def build() -> typer.Typer:
         words,
         nodes,
         state,
+        doctor,
         handshakes,
         hosts,
         send,

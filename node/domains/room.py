@@ -34,6 +34,9 @@ AT_ONCE: Final = 2
 """Letters that are signed at the same time, each in a thread: a large one takes 0.2 s and a copy of itself.
 """
 
+LOOK_S: Final = 8.0
+"""Seconds for all look-ups of a command: somebody waits for its answer."""
+
 log = logging.getLogger(__name__)
 
 
@@ -155,11 +158,16 @@ class Domains:
             log.warning("a letter of %s goes out unsigned: %s", name, fault)
             return raw
 
-    async def look(self, text: str) -> None:
-        """Ask the DNS for the keys that wait, and go by what it shows. Raises DomainError."""
-        domain = self._one(text)
-        if domain.waiting:
-            await self._look(domain)
+    async def look(self, text: str = "") -> None:
+        """Ask the DNS for the keys that wait, of one domain or of all, and go by what it shows within LOOK_S.
+        Raises DomainError.
+        """
+        asked = [self._one(text)] if text else [one for one in self._all() if one.name in self._names]
+        with trio.move_on_after(LOOK_S):
+            async with trio.open_nursery() as nursery:
+                for domain in asked:
+                    if domain.waiting:
+                        nursery.start_soon(self._look, domain)
 
     async def _look(self, domain: Domain) -> list[DkimKey]:
         """The newest key of each algorithm that the DNS shows now; where it does not answer, that it has

@@ -28,7 +28,7 @@ from node.network.masked import Masks
 from node.network.records import Records, key_of
 from node.network.settings import NetworkSettings, PeerBook
 from node.runtime.clock import Clock
-from node.runtime.rooms import Check, Warning_
+from node.runtime.rooms import Check, Warning_, many
 from protocol.errors import RemoteProtocolError
 
 log = logging.getLogger(__name__)
@@ -184,13 +184,15 @@ class Network:
         """Whether anybody is connected, and who can reach us."""
         count = len(self._connections.all())
         if count:
-            met = Check("peers", "ok", f"{count} nodes are connected; reachability: {self.reachability}")
+            met = Check("peers", "ok", f"{many(count, 'node')} connected; reachability: {self.reachability}")
         elif self.settings.bootstrap:
-            remedy = "look at the internet connection, and at network.bootstrap with `mailio config`"
+            remedy = "look at the internet connection, and at network.bootstrap: mailio config show"
             met = Check("peers", "fail", "no node is connected", remedy)
         else:
-            met = Check("peers", "skip", "no first peer is set and nobody has connected")
-        return [Check("listening", "ok", ", ".join(self.listen_addrs()) or "nowhere"), met]
+            remedy = "mailio config set network.bootstrap ADDRESS"
+            met = Check("peers", "skip", "no first peer is set and nobody has connected", remedy)
+        addrs = [addr.partition("/p2p/")[0] for addr in self.listen_addrs()]
+        return [Check("listening", "ok", ", ".join(addrs) or "nowhere: this node only dials out"), met]
 
     def status(self) -> Mapping[str, object]:
         """How things stand, for `status`."""

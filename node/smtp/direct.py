@@ -16,7 +16,7 @@ import trio
 
 from node.outbox import DIRECT, Recipient
 from node.runtime.clock import Clock
-from node.runtime.rooms import Warning_
+from node.runtime.rooms import Check, Warning_
 from node.smtp.answer import NoWay, Way, WayFault
 from node.smtp.dialing import dial_one_of
 from node.smtp.exchangers import Exchanger
@@ -91,6 +91,7 @@ class DirectOutlet:
         self._turns: dict[str, trio.CapacityLimiter] = {}
         self._faults: OrderedDict[str, _Fault] = OrderedDict()
         self._unreached: set[str] = set()  # destinations since the last that was
+        self._reached = ""  # the last that was
 
     def lane(self, recipient: Recipient) -> str:
         return DIRECT + recipient.address.rpartition("@")[2]
@@ -177,6 +178,7 @@ class DirectOutlet:
     def worked(self, lane: str) -> None:
         self._faults.pop(lane, None)
         self._unreached.clear()
+        self._reached = lane.removeprefix(DIRECT)
 
     def failed(self, lane: str, fault: WayFault) -> tuple[str, bool]:
         before = self._faults.pop(lane, None)
@@ -190,6 +192,15 @@ class DirectOutlet:
         elif fault.way not in (Way.UNREACHABLE, Way.NAMES):
             self._unreached.clear()  # somebody answered
         return self._words(lane, fault), not same
+
+    async def checks(self) -> Sequence[Check]:
+        """What letters have met since the start: nobody is asked only to see whether he answers."""
+        if warnings := self.warnings():
+            return [Check("port-25-out", "fail", one.text, one.remedy) for one in warnings]
+        if not self._reached:
+            text = f"whether port {self._port} is open from here shows with the first letter: nobody is asked"
+            return [Check("port-25-out", "skip", text, "mailio send SOMEBODY@example.org")]
+        return [Check("port-25-out", "ok", f"the mail server of {self._reached} was reached since the start")]
 
     def warnings(self) -> list[Warning_]:
         found = []

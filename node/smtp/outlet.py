@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
 from node.outbox import Recipient
 from node.runtime.bridge import BridgeClosed
-from node.runtime.rooms import Warning_
+from node.runtime.rooms import Check, Warning_
 from node.smtp.answer import Way, WayFault
 from node.smtp.pool import Pool, Talked
 from node.smtp.server import Mail, Server
@@ -59,6 +59,10 @@ class Outlet(Protocol):
 
     def status(self) -> dict[str, Any]:
         """How the way stands, for `status --json`."""
+        ...
+
+    async def checks(self) -> Sequence[Check]:
+        """Look whether letters can leave; none does."""
         ...
 
     async def aclose(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import trio
 
 from node.outbox import SMARTHOST, Recipient
 from node.runtime.clock import Clock
-from node.runtime.rooms import Warning_
+from node.runtime.rooms import Check, Warning_
 from node.runtime.settings_mail import Smarthost
 from node.smtp.answer import SAYINGS, Way, WayFault
 from node.smtp.dialing import dial_name
@@ -89,6 +89,20 @@ class SmarthostOutlet:
         return detail, before is None or before.code != told.code
 
     # ---- how the way stands
+
+    async def checks(self) -> Sequence[Check]:
+        """Connect, encrypt and log in anew, and send nothing."""
+        smarthost = self._smarthost()
+        if smarthost is None:
+            text, remedy = SAYINGS[Way.NONE]
+            return [Check("smarthost", "skip", text, remedy)]
+        try:
+            await self._open(self._server(), None)
+        except WayFault as fault:
+            told = self._warning(fault, smarthost)
+            return [Check("smarthost", "fail", told.text, told.remedy)]
+        login = f", and lets {smarthost.user} in" if smarthost.user else ""
+        return [Check("smarthost", "ok", f"{smarthost.place} answers{login}; nothing was sent")]
 
     @property
     def fault(self) -> Warning_ | None:

@@ -232,7 +232,7 @@ async def test_a_secret_goes_in_and_never_comes_out(call: Caller, desk: Desk) ->
 async def test_a_closed_store_tells_what_is_set_of_e_mail(call: Caller) -> None:
     _, found = await call("GET", "/api/v1/status")
     sending = {"state": "none", "host": "", "text": "", "password": "none"}
-    assert {"addresses": [], "domains": [], "smarthost": sending} == found["smtp"]
+    assert {"addresses": [], "domains": [], "smarthost": sending, "direct": None} == found["smtp"]
 
 
 BOOK = {"bob@example.org": "Bob", "zoë@xn--bcher-kva.example": "Zoë", BOB: "Bob"}

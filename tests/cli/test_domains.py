@@ -39,15 +39,13 @@ def test_a_domain_comes_and_goes(mailio: Commands, home: Path) -> None:
     assert all(key.keys() == KEYS for key in added["keys"])
     assert all(record.keys() == {"name", "type", "value", "zone", "why"} for record in added["records"])
     assert added == mailio(home, "domain", "list", "example.org", "--json").json
-    assert [{name: added[name] for name in DOMAIN}] == mailio(home, "domain", "list", "--json").json
     assert mailio(home, "domain", "add", "example.org", "--json").error["code"] == "domain-exists"
     (row,) = mailio(home, "domain", "list").out.splitlines()
-    said = "not signed: its keys are not in the DNS yet"
+    said = "not signed: keys not in the DNS yet"
     assert ["example.org", "mx.example.net", said, "domain add"] == row.split("\t")
     gone = mailio(home, "domain", "remove", "example.org")
     assert "nothing is signed in its name" in gone.err
     assert mailio(home, "domain", "list", "--json").json == []
-    assert mailio(home, "domain", "remove", "example.org", "--json").error["code"] == "no-such-domain"
     assert mailio(home, "domain", "add", "you@example.org", "--json").error["code"] == "domain-name"
 
 
@@ -75,27 +73,21 @@ def test_who_has_an_address_there_is_not_told_to_set_one(mailio: Commands, home:
 
 
 def test_keys_are_shown_and_changed(mailio: Commands, home: Path) -> None:
-    assert "mailio domain add DOMAIN" in mailio(home, "dkim", "show").err
     assert mailio(home, "dkim", "rotate", "--json").error["code"] == "no-such-domain"
     added = mailio(home, "domain", "add", "example.org", "--json").json
-    (shown,) = mailio(home, "dkim", "show", "--json").json
-    assert (DOMAIN, added["keys"]) == (shown.keys(), shown["keys"])
     text = mailio(home, "dkim", "show", "example.org").out
     assert all(f"  value  {key['value']}\n" in text for key in added["keys"])
     assert "signs once it is seen in the DNS" in text
-    assert ["waiting"] * 2 == states(mailio(home, "dkim", "rotate", "--json").json)
     assert ["used"] * 2 == states(mailio(home, "dkim", "rotate", "example.org", "--now", "--json").json)
-    done = mailio(home, "dkim", "rotate")
-    assert "put the new records beside the old ones" in done.err
-    assert ["used", "used", "waiting", "waiting"] == states(mailio(home, "dkim", "show", "--json").json[0])
-    assert "signed, new keys wait for the DNS" in mailio(home, "domain", "list").out
+    assert "put the new records beside the old ones" in mailio(home, "dkim", "rotate").err
+    (shown,) = mailio(home, "dkim", "show", "--json").json
+    assert (DOMAIN, ["used", "used", "waiting", "waiting"]) == (shown.keys(), states(shown))
     assert "from now on" in mailio(home, "dkim", "rotate", "--now").err
     zone = mailio(home, "dkim", "show", "--zone").out.splitlines()
-    assert (4, 4) == (
-        len([line for line in zone if line.startswith(";")]),
-        len([line for line in zone if " IN TXT " in line]),
+    assert ([key["zone"] for key in shown["keys"]], "; RSA key that was replaced: leave") == (
+        zone[1::2],
+        zone[0].partition(" it in")[0],
     )
-    assert ["retired", "retired", "used", "used"] == states(mailio(home, "dkim", "show", "--json").json[0])
 
 
 def test_domains_of_the_settings_have_keys_without_a_command(mailio: Commands, home: Path) -> None:
@@ -156,7 +148,7 @@ def test_how_a_key_stands_in_words(state: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        (["waiting"], "not signed: its keys are not in the DNS yet"),
+        (["waiting"], "not signed: keys not in the DNS yet"),
         (["used", "used"], "signed"),
         (["retired", "used", "waiting"], "signed, new keys wait for the DNS"),
     ],

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from trio.testing import MockClock
 
 from node.domains import DomainError, Domains
 from node.domains.keys import KEPT_MS
@@ -140,6 +141,21 @@ async def test_new_keys_take_over_when_the_dns_shows_them(
     await domains.rotate()
     newest = ["m20261205r", "m20261205e"]
     assert dict.fromkeys(new, "used") | dict.fromkeys(newest, "waiting") == states(domains)
+
+
+async def test_all_domains_are_looked_at_together(
+    domains: Domains, names: Names, autojump_clock: MockClock
+) -> None:
+    autojump_clock.autojump_threshold = 0.1
+    for name in ("a.example", "b.example", "c.example"):
+        await domains.add(name)
+    for key in (key for row in domains.rows() for key in row["keys"]):
+        names.txt(key["name"], key["value"])
+        if "b.example" in key["name"]:
+            names.fault(key["name"], Fault.SILENCE)
+    await domains.look()
+    found = {row["domain"]: {key["state"] for key in row["keys"]} for row in domains.rows()}
+    assert {"a.example": {"used"}, "b.example": {"waiting"}, "c.example": {"used"}} == found
 
 
 async def test_the_owner_may_know_better_than_the_dns(domains: Domains, names: Names) -> None:

@@ -54,6 +54,12 @@ class Caller:
         answer = await self._client.request(method, path, json=body, params=params)
         return self._read(answer)
 
+    async def content(self, method: str, path: str) -> str:
+        """An answer that must be good, as text: for what is no single JSON value."""
+        answer = await self._client.request(method, path)
+        assert answer.status_code == 200
+        return answer.text
+
     async def raw(self, method: str, path: str, content: bytes) -> tuple[int, Any]:
         """The same with these bytes as body."""
         headers = {"Content-Type": "application/json"}

@@ -53,6 +53,18 @@ async def test_the_next_server_is_tried_when_the_first_can_not_be_had(tmp_path: 
         assert {"state": "ok", "faults": []} == one.outlet.status()["direct"]
 
 
+async def test_whether_port_25_is_open_shows_with_the_first_letter(
+    tmp_path: Path,
+) -> None:
+    async with open_sink() as sink, open_straight(tmp_path, sink.port) as one:
+        mx(one, "mx.example.net")
+        assert ["skip"] == [check.state for check in await one.outlet.checks()]
+        assert (0, []) == (sink.connections, one.names.questions)
+        assert [DELIVERED] == await one.said(BOB)
+        (check,) = await one.outlet.checks()
+        assert ("port-25-out", "ok", True) == (check.check, check.state, "example.net" in check.text)
+
+
 async def test_a_server_that_takes_nothing_now_is_passed_over(tmp_path: Path) -> None:
     replies = {"hello": b"421 4.3.2 Full\r\n"}
     async with open_liar(replies) as liar, open_sink(host="::1", port=liar.port) as sink:
