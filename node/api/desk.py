@@ -35,16 +35,6 @@ class Network(Protocol):
     def peers(self) -> Sequence[Any]: ...
 
 
-Tell = Callable[[Mapping[str, object]], None]
-Examine = Callable[[Tell], Awaitable[None]]
-"""Looks at everything that can be wrong, and tells of each look as node.doctor has it."""
-
-
-async def nothing_to_examine(tell: Tell) -> None:
-    """Where nobody has fitted a doctor."""
-    tell({"looks": []})
-
-
 class Mailboxes(Protocol):
     """What can be done with the owner's mailboxes at providers."""
 
@@ -53,6 +43,16 @@ class Mailboxes(Protocol):
     async def add(self, provider: Provider, password: str, *, check: bool) -> dict[str, Any]: ...
 
     async def remove(self, address: str) -> str: ...
+
+
+Tell = Callable[[Mapping[str, object]], None]
+Examine = Callable[[Tell], Awaitable[None]]
+"""Looks at everything that can be wrong, and tells of each look as node.doctor has it."""
+
+
+async def nothing_to_examine(tell: Tell) -> None:
+    """Where nobody has fitted a doctor."""
+    tell({"looks": []})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

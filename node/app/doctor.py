@@ -237,7 +237,7 @@ async def _hosts(owner: Owner) -> Sequence[Check]:
 
 
 async def _addresses(patient: Patient) -> Sequence[Check]:
-    addresses = patient.config.mail.addresses
+    addresses = patient.owner.emails.texts()
     if not addresses:
         text = "you have no e-mail address here: ordinary mail is refused"
         return [Check("addresses", "skip", text, "mailio config set mail.addresses you@example.org")]

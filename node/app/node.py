@@ -298,6 +298,7 @@ def _desk(
         network=network,
         hosting=hosting,
         listening=mail.listening() | web.listening(),
+        pickup=mail.pickup,
     )
     return desk_of(
         owner,

@@ -102,6 +102,8 @@ def add(
     if known["note"] and not session.json:
         note(clean(known["note"]))
     password = _password(known["address"], from_file)
+    if on_terminal() and not (no_check or session.json):
+        note("trying its servers …")
     found = session.post("/local/providers", password=password, **asked, **options)
     if session.json:
         write_json(found)

@@ -120,7 +120,8 @@ class Providers:
         """
         batch = batch or Batch()
         if self.find(provider.address) == provider:
-            self.put(batch, provider, name, folder)
+            if self.folder(provider, name) != folder:
+                self.put(batch, provider, name, folder)
             await self._store.write(batch)
 
     def put(self, batch: Batch, provider: Provider, name: str, folder: Folder) -> None:

@@ -63,6 +63,11 @@ class Fetching:
                 self._fails(trouble)
                 await trio.sleep(pace.owners if trouble.way in OWNERS else pause)
                 pause = min(2 * pause, pace.most)
+            except Exception as fault:
+                log.error("fetching failed here: %s", type(fault).__name__)  # its text may hold mail
+                log.debug("it happened here", exc_info=True)
+                self._stands("fault", _ours(self.provider.address, fault))
+                await trio.sleep(pace.most)
 
     async def _visit(self) -> None:
         """One connection, for as long as it holds. Raises Trouble, Full."""
@@ -203,3 +208,8 @@ def first_of(provider: Provider, selected: Selected) -> Folder:
     """Where a folder that was never looked at is begun: at what comes from now on, or at old letters too."""
     start = selected.next if provider.since is None else 1
     return Folder(selected.validity, start, selected.next)
+
+
+def _ours(address: str, fault: Exception) -> Warning_:
+    text = f"{address}: fetching failed by a fault of this program ({type(fault).__name__})"
+    return Warning_("provider-fault", text, "please report it; it is tried again")

@@ -75,6 +75,9 @@ class Session:
                 _log_in(client, server.user, password)
                 client.wire.allow(seconds=patience)
                 return cls(client, patience)
+        except Refusal as no:  # before there is a login, no is the end
+            opened.close()
+            raise Trouble(Way.REFUSED, str(no)) from no
         except BaseException:
             opened.close()
             raise
@@ -164,7 +167,7 @@ class Session:
         if not self._exists:
             return 1
         with self._asking():
-            return max(self._client.fetch("*", ["UID"]), default=0) + 1
+            return int(max(self._client.search(["UID", "*"]), default=0)) + 1
 
     @contextmanager
     def _asking(self, times: int = 1, total: int = 0, literal: int = 0) -> Iterator[None]:

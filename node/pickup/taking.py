@@ -31,8 +31,14 @@ BATCH_BYTES: Final = 1_000_000
 LARGE: Final = 1_000_000
 """Bytes from which a letter is looked through in a thread."""
 
-FULL: Final = frozenset({"4.3.1", "4.2.2"})
-"""Statuses after which no other letter would be taken either."""
+FULL: Final = "4.3.1"
+"""The status after which no other letter would be taken either."""
+
+OURS: Final = "4.3."
+"""What the statuses of troubles of our own begin with (RFC 3463 §3.4)."""
+
+LOOKUP_MS: Final = 3_600_000
+"""For how long a letter waits for the DNS to say who it is from; then it is taken as a stranger's."""
 
 _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
 _RETURN_PATH: Final = re.compile(rb"(?i)\AReturn-Path:[ \t]*<([!-;=?-~]{0,254})>[ \t]*\r\n")
@@ -93,11 +99,11 @@ class Taking:
         """Take it in, and move on once that is on disk."""
         provider, counts = self._provider, self._standing.counts
         digest, raw = await _prepared(raw)
-        reply = None if self._book.has(provider, digest) else await self._take(raw)
+        reply = None if self._book.has(provider, digest) else await self._take(folder, uid, raw)
         if reply is not None and 400 <= reply.code < 500:
-            if reply.status in FULL:
+            if reply.status == FULL:
                 raise Full
-            return await self._later(name, folder, uid)
+            return await self._later(name, folder, uid, ours=reply.status.startswith(OURS))
         batch, here = Batch(), reply is None or reply.code < 400
         if here:
             self._book.note(batch, provider, name, folder.validity, uid, digest)
@@ -107,25 +113,43 @@ class Taking:
         counts[_outcome(reply)] += 1
         return folder
 
-    async def _take(self, raw: bytes) -> Reply:
+    async def _take(self, folder: Folder, uid: int, raw: bytes) -> Reply:
         provider = self._provider
         try:
             judgement = await self._tools.judge(raw, provider.authserv_ids)
+            if judgement.later and self._may_wait(folder, uid):
+                return _UNKNOWN_YET
             path = _RETURN_PATH.match(raw)
             sender = path[1].decode("ascii") if path else ""
             found = Found(raw, sender, provider.address, provider.server.host, judgement)
             return await self._tools.take(found)
-        except Exception:  # one letter must not keep back all behind it
-            log.exception("a letter from %s could not be taken in", provider.server.host)
-            return _Fault()
+        except Exception as fault:
+            # Its text may hold what a letter says.
+            log.error("a letter from %s failed here: %s", provider.server.host, type(fault).__name__)
+            log.debug("it happened here", exc_info=True)
+            return _FAULT
 
-    async def _later(self, name: str, folder: Folder, uid: int) -> Folder:
-        """Go on without it, and come back to it."""
-        if all(one.uid != uid for one in folder.late):
-            if len(folder.late) >= MAX_LATE:
-                raise Full
-            folder = replace(folder, late=(*folder.late, Late(uid, self._tools.clock.now())))
-        folder = replace(folder, next=max(folder.next, uid + 1))
+    def _may_wait(self, folder: Folder, uid: int) -> bool:
+        """Whether it may come back for a look-up: not for long, and not where many do."""
+        waited = [one.since for one in folder.late if one.uid == uid]
+        if waited:
+            return self._tools.clock.now() - waited[0] < LOOKUP_MS
+        return len(folder.late) < MAX_LATE // 2
+
+    async def _later(self, name: str, folder: Folder, uid: int, *, ours: bool = False) -> Folder:
+        """Go on without it, and come back to it. Where too many wait the first of them stays there, but for
+        troubles of our own: those are waited for.
+        """
+        late = folder.late
+        if all(one.uid != uid for one in late):
+            if len(late) >= MAX_LATE:
+                if ours:
+                    raise Full
+                late = late[1:]
+                self._standing.counts["left"] += 1
+            late = (*late, Late(uid, self._tools.clock.now()))
+        large = tuple(one for one in folder.large if one != uid)
+        folder = replace(folder, next=max(folder.next, uid + 1), late=late, large=large)
         await self._book.keep(self._provider, name, folder)
         return folder
 
@@ -138,11 +162,15 @@ class Taking:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fault:
-    """A fault of ours, which may be another next time."""
+class _Later:
+    """What we say ourselves of a letter, which may be another next time."""
 
+    status: str
     code: int = 451
-    status: str = "4.3.0"
+
+
+_FAULT: Final = _Later("4.3.0")
+_UNKNOWN_YET: Final = _Later("4.4.3")
 
 
 def _past(folder: Folder, uid: int) -> Folder:

@@ -19,6 +19,16 @@ def status(mail: dict[str, Any] | None = None, **listen: Any) -> dict[str, Any]:
     return {"running": True, "listen": {"smtp": None, "submission": None} | listen, "smtp": mail}
 
 
+def test_mailboxes_elsewhere_stand_with_what_comes_in() -> None:
+    there = {"address": "you@gmail.com", "imap": "imaps://you%40gmail.com@imap.gmail.com", "text": "no"}
+    fetching = there | {"state": "ok", "fetched": 7}
+    found = status({}) | {"providers": [fetching, there | {"state": "fault"}]}
+    place = "you@gmail.com from imap.gmail.com"
+    assert [f"{place}: 7 letters fetched since the start", f"{place}: does not come"] == [*coming_in(found)][
+        :2
+    ]
+
+
 @pytest.mark.parametrize(
     ("where", "server"),
     [

@@ -14,6 +14,7 @@ import trio
 from node.mailauth import Dmarc, Judgement, Proof, Spf
 from node.pickup import Found, Pace, Pickup, Provider, Providers
 from node.pickup.link import Dial, dial
+from node.pickup.terms import Judging
 from node.runtime.clock import Clock, SystemClock
 from node.runtime.events import Events
 from node.smtp.reply import OK, Reply
@@ -29,6 +30,16 @@ PATIENCE_S: Final = 60.0
 """After which a test that waits has failed."""
 
 NOTHING: Final = Judgement(Proof((), (), ()), Spf("none", ""), Dmarc("none", "", "none"))
+
+
+@dataclass
+class Standing:
+    """A clock that is set."""
+
+    moment: int
+
+    def now(self) -> int:
+        return self.moment
 
 
 @dataclass
@@ -93,7 +104,7 @@ class Room:
                 await trio.sleep(0.01)
 
 
-async def nothing(raw: bytes, authserv_ids: frozenset[str]) -> Judgement:
+async def knows_nobody(raw: bytes, authserv_ids: frozenset[str]) -> Judgement:
     """Judges letters as from nobody known."""
     await trio.lowlevel.checkpoint()
     return NOTHING
@@ -108,12 +119,15 @@ async def a_room(
     dial: Dial = dial,
     pace: Pace = QUICK,
     clock: Clock | None = None,
+    judge: Judging | None = None,
 ) -> AsyncIterator[Room]:
     """A running room over the store at `path`, ended at the end as if the node were closed."""
     taker, clock, events = taker or Taker(), clock or SystemClock(), Events()
     async with open_store(path, KEY, inline=True) as store, trio.open_nursery() as nursery:
         book = Providers(store, Passwords(store), clock)
-        pickup = Pickup(book, taker, nothing, clock, events, max_size=max_size, dial=dial, pace=pace)
+        pickup = Pickup(
+            book, taker, judge or knows_nobody, clock, events, max_size=max_size, dial=dial, pace=pace
+        )
         nursery.start_soon(pickup.run)
         yield Room(pickup, book, store, taker, events)
         nursery.cancel_scope.cancel()

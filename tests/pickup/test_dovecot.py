@@ -1,6 +1,5 @@
 """A real Dovecot plays the provider: what lies there comes once, whatever happens, and stays as it was."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from node.pickup.book import Folder
 from node.smtp.reply import OK, Reply
 from tests.kit.certificates import Authority
 from tests.kit.dovecot import PASSWORD, USER, a_dovecot, why_not
-from tests.kit.fetched import Taker, a_room, dial_here, letter, mailbox
+from tests.kit.fetched import Standing, Taker, a_room, dial_here, letter, mailbox
 
 REFUSED = Reply(550, "5.7.1", "no")
 LATER = Reply(450, "4.7.1", "later")
@@ -178,16 +177,6 @@ async def test_what_is_wrong_is_said_when_it_is_tried_out(tmp_path: Path, author
     async with a_dovecot() as dovecot:
         assert "provider-no-tls" == await fault(mailbox(dovecot.port, host="off.example"))
         assert {"INBOX"} == (await try_out(mailbox(dovecot.port), PASSWORD)).keys()
-
-
-@dataclass
-class Standing:
-    """A clock that is set."""
-
-    moment: int
-
-    def now(self) -> int:
-        return self.moment
 
 
 async def fault(provider: Provider, password: str = PASSWORD) -> str:

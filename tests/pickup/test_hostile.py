@@ -16,12 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from node.pickup import Pace
+from node.mailauth import Judgement, Proof
+from node.pickup import Pace, wire
+from node.pickup.book import MAX_LATE
+from node.pickup.link import dial
 from node.pickup.session import Refusal, Session
 from node.pickup.trouble import Trouble
 from node.runtime.settings_mail import MailServer
 from node.smtp.reply import OK, Reply
-from tests.kit.fetched import QUICK, Taker, a_room, letter, mailbox
+from tests.kit.fetched import NOTHING, QUICK, Standing, Taker, a_room, letter, mailbox
 
 MB = 1_000_000
 Said = Callable[[trio.SocketStream, bytes, bytes], Awaitable[bool]]
@@ -121,6 +124,8 @@ def floods(start: bytes, part: bytes) -> Said:
     return flood
 
 
+TLS = b"* CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN\r\nTAG OK x\r\n"
+
 LIES = {
     "a line without an end": ({b"UID SEARCH": floods(b"* SEARCH", b" 1" * 10_000)}, "too-much"),
     "an answer without an end": ({b"EXAMINE": floods(b"", b"* OK " + b"x" * 60_000 + b"\r\n")}, "too-much"),
@@ -138,6 +143,11 @@ LIES = {
     "an echo": ({b"AUTHENTICATE": says(b"TAG NO not correct horse\r\n")}, "password"),
     "no to all": ({b"UID SEARCH": says(b"TAG NO not today\r\n")}, "refused"),
     "no folder": ({b"EXAMINE": says(b"TAG NO no such folder\r\n")}, "no-folder"),
+    "words before TLS": (
+        {b"CAPABILITY": says(TLS), b"STARTTLS": says(b"TAG OK go\r\n* CAPABILITY IMAP4rev1\r\n")},
+        "lost",
+    ),
+    "no TLS after all": ({b"CAPABILITY": says(TLS), b"STARTTLS": says(b"TAG NO not now\r\n")}, "refused"),
     "news without an end": (
         {b"IDLE": floods(b"+ idling\r\n", b"* OK " + b"x" * 60_000 + b"\r\n")},
         "too-much",
@@ -160,6 +170,33 @@ async def test_each_lie_is_one_fault(name: str, tmp_path: Path) -> None:
         assert warning.remedy
         assert tracemalloc.get_traced_memory()[1] < 10 * MB
     tracemalloc.stop()
+
+
+GREETINGS = {
+    "PREAUTH would talk us out of TLS and login": (b"* PREAUTH hello\r\n", "no-login"),
+    "a farewell": (b"* BYE too many connections\r\n", "refused"),
+    "an answer to nothing": (b"A1 OK hello\r\n", "garbage"),
+    "another protocol": (b"220 mail.example ESMTP\r\n", "garbage"),
+    "a line without an end": (b"* OK " + b"x" * 100_000, "too-much"),
+    "nothing": (b"", "silent"),
+}
+
+
+@pytest.mark.parametrize("name", GREETINGS)
+async def test_greetings(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    greeting, code = GREETINGS[name]
+    monkeypatch.setattr(wire, "OPEN_S", 0.3 if code == "silent" else wire.OPEN_S)
+    async with serving(Server({}, greeting)) as port, a_room(tmp_path / "store") as room:
+        await room.add(mailbox(port))
+        await room.until(state="fault")
+        assert [f"provider-{code}"] == [one.code for one in room.pickup.warnings()]
+
+
+async def test_a_server_that_does_not_say_the_next_number(tmp_path: Path) -> None:
+    opened = b"* 3 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\nTAG OK x\r\n"
+    async with serving(Server({b"EXAMINE": says(opened)})) as port, a_room(tmp_path / "store") as room:
+        await room.add(mailbox(port))
+        await room.until(state="ok", fetched=3)
 
 
 async def test_numbers_that_go_back_bring_nothing_twice_and_lose_nothing(tmp_path: Path) -> None:
@@ -192,6 +229,71 @@ async def test_nothing_is_fetched_while_nothing_can_be_taken_in(tmp_path: Path) 
         assert [letter(2), letter(3)] == taker.taken
         checks = await room.pickup.checks()
         assert ["warn", "ok"] == [one.state for one in checks]
+
+
+async def test_letters_that_are_never_taken_hold_up_nobody(tmp_path: Path) -> None:
+    """Of so many that come too often the first stay there, which is said; the next ones are taken."""
+    server = Server({})
+    server.letters = MAX_LATE + 3
+    taker = Taker(lambda raw: OK if raw == letter(server.letters) else Reply(450, "4.7.1", "too often"))
+    async with serving(server) as port, a_room(tmp_path / "store", taker, pace=Pace()) as room:
+        await room.add(mailbox(port))
+        await room.until(state="ok", fetched=1, late=MAX_LATE, left=2)
+        assert ["provider-left"] == [one.code for one in room.pickup.warnings()]
+
+
+async def test_a_letter_waits_a_while_for_the_dns(tmp_path: Path) -> None:
+    """Whose signature can't be looked up now comes back; after an hour it is taken as it is."""
+    clock = Standing(1_795_000_000_000)
+
+    async def judge(raw: bytes, authserv_ids: frozenset[str]) -> Judgement:
+        await trio.lowlevel.checkpoint()
+        later = ("friend.example",) if raw == letter(2) else ()
+        return replace(NOTHING, proof=Proof((), later, ()))
+
+    room_of = a_room(tmp_path / "store", judge=judge, clock=clock)
+    async with serving(Server({})) as port, room_of as room:
+        await room.add(mailbox(port))
+        await room.until(state="ok", fetched=2, late=1)
+        assert [letter(1), letter(3)] == room.taker.taken
+        clock.moment += 3_600_000
+        await room.add(mailbox(port))
+        await room.until(state="ok", fetched=1, late=0)
+        assert [letter(1), letter(3), letter(2)] == room.taker.taken
+
+
+async def test_a_fault_of_ours_holds_up_one_letter(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What it says is not logged, for it may be what the letter says."""
+    broken = [letter(2)]
+
+    def answer(raw: bytes) -> Reply:
+        if raw in broken:
+            broken.clear()
+            raise ValueError("my secret letter")
+        return OK
+
+    async with serving(Server({})) as port, a_room(tmp_path / "store", Taker(answer)) as room:
+        await room.add(mailbox(port))
+        await room.until(state="ok", fetched=2, late=1)
+        assert "failed here: ValueError" in caplog.text
+        await room.add(mailbox(port))
+        await room.until(state="ok", fetched=1, late=0)
+    assert "secret" not in caplog.text
+
+
+async def test_a_fault_of_ours_ends_nothing(tmp_path: Path) -> None:
+    faults = [ValueError("unforeseen")]
+
+    async def dial_badly(host: str, port: int) -> socket.socket:
+        if faults:
+            raise faults.pop()
+        return await dial(host, port)
+
+    async with serving(Server({})) as port, a_room(tmp_path / "store", dial=dial_badly) as room:
+        await room.add(mailbox(port))
+        await room.until(state="fault")
+        assert ["provider-fault"] == [one.code for one in room.pickup.warnings()]
+        await room.until(state="ok", fetched=3)
 
 
 async def test_who_was_refused_is_asked_seldom(tmp_path: Path) -> None:
