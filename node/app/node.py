@@ -298,7 +298,6 @@ def _desk(
         network=network,
         hosting=hosting,
         listening=mail.listening() | web.listening(),
-        pickup=mail.pickup,
     )
     return desk_of(
         owner,
