@@ -3,8 +3,11 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from node.mailauth import Dmarc, Judgement, Proof, Spf, without_results
+from node.smtp import Hops, Networks
 from node.smtp.reply import Client, Envelope
 from tests.kit.dkim_keys import ed25519_key, sign
 from tests.kit.houses import Street
@@ -125,6 +128,27 @@ async def test_behind_a_relay_of_ours_its_client_is_judged(street: Street, form:
         assert (reply, post.lies()) == (TAKEN, {"inbox": ["relayed"]})
     else:  # somebody else brought it, or nobody knows who did
         assert "inbox" not in post.lies()
+
+
+PIECES = st.sampled_from(
+    ["x", "(", ")", "[", "]", "helo=", "ident=", "by", "from", THEIRS, OURS, ":25", "IPv6:", ";"]
+)
+SAID = st.lists(PIECES | st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=8).map("".join)
+"""What a client may say of itself: a word."""
+
+
+@given(
+    SAID,
+    SAID,
+    st.sampled_from(["{helo} ({name} [{ip}])", "{name} ([{ip}] helo={helo})", "[{ip}] (helo={helo})"]),
+)
+def test_no_name_that_a_client_has_or_says_is_read_as_another_address(
+    helo: str, name: str, form: str
+) -> None:
+    received = form.format(helo=helo, name=name, ip="192.0.2.77")
+    raw = f"Received: from {received} by relay.home.example; now\r\n\r\n".encode()
+    envelope = Envelope(STELLA, (OWNER,), Client("127.0.0.1", "relay", tls=False))
+    assert Hops(Networks.parse(["127.0.0.1"])).hop(envelope, raw).client in ("", "192.0.2.77")
 
 
 async def test_the_topmost_field_counts_and_relays_of_ours_are_looked_through(street: Street) -> None:
