@@ -52,7 +52,7 @@ def honest(binding: Binding) -> tuple[Binding, SigningKey]:
 
 
 @dataclass
-class Street:
+class Scene:
     """Bindings, the DNS, and the node of example.org: `says` is whose every hash is there, `lie` what it
     makes of that.
     """
@@ -101,81 +101,81 @@ class Street:
 
 
 @pytest.fixture
-async def street(store: Store, names: Names, world: World) -> AsyncIterator[Street]:
+async def scene(store: Store, names: Names, world: World) -> AsyncIterator[Scene]:
     node = (Peer(PEER_ID),)
     record = build_identity(DOMAIN.secrets, DOMAIN.chain, price=6, created=NOW, nodes=node)
     world.dht[DOMAIN.address] = [record.record]
     async with open_names() as dns:
-        street = Street(dns, world, names, store, None)  # type: ignore[arg-type]  # needs its answer
-        street.bindings = street.anew()
-        street.shows(DOMAIN.public)
+        scene = Scene(dns, world, names, store, None)  # type: ignore[arg-type]  # needs its answer
+        scene.bindings = scene.anew()
+        scene.shows(DOMAIN.public)
         with trio.fail_after(BOUND_S):
-            yield street
+            yield scene
 
 
-async def test_an_address_leads_to_its_owner_and_nobody_is_asked_twice(street: Street) -> None:
-    assert Found(DOMAIN.address) == await street.bindings.discover(ALICE)
-    assert Found(DOMAIN.address) == await street.bindings.discover(ALICE)
-    assert (1, 1) == (street.dns.asked(TXT), len(street.asked))
-    pin = street.names.pinned(DOMAIN.address)
+async def test_an_address_leads_to_its_owner_and_nobody_is_asked_twice(scene: Scene) -> None:
+    assert Found(DOMAIN.address) == await scene.bindings.discover(ALICE)
+    assert Found(DOMAIN.address) == await scene.bindings.discover(ALICE)
+    assert (1, 1) == (scene.dns.asked(TXT), len(scene.asked))
+    pin = scene.names.pinned(DOMAIN.address)
     assert pin is not None
     assert DOMAIN.public == pin.public_key
 
 
-async def test_what_a_domain_said_holds_over_a_restart_and_runs_out(street: Street) -> None:
-    await street.bindings.discover(ALICE)
-    again = street.anew()
-    street.world.time += DAY - 1
+async def test_what_a_domain_said_holds_over_a_restart_and_runs_out(scene: Scene) -> None:
+    await scene.bindings.discover(ALICE)
+    again = scene.anew()
+    scene.world.time += DAY - 1
     assert Found(DOMAIN.address) == await again.discover(ALICE)
-    assert (2, 1) == (street.dns.asked(TXT), len(street.asked))
-    street.world.time += 1
+    assert (2, 1) == (scene.dns.asked(TXT), len(scene.asked))
+    scene.world.time += 1
     assert Found(DOMAIN.address) == await again.discover(ALICE)
-    assert (2, 2) == (street.dns.asked(TXT), len(street.asked))
+    assert (2, 2) == (scene.dns.asked(TXT), len(scene.asked))
 
 
-async def test_a_domain_names_others_too(street: Street) -> None:
-    street.says = MEMBER.public
-    assert Found(MEMBER.address) == await street.bindings.discover(ALICE)
-    pin = street.names.pinned(MEMBER.address)
+async def test_a_domain_names_others_too(scene: Scene) -> None:
+    scene.says = MEMBER.public
+    assert Found(MEMBER.address) == await scene.bindings.discover(ALICE)
+    pin = scene.names.pinned(MEMBER.address)
     assert pin is not None
     assert MEMBER.public == pin.public_key
 
 
-async def test_the_address_book_comes_first(street: Street) -> None:
+async def test_the_address_book_comes_first(scene: Scene) -> None:
     batch = Batch()
-    street.names.add(batch, "Alice", [ALICE, EVE.address])
-    await street.store.write(batch)
-    assert Found(EVE.address) == await street.bindings.discover(ALICE)
-    assert (0, []) == (street.dns.asked(TXT), street.asked)
+    scene.names.add(batch, "Alice", [ALICE, EVE.address])
+    await scene.store.write(batch)
+    assert Found(EVE.address) == await scene.bindings.discover(ALICE)
+    assert (0, []) == (scene.dns.asked(TXT), scene.asked)
 
 
-async def test_without_a_record_it_is_ordinary_mail(street: Street) -> None:
-    street.dns.forget(TXT)
-    street.dns.txt(TXT, "v=spf1 -all")
-    assert No() == await street.bindings.discover(ALICE)
-    assert No() == await street.bindings.discover("bob@example.org")
-    assert (1, []) == (street.dns.asked(TXT), street.asked)
+async def test_without_a_record_it_is_ordinary_mail(scene: Scene) -> None:
+    scene.dns.forget(TXT)
+    scene.dns.txt(TXT, "v=spf1 -all")
+    assert No() == await scene.bindings.discover(ALICE)
+    assert No() == await scene.bindings.discover("bob@example.org")
+    assert (1, []) == (scene.dns.asked(TXT), scene.asked)
 
 
-async def test_a_signed_no_is_ordinary_mail_and_is_remembered(street: Street) -> None:
-    street.says = None
-    assert No() == await street.bindings.discover(ALICE)
-    assert No() == await street.bindings.discover(ALICE)
-    assert 1 == len(street.asked)
-    street.world.time += DAY
-    street.says = DOMAIN.public
-    assert Found(DOMAIN.address) == await street.bindings.discover(ALICE)
+async def test_a_signed_no_is_ordinary_mail_and_is_remembered(scene: Scene) -> None:
+    scene.says = None
+    assert No() == await scene.bindings.discover(ALICE)
+    assert No() == await scene.bindings.discover(ALICE)
+    assert 1 == len(scene.asked)
+    scene.world.time += DAY
+    scene.says = DOMAIN.public
+    assert Found(DOMAIN.address) == await scene.bindings.discover(ALICE)
 
 
 @pytest.mark.parametrize("fault", [Fault.SERVFAIL, Fault.REFUSED], ids=lambda fault: fault.name.lower())
-async def test_a_name_server_that_fails_is_later_and_never_a_no(street: Street, fault: Fault) -> None:
-    street.dns.fault(TXT, fault)
-    assert isinstance(await street.bindings.discover(ALICE), Later)
-    street.dns.fault(TXT, None)
-    again = street.anew()
+async def test_a_name_server_that_fails_is_later_and_never_a_no(scene: Scene, fault: Fault) -> None:
+    scene.dns.fault(TXT, fault)
+    assert isinstance(await scene.bindings.discover(ALICE), Later)
+    scene.dns.fault(TXT, None)
+    again = scene.anew()
     assert Found(DOMAIN.address) == await again.discover(ALICE)
-    street.dns.fault(TXT, fault)
-    assert Found(DOMAIN.address) == await street.anew().discover(ALICE)
+    scene.dns.fault(TXT, fault)
+    assert Found(DOMAIN.address) == await scene.anew().discover(ALICE)
 
 
 @pytest.mark.parametrize(
@@ -188,25 +188,25 @@ async def test_a_name_server_that_fails_is_later_and_never_a_no(street: Street, 
     ],
     ids=["short key", "another version", "two keys", "one that is none"],
 )
-async def test_a_record_that_says_nothing_certain_is_later(street: Street, records: list[str]) -> None:
-    street.dns.forget(TXT)
-    street.dns.txt(TXT, *records)
-    assert isinstance(await street.bindings.discover(ALICE), Later)
-    assert [] == street.asked
+async def test_a_record_that_says_nothing_certain_is_later(scene: Scene, records: list[str]) -> None:
+    scene.dns.forget(TXT)
+    scene.dns.txt(TXT, *records)
+    assert isinstance(await scene.bindings.discover(ALICE), Later)
+    assert [] == scene.asked
 
 
-async def test_a_sleeping_node_is_later_and_is_left_alone_for_a_moment(street: Street) -> None:
-    street.awake = False
-    assert isinstance(await street.bindings.discover(ALICE), Later)
-    assert isinstance(await street.bindings.discover("bob@example.org"), Later)
-    assert 1 == len(street.asked)
-    street.awake = True
-    assert Found(DOMAIN.address) == await street.anew().discover(ALICE)
+async def test_a_sleeping_node_is_later_and_is_left_alone_for_a_moment(scene: Scene) -> None:
+    scene.awake = False
+    assert isinstance(await scene.bindings.discover(ALICE), Later)
+    assert isinstance(await scene.bindings.discover("bob@example.org"), Later)
+    assert 1 == len(scene.asked)
+    scene.awake = True
+    assert Found(DOMAIN.address) == await scene.anew().discover(ALICE)
 
 
-async def test_an_owner_who_is_nowhere_found_is_later(street: Street) -> None:
-    street.world.dht.clear()
-    assert isinstance(await street.bindings.discover(ALICE), Later)
+async def test_an_owner_who_is_nowhere_found_is_later(scene: Scene) -> None:
+    scene.world.dht.clear()
+    assert isinstance(await scene.bindings.discover(ALICE), Later)
 
 
 @pytest.mark.parametrize(
@@ -219,90 +219,90 @@ async def test_an_owner_who_is_nowhere_found_is_later(street: Street) -> None:
     ],
     ids=["wrong nonce", "other hash", "other signer", "rubbish"],
 )
-async def test_a_node_that_lies_is_blamed_and_not_believed(street: Street, lie: Lie) -> None:
-    street.lie = lie
-    assert isinstance(await street.bindings.discover(ALICE), Later)
-    assert [PEER_ID] == street.world.blamed
-    street.dns.forget(TXT)
-    assert isinstance(await street.anew().discover(ALICE), Held)  # the record was seen all the same
+async def test_a_node_that_lies_is_blamed_and_not_believed(scene: Scene, lie: Lie) -> None:
+    scene.lie = lie
+    assert isinstance(await scene.bindings.discover(ALICE), Later)
+    assert [PEER_ID] == scene.world.blamed
+    scene.dns.forget(TXT)
+    assert isinstance(await scene.anew().discover(ALICE), Held)  # the record was seen all the same
 
 
 @pytest.mark.parametrize("shift", [-DAY - 1, 600_001], ids=["expired", "from the future"])
-async def test_an_answer_of_another_time_is_not_believed(street: Street, shift: int) -> None:
-    street.lie = lambda one: (
+async def test_an_answer_of_another_time_is_not_believed(scene: Scene, shift: int) -> None:
+    scene.lie = lambda one: (
         replace(one, created=one.created + shift, expires=one.expires + shift),
         DOMAIN.key,
     )
-    assert isinstance(await street.bindings.discover(ALICE), Later)
-    assert [] == street.world.blamed  # of two clocks ours may be the wrong one
+    assert isinstance(await scene.bindings.discover(ALICE), Later)
+    assert [] == scene.world.blamed  # of two clocks ours may be the wrong one
 
 
-async def test_no_downgrade_when_the_record_goes(street: Street) -> None:
-    await street.bindings.discover(ALICE)
-    street.dns.forget(TXT)
-    again = street.anew()
+async def test_no_downgrade_when_the_record_goes(scene: Scene) -> None:
+    await scene.bindings.discover(ALICE)
+    scene.dns.forget(TXT)
+    again = scene.anew()
     assert isinstance(await again.discover(ALICE), Held)
     assert isinstance(await again.discover("never.seen@example.org"), Held)
 
 
-async def test_no_downgrade_when_the_key_changes(street: Street) -> None:
-    await street.bindings.discover(ALICE)
-    street.shows(EVE.public)
-    assert isinstance(await street.anew().discover(ALICE), Held)
-    assert 1 == len(street.asked)
+async def test_no_downgrade_when_the_key_changes(scene: Scene) -> None:
+    await scene.bindings.discover(ALICE)
+    scene.shows(EVE.public)
+    assert isinstance(await scene.anew().discover(ALICE), Held)
+    assert 1 == len(scene.asked)
 
 
-async def test_no_downgrade_when_the_domain_takes_its_word_back(street: Street) -> None:
-    await street.bindings.discover(ALICE)
-    street.world.time += DAY
+async def test_no_downgrade_when_the_domain_takes_its_word_back(scene: Scene) -> None:
+    await scene.bindings.discover(ALICE)
+    scene.world.time += DAY
     for says in (None, EVE.public):
-        street.says = says
-        assert isinstance(await street.anew().discover(ALICE), Held)
+        scene.says = says
+        assert isinstance(await scene.anew().discover(ALICE), Held)
 
 
-async def test_a_key_that_nobody_answered_for_may_change(street: Street) -> None:
-    street.shows(EVE.public)
-    assert isinstance(await street.bindings.discover(ALICE), Later)
-    street.shows(DOMAIN.public)
-    assert Found(DOMAIN.address) == await street.anew().discover(ALICE)
+async def test_a_key_that_nobody_answered_for_may_change(scene: Scene) -> None:
+    scene.shows(EVE.public)
+    assert isinstance(await scene.bindings.discover(ALICE), Later)
+    scene.shows(DOMAIN.public)
+    assert Found(DOMAIN.address) == await scene.anew().discover(ALICE)
 
 
-async def test_what_is_not_to_be_remembered_leaves_nothing(street: Street) -> None:
-    assert Found(DOMAIN.address) == await street.bindings.discover(ALICE, remember=False)
-    assert Found(DOMAIN.address) == await street.bindings.discover(ALICE, remember=False)
-    assert 1 == len(street.asked)
-    street.dns.forget(TXT)
-    assert No() == await street.anew().discover(ALICE)
+async def test_what_is_not_to_be_remembered_leaves_nothing(scene: Scene) -> None:
+    assert Found(DOMAIN.address) == await scene.bindings.discover(ALICE, remember=False)
+    assert Found(DOMAIN.address) == await scene.bindings.discover(ALICE, remember=False)
+    assert 1 == len(scene.asked)
+    scene.dns.forget(TXT)
+    assert No() == await scene.anew().discover(ALICE)
 
 
-async def test_our_own_domain_is_not_asked(street: Street) -> None:
-    street.shows(owner("own").public)
-    assert No() == await street.bindings.discover(ALICE)
-    assert [] == street.asked
+async def test_our_own_domain_is_not_asked(scene: Scene) -> None:
+    scene.shows(owner("own").public)
+    assert No() == await scene.bindings.discover(ALICE)
+    assert [] == scene.asked
 
 
-async def test_many_are_found_side_by_side_and_the_late_ones_later(street: Street) -> None:
-    street.dns.fault("mailio._mailiokey.silent.example", Fault.SILENCE)
+async def test_many_are_found_side_by_side_and_the_late_ones_later(scene: Scene) -> None:
+    scene.dns.fault("mailio._mailiokey.silent.example", Fault.SILENCE)
     late = [f"x{n}@silent.example" for n in range(AT_ONCE - 1)]
-    found = await street.bindings.discover_all([*late, ALICE, ALICE, "b@legacy.example"], 1.0)
+    found = await scene.bindings.discover_all([*late, ALICE, ALICE, "b@legacy.example"], 1.0)
     assert {ALICE: Found(DOMAIN.address), "b@legacy.example": No()} == {
         email: one for email, one in found.items() if email not in late
     }
     assert all(isinstance(found[email], Later) for email in late)
 
 
-async def test_on_a_closed_store_everything_is_later(street: Street) -> None:
+async def test_on_a_closed_store_everything_is_later(scene: Scene) -> None:
     closed = Bindings(
-        street.names,
-        street.store,
+        scene.names,
+        scene.store,
         None,
-        street.world,
-        street.answer,
+        scene.world,
+        scene.answer,
         Threads(),
-        street.world,
-        street.world.doubtful,
+        scene.world,
+        scene.world.doubtful,
         owner("own").public,
     )
     assert isinstance(await closed.discover(ALICE), Later)
-    await street.bindings.discover(ALICE)
+    await scene.bindings.discover(ALICE)
     assert Found(DOMAIN.address) == await closed.discover(ALICE)
