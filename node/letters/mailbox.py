@@ -347,17 +347,19 @@ class Mailbox:
     def _erase_spam(self, batch: Batch, letters: Sequence[bytes]) -> int:
         entries = [self._shelf.find(letter, batch) for letter in letters]
         found = [entry for entry in entries if entry is not None and entry.folder == SPAM_FOLDER]
-        for entry in found:
-            self._shelf.erase(batch, entry)
+        self._erase(batch, found)
         return len(found)
 
     def _erase_waiting(self, batch: Batch, letters: Sequence[bytes]) -> int:
         entries = self._shelf.waiting(dict.fromkeys(letters), batch)
+        self._erase(batch, entries)
+        return len(entries)
+
+    def _erase(self, batch: Batch, entries: Sequence[Entry]) -> None:
         for entry in entries:
             self._shelf.erase(batch, entry)
             if entry.via == SMTP:  # it costs its sender nothing, so no trace of it may pile up
                 self._seen.forget(batch, NOBODY, entry.letter_id)
-        return len(entries)
 
     # ---- what every room shows
 

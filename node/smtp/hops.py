@@ -4,6 +4,7 @@ budgets judge. No look-ups, no sockets.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,9 @@ MAX_RELAYS: Final = 5
 
 MAX_LOOKED_AT: Final = 131_072
 """Bytes of a header: as many as one may have that is taken (letters/limits.py)."""
+
+MAX_REMEMBERED: Final = 1_024
+"""Addresses of which it is remembered whether they are near: each is asked about five times a letter."""
 
 NEAR: Final = tuple(
     ipaddress.ip_network(text)
@@ -78,7 +82,9 @@ class Networks:
         return any(found in network for network in self.networks)
 
 
-_NEAR: Final = Networks(NEAR)
+@functools.lru_cache(maxsize=MAX_REMEMBERED)
+def _is_near(address: str) -> bool:
+    return address in Networks(NEAR)
 
 
 class Hops:
@@ -91,7 +97,7 @@ class Hops:
         """The address block of a client that is to share its bounds with its neighbours; "" for one that is
         not: a relay of ours brings what many send.
         """
-        return "" if address in self._trusted or address in _NEAR else block_of(address)
+        return "" if address in self._trusted or _is_near(address) else block_of(address)
 
     def hop(self, envelope: Envelope, raw: bytes) -> Hop:
         """Who brought this letter. A client near us that says it passed the letter on is a relay that nobody
@@ -100,7 +106,7 @@ class Hops:
         client = envelope.client
         if client.address in self._trusted:
             return self._before(envelope, raw)
-        if client.address in _NEAR and next(_received(raw), None) is not None:
+        if _is_near(client.address) and next(_received(raw), None) is not None:
             return Hop("", "", envelope.sender)
         return Hop(client.address, client.helo, envelope.sender)
 

@@ -12,9 +12,10 @@ from typing import Final
 
 import trio
 
-from node.consent import Consent
+from node.consent import Consent, Verdict
 from node.files import Files
 from node.letters import Mailbox, Reader, Report
+from node.letters.limits import LARGE_PART
 from node.mailauth import Hop, Judgement, MailAuth
 from node.runtime.clock import Clock
 from node.runtime.worker import WorkerError
@@ -189,36 +190,35 @@ class MailIntake:
         return OK
 
     async def _keep(self, letter: Looked, raw: bytes) -> Reply:
-        if (refused := self._bounded(letter)) is not None:
-            return self._refused(refused)
+        if len(raw) >= LARGE_PART and isinstance(refused := self._admit(letter), Reply):
+            return self._refused(refused)  # before any work on its large parts
         async with self._files.workspace() as workspace:
             (message,) = await self._mailbox.reducer.faces(workspace, raw)
             # From here to the write nothing waits: what is judged is what is written.
             if self._mailbox.seen_mail(letter.digest) is not None:
                 return await self._again()
-            now = self._clock.now()
-            verdict = self._judge.verdict(letter, now)
+            verdict = self._admit(letter)
             if isinstance(verdict, Reply):
                 return self._refused(verdict)
             if self._judge.is_stranger(letter, verdict):
                 self._charge(letter)
             folder = self._judge.folder(letter, verdict)
-            await self._filing.file(letter, message, folder, verdict, now)
+            await self._filing.file(letter, message, folder, verdict, self._clock.now())
         self.counters["received"] += 1
         return OK
 
-    def _bounded(self, letter: Looked) -> Reply | None:
-        """Why it is not taken, before any work on its large parts."""
+    def _admit(self, letter: Looked) -> Verdict | Reply:
+        """What consent says of a letter for which there is room, or what to answer in place of taking it."""
         now = self._clock.now()
         verdict = self._judge.verdict(letter, now)
         if isinstance(verdict, Reply):
             self.counters["revokedAfterData"] += verdict is REVOKED
             return verdict
         if not self._judge.is_stranger(letter, verdict):
-            return None
+            return verdict
         block, domain = self._names(letter)
         fits = self._budgets.has(BLOCK, block, now) and self._budgets.has(DOMAIN, domain, now)
-        return None if fits else TOO_MUCH
+        return verdict if fits else TOO_MUCH
 
     def _charge(self, letter: Looked) -> None:
         now, size = self._clock.now(), letter.summary.size

@@ -71,7 +71,7 @@ class Session(SMTP):
         self.held = 0
         self._achievements: set[str] = set()
         self._wasted = 0
-        self._block = ""
+        self.block = ""
         self._over = False
         self._tls_began = False
         self._prepare_upstream()
@@ -85,11 +85,6 @@ class Session(SMTP):
         self._handler_coroutine = None
         self._timeout_handle = None
         self._timeout_duration = self.terms.limits.command
-
-    @property
-    def block(self) -> str:
-        """The address block that its client is in; "" for a relay of ours."""
-        return self._block
 
     @property
     def is_over(self) -> bool:
@@ -130,7 +125,7 @@ class Session(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._block = self.terms.hops.block(self.address)
+        self.block = self.terms.hops.block(self.address)
         if not self.terms.crowd.enter(self):
             self.end(FULL)
 

@@ -1,6 +1,8 @@
 """Attacks on a running node: good letters get in meanwhile, and nothing that others hide is believed."""
 
+import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,30 @@ async def test_good_letters_get_in_while_others_flood(tmp_path: Path) -> None:
         good = sorted(subject for subject in subjects if subject.startswith("good"))
         assert sorted(f"good {number}" for number in range(len(MASSES))) == good
         assert 0 == counters(node)["faults"]
+
+
+MORE = 150_000_000
+"""Bytes that the node may take on top while all of that goes on: all bodies have 64 MiB together, a letter
+25.
+"""
+
+
+async def test_memory_is_bounded_while_good_letters_get_in(tmp_path: Path) -> None:
+    """200 MB of data without a line's end, 1,000 idle connections, a hundred bodies that trickle, at once."""
+    async with a_mail_node(tmp_path) as node:
+        before = node.process.rss if sys.platform == "linux" else 0
+        async with trio.open_nursery() as nursery:
+            port, seconds = node.receiver.port, ("--seconds", SECONDS)
+            nursery.start_soon(launch, "slow-bodies", port, *seconds)
+            nursery.start_soon(launch, "endless-body", port, *seconds)
+            nursery.start_soon(partial(launch, "idle", port, *seconds, "--count", "1000"))
+            await until("a thousand who say nothing", lambda: grown(node, 1_000))
+            assert "250 2.0.0" == await good_letter(node.receiver, 1)
+            nursery.cancel_scope.cancel()
+        assert ["good 1"] == [row["subject"] for row in node.listing("handshake")]
+        assert 0 == counters(node)["faults"]
+        if sys.platform == "linux":
+            assert node.process.peak_rss < before + MORE
 
 
 async def test_nothing_hidden_is_believed_and_what_breaks_readers_breaks_none(tmp_path: Path) -> None:

@@ -37,9 +37,17 @@ RECEIVED = re.compile(rb"Received: [^\r]*\r\n(?:[ \t][^\r]*\r\n)*(?P<letter>.*)"
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
 
-def hand_in(server: Server, sender: str, recipient: str, letters: list[bytes]) -> None:
-    """By STARTTLS, over one connection."""
-    with smtplib.SMTP("127.0.0.1", server.port, local_hostname="tests.example", timeout=30) as session:
+def hand_in(
+    server: Server, sender: str, recipient: str, letters: list[bytes], source: str = "127.0.0.1"
+) -> None:
+    """By STARTTLS, over one connection, from this address of the machine."""
+    with smtplib.SMTP(
+        "127.0.0.1",
+        server.port,
+        local_hostname="tests.example",
+        timeout=30,
+        source_address=(source, 0),
+    ) as session:
         assert server.authority is not None
         session.starttls(context=ssl.create_default_context(cafile=str(server.authority)))
         if server.user:
@@ -53,9 +61,13 @@ async def test_postfix_relays_in_and_takes_what_we_send(tmp_path: Path) -> None:
     shown = authority.certificate("localhost", "127.0.0.1")
     async with a_postfix(shown) as postfix:
         smarthost = f"smtp://localhost:{postfix.port}"
-        async with a_mail_node(tmp_path, authority, MAILIO_SMTP_SMARTHOST=smarthost) as node:
+        settings = {"MAILIO_SMTP_SMARTHOST": smarthost, "MAILIO_SMTP_TRUSTED": "127.0.0.1"}
+        async with a_mail_node(tmp_path, authority, **settings) as node:
+            node.names.txt(MAILBOXES, "v=spf1 ip4:127.0.0.2 -all")
+            node.names.txt(f"_dmarc.{MAILBOXES}", "v=DMARC1; p=reject")
             await postfix.route(DOMAIN, node.receiver.port)
             await relays_in(postfix, node, authority)
+            await judges_whom_postfix_had_it_from(postfix, node, authority)
             await takes_what_we_send(postfix, node, authority)
 
 
@@ -81,6 +93,26 @@ async def relays_in(postfix: Postfix, node: MailNode, authority: Authority) -> N
     told = [node.read(one)["smtp"] for one in here]
     assert {(True, AUTHOR, "postfix.example")} == {(one["tls"], one["sender"], one["helo"]) for one in told}
     assert 0 == postfix.waiting()
+
+
+async def judges_whom_postfix_had_it_from(postfix: Postfix, node: MailNode, authority: Authority) -> None:
+    """By Postfix's own Received: one address may send for the author, one may not."""
+    ours = secured(Server(postfix.port), authority)
+    for subject, source in (("forged", "127.0.0.3"), ("true", "127.0.0.2")):
+        raw = f"From: {AUTHOR}\r\nTo: {OWNER}\r\nSubject: {subject}\r\n\r\nHi.\r\n".encode()
+        await trio.to_thread.run_sync(hand_in, ours, AUTHOR, OWNER, [raw], source)
+    true = node.read((await node.until_listed("true", "handshake"))["id"])
+    assert AUTHOR == true["author"]
+    assert {f"SPF {MAILBOXES}: pass", f"DMARC {MAILBOXES}: pass"} <= {
+        one.partition(" (")[0] for one in true["smtp"]["results"]
+    }
+
+    async def sent_back() -> list[bytes] | None:
+        return postfix.mails(AUTHOR) or None
+
+    (bounce,) = await until("what Postfix says of the forged one", sent_back)
+    assert f"{MAILBOXES} does not stand behind this letter" in " ".join(bounce.decode().split())
+    assert 1 == node.process.ask("GET", "/api/v1/status")["smtp"]["disowned"]
 
 
 async def takes_what_we_send(postfix: Postfix, node: MailNode, authority: Authority) -> None:
@@ -109,9 +141,20 @@ async def takes_what_we_send(postfix: Postfix, node: MailNode, authority: Author
     assert (1, "refused", "5.1.2") == (refused.code, told["state"], told["code"])
     assert "localhost says: 550 5.1.2" in told["detail"]
 
-    # Taken by Postfix, which then hears from us that we do not relay: its notice has no sender.
+    # Taken by Postfix, which then hears from us that we do not relay: what it sends back is tied to the
+    # letter.
     await postfix.route(ASTRAY, node.receiver.port)
-    await node.process.mailio("send", f"x@{ASTRAY}", "--subject", "astray", "--body", "x")
-    back = node.read((await node.until_listed("Undelivered Mail Returned to Sender", "handshake"))["id"])
-    assert ("", "") == (back["smtp"]["sender"], back["author"])
-    assert "550 5.7.1 This server does not relay" in " ".join(back["text"].split())
+    astray = await node.process.mailio("send", f"x@{ASTRAY}", "--subject", "astray", "--body", "x")
+    notices = [
+        await node.until_listed(f"Not delivered: {subject}", "inbox") for subject in ("refused", "astray")
+    ]
+    assert "550 5.7.1 This server does not relay" in " ".join(node.read(notices[1]["id"])["text"].split())
+    outbox = node.process.ask("GET", "/api/v1/outbox", all="true")
+    assert [["failed", "5.7.1"]] == [
+        [one["state"], one["code"]]
+        for letter in outbox
+        if letter["id"] == astray["id"]
+        for one in letter["recipients"]
+    ]
+    assert {notice["id"] for notice in notices} == {row["id"] for row in node.listing("inbox")}
+    assert "Undelivered Mail Returned to Sender" not in {row["subject"] for row in node.listing("handshake")}

@@ -1,5 +1,7 @@
 """Real mails of many programs by real SMTP into a real node: their bytes come back, and each can be read."""
 
+import base64
+import random
 import smtplib
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +31,32 @@ def send_in(server: Server, letters: Sequence[tuple[str, bytes]]) -> dict[str, t
             session.rcpt(OWNER)
             answers[name] = session.data(raw)
     return answers
+
+
+async def test_a_large_attachment_lies_apart_and_every_byte_comes_back(tmp_path: Path) -> None:
+    data = random.Random(20).randbytes(18_000_000)
+    raw = (
+        (
+            f"From: author@corpus.example\r\nTo: {OWNER}\r\nSubject: large\r\nMIME-Version: 1.0\r\n"
+            'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n\r\nSee.\r\n--b\r\n'
+            'Content-Type: video/mp4; name="film.mp4"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+        ).encode()
+        + base64.encodebytes(data).replace(b"\n", b"\r\n")
+        + b"\r\n--b--\r\n"
+    )
+    async with a_mail_node(tmp_path) as node:
+        answers = await trio.to_thread.run_sync(send_in, node.receiver, [("large", raw)])
+        assert {"large": 250} == {name: code for name, (code, _) in answers.items()}
+        (row,) = node.listing("handshake")
+        assert (len(raw), 1) == (row["size"], row["attachments"])
+        assert raw == await trio.to_thread.run_sync(node.raw, row["id"])
+        shown = await node.process.written("read", row["id"], "--delivered")
+        assert shown.startswith(
+            b"Return-Path: <author0@corpus.example>\r\nAuthentication-Results: home.example;"
+        )
+        assert shown.endswith(raw)
+        files = node.process.ask("GET", "/local/files")
+        assert files["used"] >= len(data)
 
 
 async def test_every_mail_comes_in_and_reads_and_its_bytes_come_back(tmp_path: Path) -> None:

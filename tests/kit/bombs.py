@@ -102,6 +102,13 @@ def _cut(name: str) -> bytes:
     return _letter(name, "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n", body)
 
 
+def _report(name: str, groups: str) -> bytes:
+    kind = "MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n"
+    status = f"--b\r\nContent-Type: message/delivery-status\r\n\r\n{groups * 20_000}\r\n"
+    returned = "--b\r\nContent-Type: message/rfc822\r\n\r\nMessage-ID: <a@b.example>\r\n\r\n--b--\r\n"
+    return _letter(name, kind, status + returned)
+
+
 _BOMBS: Final[dict[str, Callable[[str], bytes]]] = {
     "no From": _without_from(""),
     "two Froms": _without_from("From: a@example.org\r\nFrom: b@example.org\r\n"),
@@ -149,6 +156,10 @@ _BOMBS: Final[dict[str, Callable[[str], bytes]]] = {
     "encoded words in thousands": lambda name: _letter(
         name, "X: " + "=?utf-8?b?4pyT?=\r\n " * 20_000 + "x\r\n"
     ),
+    "a report of 20,000": lambda name: _report(
+        name, "Final-Recipient: x; a@b.example\r\nAction: failed\r\n\r\n"
+    ),
+    "a report of folds": lambda name: _report(name, "Final-Recipient: x;\r\n \r\n \r\n"),
     "a subject of controls": _headers("Subject: \x1b[2J\x07\x08\x7f\r\n"),
     "DKIM-Signatures in hundreds": lambda name: (
         b"DKIM-Signature: v=1; a=rsa-sha256; d=example.org; s=x; h=from; bh=AA==; b=AA==\r\n" * 500

@@ -186,6 +186,25 @@ async def test_mail_of_the_release_before_is_still_read_and_delivered(
     assert raw.endswith(mail().message.message)
 
 
+async def test_spam_is_bounded_and_its_oldest_goes_first(mailbox: Mailbox, store: Store, take: Take) -> None:
+    first, *_ = await take(*(mail(n, author=None, folder="spam") for n in range(20)))
+    assert 20 == len(mailbox.list("spam"))
+    (last,) = await take(mail(20, author=None, folder="spam"))
+    there = [row["id"] for row in mailbox.list("spam")]
+    assert (11, last.hex()) == (len(there), there[0])  # of 20 the older half
+    assert (None, True) == (mailbox.seen_mail(digest(0)), mailbox.seen_mail(digest(20)) is not None)
+    with pytest.raises(NoSuchLetter):
+        mailbox.get(first)
+    await take(mail(30, author=None, folder="spam", raw=b"From: a@b.c\r\n\r\n" + b"x" * 99_500))
+    assert ["", "Mail 20"] == [row["subject"] for row in mailbox.list("spam")]
+
+
+async def test_spam_goes_after_sixty_days(mailbox: Mailbox, store: Store, take: Take) -> None:
+    await take(mail(0, author=None, folder="spam"), mail(1, author=None, folder="inbox"))
+    assert [0, 1] == [await change(store, mailbox.trim, NOW + LIFE_MS + late) for late in (0, 1)]
+    assert ([], 1) == (mailbox.list("spam"), len(mailbox.list("inbox")))
+
+
 # ---- large ones
 
 

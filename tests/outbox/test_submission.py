@@ -308,6 +308,15 @@ async def test_the_envelope_decides_who_gets_it_and_nothing_else_is_changed(desk
     assert (desk.state(BOB), desk.state(EVE)) == (State.ACCEPTED, State.NONE)
 
 
+async def test_an_address_with_a_tag_is_the_owners_to_write_from(desk: Desk) -> None:
+    name, _, domain = MAIN.partition("@")
+    tagged = f"{name}+shop@{domain}"
+    raw = written(tagged, f"To: {BOB}\r\n")
+    await desk.submission.submit(raw, tagged, [BOB], "laptop")
+    await desk.went()
+    assert [((BOB,), raw, tagged)] == desk.mail.went
+
+
 async def test_a_mail_program_reaches_both_kinds_at_once(desk: Desk) -> None:
     await desk.contact("Carol", CAROL, "carol@example.net")
     raw = written(more=f"To: {mailbox_of(CAROL)}, {BOB}\r\nCc: {mailbox_of(DAVE)}\r\n")

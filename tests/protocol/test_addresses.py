@@ -24,6 +24,25 @@ def test_an_address_is_ours_in_any_spelling_and_nobody_elses() -> None:
     assert ours.main == "anna@example.org"
 
 
+def test_mail_to_a_tag_is_for_who_made_it_up_and_proves_nothing() -> None:
+    ours = Addresses.parse(["anna@example.org", "*@all.example"])
+    asked = {
+        "ANNA@example.ORG": "anna@example.org",
+        "Anna+Shop@Example.org": "anna@example.org",
+        "anna+a+b@example.org": "anna@example.org",
+        "anna+@example.org": "anna@example.org",
+        "any+thing@all.example": "any+thing@all.example",
+        "+anna@example.org": None,
+        "bob+anna@example.org": None,
+        "anna+x@sub.example.org": None,
+        '"anna+x"@example.org': None,
+        "anna+x": None,
+        "": None,
+    }
+    assert {one: ours.taken_for(one) for one in asked} == asked
+    assert "anna+shop@example.org" not in ours
+
+
 def test_without_a_whole_address_there_is_none_to_write_from() -> None:
     assert (Addresses().main, bool(Addresses())) == (None, False)
     assert (Addresses.parse(["*@example.org"]).main, bool(Addresses.parse(["*@example.org"]))) == (None, True)
@@ -37,4 +56,6 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 
 @given(st.text(max_size=40))
 def test_any_text_is_ours_or_not(text: str) -> None:
-    assert (text in Addresses.parse(["*@example.org"])) in (True, False)
+    ours = Addresses.parse(["*@example.org", "anna@example.net"])
+    assert (text in ours) in (True, False)
+    assert ours.taken_for(text) in (None, "anna@example.net") or text in ours

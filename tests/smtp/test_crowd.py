@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from node.smtp.crowd import FULL, TOO_MUCH, Crowd
+from node.smtp.hops import Hops, block_of
 from node.smtp.limits import Limits
 from node.smtp.reply import Reply
 from tests.kit.sessions import LETTER, QUICK, Receiving, receiver, wire
@@ -47,16 +48,22 @@ class Someone:
 class Setting:
     """A crowd of three at most, and of 1,000 bytes, at a time that stands still."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, sessions: int = 3, block: int = 3) -> None:
         self.now = 100.0
         self.counters: Counter[str] = Counter()
-        limits = Limits(sessions=3, bodies=1_000, small=100, fresh=5.0)
+        limits = Limits(sessions=sessions, block=block, bodies=1_000, small=100, fresh=5.0)
         self.crowd = Crowd(limits, self.counters, lambda: self.now)
 
     def someone(
-        self, *, stage: int = 0, achieved: float = 0.0, busy: bool = False, pace: float = 0.0
+        self,
+        *,
+        stage: int = 0,
+        achieved: float = 0.0,
+        busy: bool = False,
+        pace: float = 0.0,
+        block: str = "",
     ) -> Someone:
-        return Someone(self.crowd, busy, stage, achieved, 0, pace)
+        return Someone(self.crowd, busy, stage, achieved, 0, pace, block)
 
 
 def test_who_did_nothing_for_longest_goes() -> None:
@@ -87,6 +94,25 @@ def test_whom_we_work_for_never_goes() -> None:
     busy[1].busy = False
     assert setting.crowd.enter(setting.someone(achieved=100.0))
     assert [[], [FULL], []] == [one.told for one in busy]
+
+
+def test_a_block_takes_only_its_share_and_from_its_own() -> None:
+    setting = Setting(sessions=5, block=2)
+    elsewhere = setting.someone(achieved=1.0)
+    first, second, third = (setting.someone(achieved=when, block="b") for when in (20.0, 10.0, 99.0))
+    assert all(setting.crowd.enter(one) for one in (elsewhere, first, second, third))
+    assert ([], [], [FULL], []) == (elsewhere.told, first.told, second.told, third.told)
+    first.busy = third.busy = True
+    assert not setting.crowd.enter(setting.someone(achieved=99.0, block="b"))
+    assert setting.crowd.enter(setting.someone(achieved=99.0, block="c"))
+    assert [] == elsewhere.told
+
+
+def test_who_has_no_block_shares_with_all() -> None:
+    setting = Setting(block=1)
+    relays = [setting.someone(achieved=99.0) for _ in range(3)]
+    assert all(setting.crowd.enter(one) for one in relays)
+    assert [[], [], []] == [one.told for one in relays]
 
 
 def test_too_many_bytes_cost_the_largest_of_the_slower_ones() -> None:
@@ -129,6 +155,16 @@ async def test_silent_connections_keep_no_letter_out() -> None:
         assert "250 2.0.0 Ok" == await client.say(LETTER.decode() + ".")
         assert listener.counters["evicted"] >= 46
     assert 1 == len(keeper.letters)
+
+
+async def test_connections_of_one_block_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Hops, "block", lambda self, address: block_of(address))  # loopback has none
+    async with receiver(Receiving(), limits=replace(QUICK, block=2)) as listener, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(wire(listener)) for _ in range(3)]
+        said = [await client.reply() for client in clients]
+        assert ["220", "220", "220"] == [one[:3] for one in said]
+        assert "421 4.3.2 Too many connections, try again later" == await clients[0].reply()
+        assert (3, 1) == (listener.counters["sessions"], listener.counters["evicted"])
 
 
 async def test_a_client_that_is_evicted_hears_why() -> None:

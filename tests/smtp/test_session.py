@@ -85,6 +85,37 @@ async def test_byte_by_byte() -> None:
     assert [(envelope("x@home.example"), LETTER)] == keeper.letters
 
 
+async def test_commands_behind_data_are_its_data() -> None:
+    """Who sends all at once, also what belongs behind the answer to DATA, is heard as it is meant by us."""
+    keeper = Receiving()
+    hidden = b"RSET\r\nMAIL FROM:<eve@b.example>\r\nRCPT TO:<x@home.example>\r\nDATA\r\n"
+    async with receiver(keeper) as listener, wire(listener) as client:
+        await client.hello()
+        await client.send(
+            b"MAIL FROM:<a@b.example>\r\nRCPT TO:<x@home.example>\r\nDATA\r\n" + hidden + LETTER + b".\r\n"
+        )
+        replies = [await client.reply() for _ in range(4)]
+        assert "250 2.0.0 Ok" == await client.say("NOOP")
+    assert ["250", "250", "354", "250"] == [reply[:3] for reply in replies]
+    assert [(envelope("x@home.example"), hidden + LETTER)] == keeper.letters
+
+
+async def test_data_in_chunks_is_not_known() -> None:
+    """RFC 3030: nothing of ours is told by a count of bytes, so nothing can be told in two ways."""
+    keeper = Receiving()
+    async with receiver(keeper) as listener, wire(listener) as client:
+        assert "220" == (await client.reply())[:3]
+        await client.send(b"EHLO client.example\r\n")
+        offered = [await client._line()]
+        while offered[-1][3] == "-":
+            offered.append(await client._line())
+        assert not [line for line in offered if "CHUNKING" in line or "BINARYMIME" in line]
+        assert "501 5.5.4" == (await client.say("MAIL FROM:<a@b.example> BODY=BINARYMIME"))[:9]
+        await client.say("MAIL FROM:<a@b.example>", "RCPT TO:<x@home.example>")
+        assert "500 5.5.1 Not a command that is known here" == await client.say("BDAT 9 LAST")
+    assert [] == keeper.letters
+
+
 @pytest.mark.parametrize(
     ("lines", "reply"),
     [
