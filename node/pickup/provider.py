@@ -27,8 +27,10 @@ MAX_FOLDER: Final = 250
 UNKNOWN: Final = {"state": "unknown", "text": ""}
 """How a provider stands while nothing is fetched from it."""
 
-MAX_URL: Final = 600
-"""Bytes of a server's address: a host's name has 253, a user's an e-mail address of 254."""
+MAX_URL: Final = 1_200
+"""Bytes of a server's address: a host's name has 253, a user's may be an e-mail address of 254, each byte of
+it written as three.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +90,10 @@ class Provider:
     def read(cls, value: Value) -> Provider:
         fields = Fields(value, "provider")
         return cls(
-            fields.text("address"),
-            fields.text("imap"),
-            fields.text("smtp"),
-            fields.texts("folders", MAX_FOLDERS),
+            fields.text("address", MAX_URL),
+            fields.text("imap", MAX_URL),
+            fields.text("smtp", MAX_URL),
+            fields.texts("folders", MAX_FOLDERS, 4 * MAX_FOLDER),
             fields.optional_int("since"),
             fields.optional_int("deleteAfter"),
             fields.int("created"),
@@ -152,19 +154,20 @@ def _server(text: str, address: str, option: str) -> str:
     ports = IMAP_PORTS if option == "--imap" else PORTS
     text = _filled(text, address)
     try:
-        if len(text) > MAX_URL:
+        if len(text.encode("utf-8", "replace")) > MAX_URL:
             raise ValueError("longer than any server's address")
         found = parse_smarthost(text, ports)
     except ValueError as fault:
         raise bad_server(option, str(fault)) from None
-    scheme, _, rest = text.partition("://")
-    return text if found.user else f"{scheme}://{quote(address, safe='')}@{rest}"
+    if not found.user:
+        raise bad_server(option, "nobody is named who logs in")
+    return text
 
 
 def _filled(server: str, address: str) -> str:
     """With who logs in, as it is kept."""
     scheme, _, rest = server.partition("://")
-    user, at, place = rest.rpartition("@")
+    user, _, place = rest.rpartition("@")
     if user == NAME:
         user = quote(address.rpartition("@")[0], safe="")
-    return f"{scheme}://{user if at else quote(address, safe='')}@{place}" if server else ""
+    return f"{scheme}://{user or quote(address, safe='')}@{place}" if server else ""

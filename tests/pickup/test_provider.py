@@ -3,13 +3,16 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from node.app.addresses import OwnAddresses
 from node.app.providers import Mailboxes, Sending
 from node.mailauth import Judgement
-from node.pickup import Judge, Provider, ProviderError, Providers, servers_of
+from node.pickup import Judge, Provider, ProviderError, Providers, folders_of, servers_of
 from node.pickup.book import MAX_PROVIDERS, Folder
 from node.pickup.known import PROVIDERS, Known
 from node.storage import Batch, Store, open_store
@@ -62,6 +65,24 @@ def test_every_known_provider_can_be_added(known: Known) -> None:
 def test_a_domain_is_known_once() -> None:
     domains = [domain for one in PROVIDERS for domain in one.domains]
     assert sorted(set(domains)) == sorted(domains)
+
+
+USERS = st.text(st.characters(exclude_categories=["Cs"]), max_size=90)
+
+
+@given(USERS, USERS, st.lists(st.text(max_size=300), max_size=25), st.integers(1, 240))
+def test_what_is_taken_can_be_read_again(user: str, name: str, folders: list[str], length: int) -> None:
+    """A row that could not be read would keep the node from starting."""
+    host = ".".join(["h" * 60] * 4)[:length].rstrip(".")
+    address = f"{'a' * 64}@{host}"
+    try:
+        imap, smtp = servers_of(address, f"imaps://{user}@{host}", f"smtp://{quote(name, safe='')}@{host}:25")
+        provider = Provider(address, imap, smtp, folders_of(folders), 0, 1, 2, 3)
+    except ProviderError:
+        return
+    assert provider == Provider.read(provider.value())
+    assert provider.smarthost is not None
+    assert (True, name or address) == (provider.server.implicit_tls, provider.smarthost.user)
 
 
 def test_nobody_is_believed_where_mail_comes_from_another_server() -> None:
