@@ -40,7 +40,6 @@ from node.network import Network, peer_id_text
 from node.runtime.config import Config
 from node.runtime.dns import Resolver
 from node.runtime.home import Home
-from protocol.addresses import Addresses
 
 log = logging.getLogger(__name__)
 
@@ -223,13 +222,11 @@ def fit_exchange(
 
 def fit_bound(ground: Ground, owner: Owner, unsettled: Callable[[], bool]) -> Bound:
     """What answers for the owner's e-mail addresses in its domains."""
-    config = ground.config
-    addresses, domains = Addresses.parse(config.mail.addresses), frozenset(config.smtp.domains)
     return Bound(
         ground.store,
         owner.identity,
-        lambda: addresses,
-        lambda: domains,
+        lambda: owner.emails,
+        owner.domains.names,
         ground.searcher,
         ground.clock,
         lambda: bool(ground.doubtful()) or unsettled(),

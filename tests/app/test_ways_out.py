@@ -92,8 +92,8 @@ async def test_nobody_sees_who_got_a_secret_copy(alices: Home, way: str) -> None
         assert sorted(apart * 2) == sorted(tuple(sorted(one.recipients)) for one in office.sink.taken)
         for one in office.sink.taken:
             assert b"bob@example.net" in one.raw
-            assert b"eve" not in one.raw.lower()
-            assert b"mallory" not in one.raw.lower()
+            assert b"eve@" not in one.raw.lower()  # with the @: three letters may stand in a signature
+            assert b"mallory@" not in one.raw.lower()
             assert b"\r\nBcc" not in one.raw
 
 
