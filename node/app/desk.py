@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import base58
 
-from node.api import Desk, Examine
-from node.app.doctor import examine_closed
+from node.api import Desk, Examine, Tell
 from node.app.domains import records_of
 from node.app.ground import open_ground
 from node.app.hosts import whereabouts
@@ -114,4 +113,10 @@ async def open_desk(home: Home, config: Config, passphrase: str | None) -> Async
             return {"disk": found, "warnings": warnings}
 
         peer_id = base58.b58encode(owner.peer_id).decode()
-        yield desk_of(owner, peer_id, status, examine=partial(examine_closed, ground, owner))
+
+        async def examine(tell: Tell) -> None:
+            from node.app.doctor import examine_closed  # 0.2 s that other commands have no use for
+
+            await examine_closed(ground, owner, tell)
+
+        yield desk_of(owner, peer_id, status, examine=examine)

@@ -27,7 +27,6 @@ from node.outbox import DIRECT, GIVE_UP_MS, MAILIO, SMARTHOST, SMTP, Carrier, De
 from node.outbox.submission import Submission
 from node.pickup import Providers
 from node.runtime.config import SmtpConfig
-from node.runtime.dns import Resolver
 from node.runtime.settings import duration_ms
 from node.storage import Batch
 from node.users import Passwords, Users

@@ -11,7 +11,7 @@ import trio
 
 from node.doctor.ground import Ask, together
 from node.doctor.zone import Names, addresses_of
-from node.runtime.dns import DnsLater
+from node.runtime.errors import DnsLater
 from node.runtime.rooms import Check
 
 ANSWER_S: Final = 4.0

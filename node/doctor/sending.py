@@ -7,7 +7,7 @@ from functools import partial
 
 from node.doctor.ground import Ask, together
 from node.doctor.zone import Names, addresses_of
-from node.runtime.dns import DnsLater
+from node.runtime.errors import DnsLater
 from node.runtime.rooms import Check
 
 

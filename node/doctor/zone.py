@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from node.doctor import records
 from node.doctor.ground import Ask, together
 from node.domains import DnsRecord
-from node.runtime.dns import DnsLater
+from node.runtime.errors import DnsLater
 from node.runtime.rooms import Check
 from protocol import dns as mailio
 from protocol import mtasts

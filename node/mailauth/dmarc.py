@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from node.mailauth.alignment import aligned, organisation
 from node.mailauth.judgement import Dmarc, Hop, Proof, Spf
-from node.runtime.dns import DnsLater
+from node.runtime.errors import DnsLater
 from protocol.email import normal_domain
 from protocol.errors import RemoteProtocolError
 

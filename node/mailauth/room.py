@@ -17,7 +17,7 @@ from node.mailauth.signature import Signature, domain_of, parse_signature
 from node.mailauth.spf import Names, Senders
 from node.mailauth.verify import UNCHECKED, Task
 from node.runtime.clock import Clock, SystemClock
-from node.runtime.dns import DnsLater
+from node.runtime.errors import DnsLater
 from node.runtime.worker import Worker
 from protocol.errors import RemoteProtocolError
 

@@ -10,7 +10,7 @@ import trio
 
 from node.mailauth.judgement import Hop, Spf
 from node.mailauth.spf_record import Answers, Question, Sender, evaluate, record_bytes
-from node.runtime.dns import DnsLater
+from node.runtime.errors import DnsLater
 from node.runtime.worker import Worker
 from protocol.email import normal_email
 from protocol.errors import RemoteProtocolError

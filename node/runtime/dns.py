@@ -16,7 +16,7 @@ import dns.name
 import dns.resolver
 import trio
 
-from node.runtime.errors import NodeError
+from node.runtime.errors import DnsLater
 from node.runtime.nameserver import RESOLV_CONF, Servers, TooMuch
 
 Mx = tuple[int, str]
@@ -61,10 +61,6 @@ _LABEL: Final = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]{1,63}"
 """What an address may have left of its @ too (RFC 5322 §3.2.3): SPF makes names of it (RFC 7208 §7)."""
 
 _NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
-
-
-class DnsLater(NodeError):  # noqa: N818 - what it is called everywhere
-    """The name could not be looked up now; it says nothing about whether it is there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 NodeError                 a fault with a way out (exit 1)
 ├── UsageError            the caller asked for something that can't be (exit 2)
+├── DnsLater              a name could not be looked up now
 ├── ConfigError           the configuration stops the start (config.py)
 ├── WorkerError           a job in the worker process failed (worker.py)
 │   └── WorkerTimeout     it was ended at its deadline
@@ -30,3 +31,7 @@ class UsageError(NodeError):
     """The command or request itself can't be carried out as asked."""
 
     exit_code = 2
+
+
+class DnsLater(NodeError):  # noqa: N818 - what it is called everywhere
+    """The name could not be looked up now; it says nothing about whether it is there."""

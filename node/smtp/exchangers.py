@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import chain, groupby, zip_longest
 from typing import Final, Protocol
 
-from node.runtime.dns import DnsLater
+from node.runtime.errors import DnsLater
 from node.smtp.answer import NoWay, Way, WayFault
 from node.smtp.hops import Networks
 

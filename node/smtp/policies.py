@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 import trio
 
 from node.runtime.clock import Clock
-from node.runtime.dns import DnsLater
+from node.runtime.errors import DnsLater
 from node.smtp.exchangers import Reach
 from node.storage import Batch, Store
 from node.storage import schema as spaces

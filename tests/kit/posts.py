@@ -10,7 +10,7 @@ import trio
 
 from node.app.mail import fit_intake
 from node.consent import Rules
-from node.runtime.dns import DnsLater
+from node.runtime.errors import DnsLater
 from node.smtp import Hops, MailIntake, Networks
 from node.smtp.reply import Client, Envelope
 from tests.kit.dkim_keys import ed25519_key, sign

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from node.runtime import dns as room
-from node.runtime.dns import DnsLater, Resolver
+from node.runtime.dns import Resolver
+from node.runtime.errors import DnsLater
 from node.runtime.nameserver import ATTEMPT_S, NameServer
 from tests.kit.names_server import Fault, Names, open_names
 
