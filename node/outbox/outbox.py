@@ -330,8 +330,10 @@ class Outbox:
         return letter
 
     def _stop(self, letter: Letter, changes: Mapping[Recipient, Delivery]) -> None:
-        for recipient in changes:
-            self._schedule.cut(self._lane_of(recipient), letter.id)
+        """These have ended; who shares their lane and waits stays in it."""
+        waiting = {self._lane_of(d.recipient) for d in letter.deliveries if d.open}
+        for name in {self._lane_of(recipient) for recipient in changes} - waiting:
+            self._schedule.cut(name, letter.id)
         self._tell(letter)
 
     def _waiting(self, letter_id: bytes) -> Letter:
