@@ -59,7 +59,7 @@ def trace(smtp: Mapping[str, Any] | None, arrived: int, name: str) -> bytes:
 def _received(smtp: Mapping[str, Any], arrived: int, name: str) -> bytes:
     """RFC 5321 §4.4. Recipients are named where that tells nobody of another (§7.6)."""
     client, recipients = smtp["client"], smtp["recipients"]
-    if not client:
+    if not smtp["helo"]:
         return b""  # fetched from a mailbox elsewhere, whose server has put its own there
     literal = f"[IPv6:{client}]" if ":" in client else f"[{client}]"
     lines = [

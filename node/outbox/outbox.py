@@ -9,7 +9,7 @@ import logging
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Final, Protocol
 
 import trio
 
@@ -29,7 +29,7 @@ from node.runtime.clock import Clock
 from node.runtime.events import Events
 from node.storage import Batch, Store, StoreUnavailable
 from protocol.receipt import Receipt
-from protocol.status import TIME
+from protocol.status import STORE_BROKEN, TIME
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,10 @@ RECENT_MS = 86_400_000
 
 LIST_ENDED = 500
 """Ended letters looked at for a listing."""
+
+
+BROKE_OFF: Final = Result("later", STORE_BROKEN, "a fault of this node, see its log", way=True)
+"""What an attempt comes to that ends in nobody's answer."""
 
 
 class Notices(Protocol):
@@ -157,8 +161,8 @@ class Outbox:
         except StoreUnavailable as fault:
             log.warning("a letter waits because the store is unavailable: %s", fault)
             self._schedule.add(name, letter_id, lane.failed(self._clock.now(), self._chance()))
-        except Exception:  # a task's boundary: a carrier's bug must not end the queue
-            log.exception("an attempt to send letter %s broke off", letter_id.hex())
+        except Exception:  # a task's boundary: a bug must not end the queue
+            log.exception("what came of letter %s is not noted", letter_id.hex())
             self._schedule.add(name, letter_id, lane.failed(self._clock.now(), self._chance()))
 
     async def _send(self, name: str, lane: Lane, letter_id: bytes) -> None:
@@ -169,7 +173,14 @@ class Outbox:
             return
         carrier = self._carriers[recipients[0].route]
         consignment = _Consignment(letter, self._ledger, self._store, self.recalls)
-        results = await carrier.send(recipients, consignment)
+        results: Mapping[Recipient, Result]
+        try:
+            results = await carrier.send(recipients, consignment)
+        except StoreUnavailable:
+            raise
+        except Exception:  # a carrier's bug, or a content that the disk has lost: it ends in five days too
+            log.exception("an attempt to send letter %s broke off", letter_id.hex())
+            results = dict.fromkeys(recipients, BROKE_OFF)
         with trio.CancelScope(shield=True):
             await self._settle(name, lane, letter_id, results)
 
@@ -330,8 +341,10 @@ class Outbox:
         return letter
 
     def _stop(self, letter: Letter, changes: Mapping[Recipient, Delivery]) -> None:
-        for recipient in changes:
-            self._schedule.cut(self._lane_of(recipient), letter.id)
+        """These have ended; who shares their lane and waits stays in it."""
+        waiting = {self._lane_of(d.recipient) for d in letter.deliveries if d.open}
+        for name in {self._lane_of(recipient) for recipient in changes} - waiting:
+            self._schedule.cut(name, letter.id)
         self._tell(letter)
 
     def _waiting(self, letter_id: bytes) -> Letter:

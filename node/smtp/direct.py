@@ -106,7 +106,7 @@ class DirectOutlet:
             if not limiter.borrowed_tokens and not limiter.statistics().tasks_waiting:
                 self._turns.pop(lane, None)
 
-    async def reach(self, lane: str) -> None:
+    async def reach(self, lane: str, sender: str) -> None:
         """Nothing is held here: a letter whose connection was taken by another makes one itself."""
         ways = await self._ways(lane)
         if not await self._lines.rest(_servers(ways)):

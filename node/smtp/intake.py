@@ -184,6 +184,9 @@ class MailIntake:
         batch = Batch()
         if (after := self._reports(batch, report)) is None:
             return None
+        if not self._has_room(letter):  # who had one letter of ours could leave a row for each report of it
+            return self._refused(TOO_MUCH)
+        self._charge(letter)
         await self._filing.note(batch, letter, self._clock.now())
         after()
         self.counters["reports"] += 1
@@ -209,16 +212,17 @@ class MailIntake:
 
     def _admit(self, letter: Looked) -> Verdict | Reply:
         """What consent says of a letter for which there is room, or what to answer in place of taking it."""
-        now = self._clock.now()
-        verdict = self._judge.verdict(letter, now)
+        verdict = self._judge.verdict(letter, self._clock.now())
         if isinstance(verdict, Reply):
             self.counters["revokedAfterData"] += verdict is REVOKED
             return verdict
-        if not self._judge.is_stranger(letter, verdict):
-            return verdict
+        bounded = self._judge.is_stranger(letter, verdict)
+        return TOO_MUCH if bounded and not self._has_room(letter) else verdict
+
+    def _has_room(self, letter: Looked) -> bool:
+        now = self._clock.now()
         block, domain = self._names(letter)
-        fits = self._budgets.has(BLOCK, block, now) and self._budgets.has(DOMAIN, domain, now)
-        return verdict if fits else TOO_MUCH
+        return self._budgets.has(BLOCK, block, now) and self._budgets.has(DOMAIN, domain, now)
 
     def _charge(self, letter: Looked) -> None:
         now, size = self._clock.now(), letter.summary.size

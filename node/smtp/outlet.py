@@ -35,9 +35,9 @@ class Outlet(Protocol):
         """Waits until a letter for this lane may go: bounds the connections to one destination."""
         ...
 
-    async def reach(self, lane: str) -> None:
-        """Make sure that there is a connection, before a letter takes its place in memory. Raises WayFault,
-        NoWay.
+    async def reach(self, lane: str, sender: str) -> None:
+        """Make sure that there is a connection for letters of this sender, before one takes its place in
+        memory. Raises WayFault, NoWay.
         """
         ...
 

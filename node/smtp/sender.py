@@ -66,7 +66,7 @@ class SmtpCarrier:
         lane, results = self.lane(recipients[0]), dict[Recipient, Result]()
         try:
             async with self.outlet.turn(lane):
-                await self.outlet.reach(lane)
+                await self.outlet.reach(lane, consignment.letter.sender)
                 async with self._slots:
                     await self._leave(lane, recipients, consignment, results)
         except NoWay as none:

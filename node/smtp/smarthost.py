@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
@@ -58,20 +59,17 @@ class SmarthostOutlet:
     def turn(self, lane: str) -> AbstractAsyncContextManager[object]:
         return self._turns
 
-    async def reach(self, lane: str) -> None:
-        server = self._server()
-        if not await self._lines.rest((server,)):
-            await self._open(server, None)
+    async def reach(self, lane: str, sender: str) -> None:
+        server = self._server_of(sender)
+        with _about(server):
+            if not await self._lines.rest((server,)):
+                await self._open(server, None)
 
     async def transact(self, lane: str, mail: Mail) -> Talked:
-        own = self._own(mail.sender)
-        server = _server(*own) if own else self._server()
-        try:
+        server = self._server_of(mail.sender)
+        with _about(server):
             talked = await self._lines.reuse((server,), mail)
             return talked or await self._open(server, mail)
-        except WayFault as fault:
-            fault.host = server.host
-            raise
 
     async def aclose(self) -> None:
         await self._lines.aclose()
@@ -141,6 +139,10 @@ class SmarthostOutlet:
             raise WayFault(Way.NONE)
         return _server(smarthost, self._password() if smarthost.user else "")
 
+    def _server_of(self, sender: str) -> Server:
+        own = self._own(sender)
+        return _server(*own) if own else self._server()
+
     async def _open(self, server: Server, mail: Mail | None) -> Talked:
         sock = await dial_name(server.host, server.port)
         return await self._lines.open(sock, server, await self._context(), mail)
@@ -155,6 +157,16 @@ class SmarthostOutlet:
         if self._tls is None:  # reading who is trusted takes some 20 ms
             self._tls = await trio.to_thread.run_sync(ssl.create_default_context)
         return self._tls
+
+
+@contextlib.contextmanager
+def _about(server: Server) -> Iterator[None]:
+    """Faults name the server that they are about."""
+    try:
+        yield
+    except WayFault as fault:
+        fault.host = server.host
+        raise
 
 
 def _server(smarthost: Smarthost, password: str) -> Server:

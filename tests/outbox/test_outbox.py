@@ -275,6 +275,20 @@ async def test_an_attempt_that_breaks_off_is_tried_again(post: Post, autojump_cl
     assert post.state(letter) == [("delivered", "2.0.0")]
 
 
+async def test_a_letter_whose_attempts_all_break_off_is_given_up_and_told(
+    post: Post, autojump_clock: MockClock
+) -> None:
+    def broken(*_: object) -> Result:
+        raise ZeroDivisionError
+
+    post.courier.answer = broken
+    letter = await post.send("one")
+    await trio.sleep(6 * 86_400)
+    assert post.state(letter) == [("failed", "4.3.0")]
+    text = "given up after five days: a fault of this node, see its log"
+    assert post.notices == [("one", "bob", text)]
+
+
 async def test_a_full_disk_at_the_end_of_an_attempt_loses_nothing(
     tmp_path: Path, autojump_clock: MockClock, trouble: Trouble
 ) -> None:

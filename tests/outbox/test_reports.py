@@ -9,15 +9,17 @@ import trio
 from trio.testing import MockClock
 
 from node.letters import Outcome, Reduced, Report
-from node.outbox import Letter, Outgoing, Recipient
+from node.outbox import Letter, Outgoing, Recipient, Result
 from node.outbox.forgetting import KEEP_ENDED_MS
 from node.storage import Batch
 from node.storage import schema as spaces
-from tests.outbox.conftest import ASLEEP, Post, opened, settled
+from protocol.status import NO_ANSWER
+from tests.outbox.conftest import ASLEEP, DELIVERED, Post, opened, settled
 
 ID = "one@home.example"
 BEN = Recipient("Ben", "smtp", "ben@far.example")
 ZOE = Recipient("zoe@far.example", "smtp", "zoe@far.example")
+GREYLISTED = Result("later", NO_ANSWER, "come again")
 NOBODY_THERE = Outcome(("Ben@FAR.example",), "failed", "5.1.1", "550 5.1.1 nobody of that name")
 SENT_BACK = "their mail server took it and sent it back: 550 5.1.1 nobody of that name"
 
@@ -145,3 +147,15 @@ async def test_it_is_known_after_a_restart_and_forgotten_with_its_letter(
         await trio.sleep(KEEP_ENDED_MS / 1_000 + 3_700)
         assert not await report(post, NOBODY_THERE)
         assert [] == list(post.store.walk(spaces.BY_LETTER))
+
+
+async def test_who_could_not_be_reached_takes_nobody_along_who_waits_for_the_same_server(
+    mail: Post, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mail.courier, "lane", lambda recipient: "smarthost")
+    tries = iter([GREYLISTED])
+    mail.courier.answer = lambda letter, recipient: next(tries, DELIVERED) if recipient == ZOE else DELIVERED
+    letter = await send(mail, BEN, ZOE)
+    assert await report(mail, NOBODY_THERE)
+    await trio.sleep(86_400)
+    assert [("failed", "5.1.1"), ("delivered", "2.0.0")] == mail.state(letter)

@@ -11,6 +11,7 @@ from node.consent import Rules
 from node.letters import Reduced
 from node.mailauth import Dmarc, Judgement, Proof, Spf
 from node.outbox import Consignment, Letter, Outgoing, Recipient, Result
+from node.smtp.budgets import BLOCK
 from node.smtp.reply import Client, Envelope
 from node.storage import Batch
 from protocol.handshake import Type
@@ -60,6 +61,17 @@ async def sent(post: Post) -> Letter:
     await post.street.quiet()
     assert [("delivered", "2.0.0")] == post.house.state(letter)
     return letter
+
+
+async def test_reports_are_bounded_as_strangers_mail_is(post: Post) -> None:
+    await sent(post)
+    far = post.at("203.0.113.1")
+    delayed = ("ben@far.example", "delayed", "4.4.1", "wait")
+    for number in range(BLOCK.letters):
+        report = bounce(ID, delayed, author=f"daemon@{number}.example")
+        assert await far.deliver(report, "") == TAKEN, number
+    assert (450, "4.7.1") == await far.deliver(bounce(ID, FAILED), "")
+    assert TAKEN == await post.deliver(bounce(ID, FAILED), "")
 
 
 async def test_a_bounce_is_shown_once_in_its_letters_thread(post: Post) -> None:

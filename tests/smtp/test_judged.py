@@ -225,7 +225,7 @@ async def test_a_client_can_put_nothing_of_its_own_into_our_fields(post: Post) -
 
 # ---- fetched from a mailbox at a provider
 
-FETCHED = Envelope(STELLA, (OWNER,), Client("", "", tls=False))
+FETCHED = Envelope(STELLA, (OWNER,), Client("imap.provider.example", "", tls=True))
 
 
 def said(*domains: str, asked: str = "none", result: str = "none") -> Judgement:

@@ -80,6 +80,17 @@ async def test_a_sender_with_a_server_of_its_own_goes_there(carrier: MakeWay) ->
         assert result.detail.startswith("localhost ")
 
 
+async def test_a_sender_with_a_server_of_its_own_needs_no_other(carrier: MakeWay) -> None:
+    async with open_sink(Behaviour(accounts={"alice": "secret"})) as sink, open_sink() as own:
+        other = local(own.port, host="localhost")
+        way = carrier(
+            local(sink.port, user="alice"), "wrong", own=lambda sender: (other, "") if sender == BOB else None
+        )
+        assert told(await said(way)) == [("later", "4.7.8", True)]
+        assert ["delivered"] == [one.outcome for one in await said(way, sender=BOB)]
+        assert ([BOB], 1) == ([one.sender for one in own.taken], sink.guesses)
+
+
 async def test_a_letter_arrives_with_its_envelope(carrier: MakeWay) -> None:
     async with open_sink() as sink:
         (result,) = await said(carrier(local(sink.port)))
