@@ -141,6 +141,10 @@ LIES = {
     "silence": ({b"EXAMINE": says()}, "silent"),
     "a wrong password": ({b"AUTHENTICATE": says(b"TAG NO [AUTHENTICATIONFAILED] no\r\n")}, "password"),
     "an echo": ({b"AUTHENTICATE": says(b"TAG NO not correct horse\r\n")}, "password"),
+    "a farewell at login": ({b"AUTHENTICATE": ends(b"* BYE too many of you\r\n")}, "lost"),
+    "an end at login": ({b"AUTHENTICATE": ends()}, "lost"),
+    "an echo in place of an answer": ({b"AUTHENTICATE": says(b"? correct horse\r\n")}, "garbage"),
+    "many letters at last": ({b"UID FETCH": says(b"* EXISTS many\r\nTAG OK x\r\n")}, "garbage"),
     "no to all": ({b"UID SEARCH": says(b"TAG NO not today\r\n")}, "refused"),
     "no folder": ({b"EXAMINE": says(b"TAG NO no such folder\r\n")}, "no-folder"),
     "words before TLS": (
