@@ -78,6 +78,7 @@ def test_keys_are_shown_and_changed(mailio: Commands, home: Path) -> None:
     text = mailio(home, "dkim", "show", "example.org").out
     assert all(f"  value  {key['value']}\n" in text for key in added["keys"])
     assert "signs once it is seen in the DNS" in text
+    assert "so these stay" in mailio(home, "dkim", "rotate").err
     assert ["used"] * 2 == states(mailio(home, "dkim", "rotate", "example.org", "--now", "--json").json)
     assert "put the new records beside the old ones" in mailio(home, "dkim", "rotate").err
     (shown,) = mailio(home, "dkim", "show", "--json").json
