@@ -4,6 +4,7 @@ them mail to one with a tag is. No look-up.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from protocol.email import normal_domain, normal_email
 from protocol.errors import RemoteProtocolError
@@ -13,6 +14,22 @@ ANY = "*"
 
 TAG = "+"
 """Between a name and a tag that its owner made up (RFC 5233 §1)."""
+
+
+class OwnEmails(Protocol):
+    """What is asked of an owner's addresses; who answers may know of more of them later than now."""
+
+    @property
+    def exact(self) -> tuple[str, ...]: ...
+
+    @property
+    def main(self) -> str | None: ...
+
+    def taken_for(self, email: str) -> str | None: ...
+
+    def __bool__(self) -> bool: ...
+
+    def __contains__(self, email: object) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from node.app.owner import Owner
 from node.app.web import published_policy
 from node.domains import DnsRecord
 from node.domains.records import Facts
-from node.runtime.settings_mail import parse_smarthost
 
 if TYPE_CHECKING:
     from node.network import Network
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 def records_of(owner: Owner, network: Network | None, name: str) -> tuple[DnsRecord, ...]:
     """All that a domain's DNS has to have. Raises DomainError."""
     smtp = owner.ground.config.smtp
-    smarthost = parse_smarthost(smtp.smarthost) if smtp.smarthost else None  # a provider signs its own mail
+    smarthost = None if smtp.direct else owner.sending.smarthost()  # it may be a provider's
     facts = Facts(
         owner.identity.public_key,
         tuple(_public(network.public_addrs())) if network else (),

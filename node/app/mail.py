@@ -43,7 +43,7 @@ from node.smtp import (
     open_receiver,
     open_submission,
 )
-from protocol.addresses import Addresses
+from protocol.addresses import OwnEmails
 
 NOBODY: Final = "[127.0.0.1]"
 """How this node greets where it has no domain of its own (RFC 5321 §4.1.3): says nothing of the machine."""
@@ -212,7 +212,7 @@ def fit_intake(ground: Ground, owner: Owner, names: Names, hops: Hops = Hops()) 
     )
 
 
-def hostname_of(domains: Domains, addresses: Addresses) -> str:
+def hostname_of(domains: Domains, addresses: OwnEmails) -> str:
     """What we call ourselves in what we say of letters: our server's name, else the owner's domain."""
     main = addresses.main or ""
     return domains.hostname or main.rpartition("@")[2] or "localhost"

@@ -114,6 +114,8 @@ def rotate(session: Session, name: Which = None, now: Now = False) -> None:
     _show_keys(found["keys"], zone=False)
     if now:
         note(f"letters from {found['domain']} are signed with the new keys from now on")
+    elif all(key["state"] == "waiting" for key in found["keys"]):
+        note("none signs yet, so these stay: your node signs with them as soon as the DNS shows them")
     else:
         note(
             "put the new records beside the old ones; your node signs with them as soon as the DNS shows them"

@@ -10,7 +10,7 @@ from node.handshakes.listing import Listing
 from node.handshakes.views import Mailroom
 from node.runtime.clock import Clock
 from node.storage import Batch, Store
-from protocol.addresses import Addresses
+from protocol.addresses import OwnEmails
 
 
 class MailActs:
@@ -23,7 +23,7 @@ class MailActs:
         mailbox: Mailroom,
         listing: Listing,
         clock: Clock,
-        own: Addresses,
+        own: OwnEmails,
     ) -> None:
         self._store = store
         self._consent = consent

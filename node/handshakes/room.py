@@ -28,7 +28,7 @@ from node.outbox.letter import Kind
 from node.runtime.clock import Clock
 from node.runtime.events import Events
 from node.storage import Batch, Store
-from protocol.addresses import Addresses
+from protocol.addresses import Addresses, OwnEmails
 from protocol.errors import RemoteProtocolError
 from protocol.handshake import State
 from protocol.identity import IdentityRecord
@@ -57,7 +57,7 @@ class Handshakes:
         clock: Clock,
         events: Events,
         addrs: Callable[[], Sequence[str]] = tuple,
-        own_emails: Addresses = Addresses(),
+        own_emails: OwnEmails = Addresses(),
     ) -> None:
         self._store = store
         self._consent = consent

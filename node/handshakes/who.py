@@ -9,7 +9,7 @@ from node.consent import Ours
 from node.consent.entries import is_email
 from node.handshakes.errors import ambiguous, oneself
 from node.names import Names, UnknownRecipient
-from protocol.addresses import Addresses
+from protocol.addresses import OwnEmails
 from protocol.errors import RemoteProtocolError
 from protocol.link import ContactLink
 from protocol.recipient import EmailRecipient, parse_recipient
@@ -31,7 +31,7 @@ class Person:
     emails: tuple[str, ...] = ()
 
 
-def person(text: str, names: Names, entries: Iterable[Ours], own: str, own_emails: Addresses) -> Person:
+def person(text: str, names: Names, entries: Iterable[Ours], own: str, own_emails: OwnEmails) -> Person:
     """Who is meant; `own` and `own_emails` are the owner's. An e-mail address is that address alone,
     whoever the address book says has it: what is said of one name must not open another. A contact's name
     means the Mailio address, where there is one, else all the e-mail addresses. Raises NodeError with the

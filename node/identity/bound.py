@@ -14,7 +14,7 @@ from node.identity.own import Identity
 from node.runtime.clock import DAY_MS, Clock
 from node.storage import Batch, Store, StoreUnavailable
 from node.storage.schema import META
-from protocol.addresses import Addresses
+from protocol.addresses import OwnEmails
 from protocol.binding import Binding, sign_binding
 from protocol.email import email_hash
 
@@ -53,7 +53,7 @@ class Bound:
         self,
         store: Store,
         identity: Identity,
-        addresses: Callable[[], Addresses],
+        addresses: Callable[[], OwnEmails],
         domains: Callable[[], frozenset[str]],
         threads: Threads,
         clock: Clock,

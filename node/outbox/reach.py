@@ -11,7 +11,7 @@ from node.names import Held, Later, Names
 from node.outbox import errors
 from node.outbox.addressees import Addressees
 from node.outbox.unsealed import Discovery
-from protocol.addresses import Addresses
+from protocol.addresses import OwnEmails
 
 LOOK_S: Final = 6.0
 """Seconds for finding out who is reached sealed while a person waits: a name server and a domain's node
@@ -28,7 +28,7 @@ class Reach:
         discovery: Discovery,
         own: Callable[[], str],
         *,
-        addresses: Addresses,
+        addresses: OwnEmails,
         domains: Container[str],
         can_mail: Callable[[], bool],
     ) -> None:

@@ -24,7 +24,7 @@ from node.outbox.reach import Reach
 from node.outbox.unsealed import Discovery
 from node.runtime.clock import Clock
 from node.storage import Batch, Store
-from protocol.addresses import Addresses
+from protocol.addresses import OwnEmails
 from protocol.email import normal_email
 from protocol.keys import mailbox_of
 from protocol.place import encoded_size
@@ -96,7 +96,7 @@ class Submission:
         consent: Consent,
         *,
         discovery: Discovery,
-        addresses: Addresses,
+        addresses: OwnEmails,
         way_back: WayBack,
         can_mail: Callable[[], bool],
         mail_size: int,

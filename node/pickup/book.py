@@ -138,20 +138,23 @@ class Providers:
         place, folder = self._folder_place(provider, name)
         batch.put(FETCHED, (place, self._letter(digest)), 1)
         if provider.delete_after is not None:
-            due = self._clock.now() + provider.delete_after
-            batch.put(PROVIDER_DUE, (place, folder, due, uid), validity)
+            batch.put(PROVIDER_DUE, (place, folder, self._clock.now(), uid), validity)
 
     def due(self, provider: Provider, name: str, most: int) -> list[tuple[int, int, int]]:
-        """What is to be deleted there now: when that was due, UID, UIDVALIDITY."""
-        place = self._folder_place(provider, name)
-        rows = self._store.scan(PROVIDER_DUE, place, before=(*place, self._clock.now() + 1), limit=most)
+        """What is to be deleted there now, by what the owner says now: since when it is on disk here, UID,
+        UIDVALIDITY.
+        """
+        if provider.delete_after is None:
+            return []
+        place, until = self._folder_place(provider, name), self._clock.now() - provider.delete_after
+        rows = self._store.scan(PROVIDER_DUE, place, before=(*place, max(until, -1) + 1), limit=most)
         return [(int(key[2]), int(key[3]), value) for key, value in rows if isinstance(value, int)]
 
     async def deleted(self, provider: Provider, name: str, rows: Sequence[tuple[int, int, int]]) -> None:
         """That is done."""
         batch, place = Batch(), self._folder_place(provider, name)
-        for due, uid, _ in rows:
-            batch.delete(PROVIDER_DUE, (*place, due, uid))
+        for since, uid, _ in rows:
+            batch.delete(PROVIDER_DUE, (*place, since, uid))
         await self._store.write(batch)
 
     def _place(self, address: str) -> bytes:

@@ -95,7 +95,7 @@ class Fetching:
             last = min(folder.next + WINDOW, selected.next) - 1
             if folder.next < folder.fence:
                 last = min(last, folder.fence - 1)
-            since = (self.provider.since or 0) if folder.next < folder.fence else 0
+            since = self._since() if folder.next < folder.fence else 0
             uids = await link.must(link.session.search, folder.next, last, since)
             for start in range(0, len(uids), PAGE):
                 folder = await self._taking.page(link, name, folder, uids[start : start + PAGE])
@@ -104,6 +104,12 @@ class Fetching:
             await self._book.keep(self.provider, name, folder)
         self._notice(name, folder)
         await self._delete(link, name, selected)
+
+    def _since(self) -> int:
+        """From when on old letters are wanted. Who wants none has some only in a folder that was numbered
+        anew: of those, what came since it is fetched at all.
+        """
+        return self.provider.created if self.provider.since is None else self.provider.since
 
     async def _select(self, link: Link, name: str) -> Selected:
         change = self.provider.delete_after is not None

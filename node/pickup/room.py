@@ -17,13 +17,16 @@ from node.pickup.link import Dial, Link, dial
 from node.pickup.provider import UNKNOWN, Provider
 from node.pickup.session import Refusal
 from node.pickup.terms import Judging, Pace, Standing, Take, Tools
-from node.pickup.trouble import Trouble, Way
+from node.pickup.trouble import OWNERS, Trouble, Way
 from node.runtime.clock import Clock
 from node.runtime.events import Events
 from node.runtime.rooms import Check, Warning_
 
 EVENT: Final = "provider"
 """What it tells about on the notice board: `address`, `state`, and while fetching how far it is."""
+
+NOT_ADDED: Final = "nothing is changed: check the server's name and port (--imap), and add it again"
+"""The way out where nothing will be tried again by itself."""
 
 
 class Pickup:
@@ -128,7 +131,8 @@ async def try_out(
             link.drop()
     except Trouble as trouble:
         found = trouble.warning(provider.address, server.host, server.port, provider.note)
-        raise ProviderError(found.code, found.text, found.remedy) from trouble
+        remedy = found.remedy if trouble.way in OWNERS or trouble.way is Way.TLS else NOT_ADDED
+        raise ProviderError(found.code, found.text, remedy) from trouble
 
 
 async def _look(link: Link, provider: Provider, name: str) -> Folder:

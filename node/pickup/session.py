@@ -136,9 +136,10 @@ class Session:
 
     @property
     def changed(self) -> bool:
-        """Whether the folder has got more letters or fewer since it was opened."""
+        """Whether the folder has got more letters or fewer since it was opened. Raises Trouble."""
         wire = self._client.wire
-        wire.look()
+        with _faults():
+            wire.look()
         return wire.exists is not None and wire.exists != self._exists
 
     def idle(self) -> bool:
@@ -216,6 +217,8 @@ def _log_in(client: Client, user: str, password: str) -> None:
         else:
             client.login(client.wire._quote(user), password)
     except LoginError as fault:
+        if isinstance(fault.__context__, imaplib.IMAP4.abort):  # the library takes an end for a no
+            raise Trouble(Trouble.of(fault.__context__).way) from None
         said = "" if _echoes(str(fault), user, password) else _words(str(fault))
         later = any(code in said.upper() for code in ("[UNAVAILABLE]", "[INUSE]", "[LIMIT]"))  # RFC 5530
         raise Trouble(Way.REFUSED if later else Way.PASSWORD, said) from None

@@ -40,7 +40,6 @@ OURS: Final = "4.3."
 LOOKUP_MS: Final = 3_600_000
 """For how long a letter waits for the DNS to say who it is from; then it is taken as a stranger's."""
 
-_LINE_END: Final = re.compile(rb"\r\n|\r|\n")
 _RETURN_PATH: Final = re.compile(rb"(?i)\AReturn-Path:[ \t]*<([!-;=?-~]{0,254})>[ \t]*\r\n")
 
 
@@ -222,4 +221,4 @@ def _with_crlf(raw: bytes) -> bytes:
     """With the line ends that RFC 5322 §2.3 wants, which servers have kept as they were."""
     if raw.count(b"\r\n") == raw.count(b"\r") == raw.count(b"\n"):
         return raw
-    return _LINE_END.sub(b"\r\n", raw)
+    return raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")

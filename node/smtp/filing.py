@@ -13,7 +13,7 @@ from node.mailauth import authentication_results
 from node.smtp.judging import Looked
 from node.storage import Batch, Store
 from protocol import status as codes
-from protocol.addresses import Addresses
+from protocol.addresses import OwnEmails
 from protocol.handshake import State
 
 REMEMBERED_MS: Final = 6 * 86_400_000
@@ -30,7 +30,7 @@ class Filing:
         store: Store,
         consent: Consent,
         mailbox: Mailbox,
-        addresses: Addresses,
+        addresses: OwnEmails,
         name: str,
         requested: Callable[[str], None],
     ) -> None:

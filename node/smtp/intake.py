@@ -27,7 +27,7 @@ from node.smtp.replies import NO_RELAY, NOT_HERE, REVOKED, SEALED_ONLY, TOO_MUCH
 from node.smtp.reply import OK, Client, Envelope, Reply
 from node.storage import Batch, Store, StoreUnavailable
 from protocol import status as codes
-from protocol.addresses import Addresses
+from protocol.addresses import OwnEmails
 from protocol.errors import RemoteProtocolError
 from protocol.handshake import State
 from protocol.keys import MAILBOX_DOMAIN
@@ -58,7 +58,7 @@ class MailIntake:
         reader: Reader,
         mailauth: MailAuth,
         clock: Clock,
-        addresses: Addresses,
+        addresses: OwnEmails,
         domains: Callable[[], frozenset[str]],
         requested: Callable[[str], None],
         files: Files,

@@ -14,7 +14,7 @@ from node.mailauth import Hop, Judgement, aligned
 from node.smtp.replies import NO_PROOF_YET, SEALED_ONLY, disowned, reply_to
 from node.smtp.reply import Envelope, Reply
 from protocol import status as codes
-from protocol.addresses import Addresses
+from protocol.addresses import OwnEmails
 from protocol.email import normal_email
 from protocol.errors import RemoteProtocolError
 from protocol.folder import Arrival as Facts
@@ -65,7 +65,7 @@ class Looked:
 class Judge:
     """Reads consent and settings at the moment that it is asked."""
 
-    def __init__(self, consent: Consent, mailbox: Mailbox, addresses: Addresses) -> None:
+    def __init__(self, consent: Consent, mailbox: Mailbox, addresses: OwnEmails) -> None:
         self._consent = consent
         self._mailbox = mailbox
         self._addresses = addresses

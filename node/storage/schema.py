@@ -154,7 +154,8 @@ PROVIDER_DUE: Final = Space(
     "provider-due",
     67,
     ("bytes", "bytes", "int", "int"),
-    "(key in provider, keyed hash of a folder's name, when, UID) → UIDVALIDITY: it is deleted there then",
+    "(key in provider, keyed hash of a folder's name, since when it is here, UID) → UIDVALIDITY: it is "
+    "deleted there once the owner wants that",
 )
 DOMAIN: Final = Space(
     "domain", 61, ("bytes",), "(keyed hash of a domain) → a domain of ours and its DKIM keys"

@@ -72,12 +72,26 @@ def test_who_has_an_address_there_is_not_told_to_set_one(mailio: Commands, home:
     assert other.endswith("mail.addresses a@example.net,*@example.org,you@example.com")
 
 
+def test_who_sends_for_a_domain_is_in_its_spf_record(mailio: Commands, home: Path, tmp_path: Path) -> None:
+    """A provider's server too, where letters go out through it; not a server that is passed by."""
+    spf = "v=spf1 mx include:_spf.google.com -all"
+    file = tmp_path / "password"
+    file.touch(mode=0o600)
+    file.write_text("one\n")
+    mailio(home, "provider", "add", "you@gmail.com", "--from-file", str(file), "--no-check")
+    mailio(home, "domain", "add", "example.org")
+    for extra, value in (({}, spf), ({"MAILIO_SMTP_DIRECT": "true"}, "v=spf1 mx -all")):
+        records = mailio(home, "domain", "list", "example.org", "--json", extra=extra).json["records"]
+        assert [value] == [one["value"] for one in records if one["value"].startswith("v=spf1")]
+
+
 def test_keys_are_shown_and_changed(mailio: Commands, home: Path) -> None:
     assert mailio(home, "dkim", "rotate", "--json").error["code"] == "no-such-domain"
     added = mailio(home, "domain", "add", "example.org", "--json").json
     text = mailio(home, "dkim", "show", "example.org").out
     assert all(f"  value  {key['value']}\n" in text for key in added["keys"])
     assert "signs once it is seen in the DNS" in text
+    assert "so these stay" in mailio(home, "dkim", "rotate").err
     assert ["used"] * 2 == states(mailio(home, "dkim", "rotate", "example.org", "--now", "--json").json)
     assert "put the new records beside the old ones" in mailio(home, "dkim", "rotate").err
     (shown,) = mailio(home, "dkim", "show", "--json").json

@@ -134,6 +134,23 @@ async def test_only_what_is_here_is_deleted_there_and_when_it_is_due(tmp_path: P
             assert {"1": "", "large": "", "new": ""} == dovecot.letters()
 
 
+async def test_what_is_fetched_is_deleted_by_what_the_owner_says_last(tmp_path: Path) -> None:
+    """Who gives letters longer, or says never for a while, keeps those fetched before too."""
+    clock, day = Standing(1_795_000_000_000), 86_400_000
+    async with a_dovecot() as dovecot:
+        dovecot.put(letter(0), "0")
+        async with a_room(tmp_path / "store", clock=clock) as room:
+            await room.add(mailbox(dovecot.port, delete_after=day))
+            await room.until(state="ok", fetched=1)
+            for after, deleted in ((None, 0), (30 * day, 0), (5 * day, 1)):
+                clock.moment += 3 * day
+                await room.add(mailbox(dovecot.port, delete_after=after))
+                dovecot.put(letter(clock.moment), f"{clock.moment}")
+                await room.taker.until(len(room.taker.taken) + 1)
+                await room.until(state="ok", deleted=deleted)
+                assert ("0" in dovecot.letters()) == (deleted == 0)
+
+
 async def test_a_server_without_idle_and_uidplus(tmp_path: Path) -> None:
     """It is asked now and then; what can't be deleted alone is marked only, and that is said."""
     async with a_dovecot(capability="IMAP4rev1 SASL-IR") as dovecot:

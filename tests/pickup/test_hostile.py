@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
 from node.mailauth import Judgement, Proof
-from node.pickup import Pace, wire
+from node.pickup import Pace, ProviderError, try_out, wire
 from node.pickup.book import MAX_LATE
 from node.pickup.link import dial
+from node.pickup.room import NOT_ADDED
 from node.pickup.session import Refusal, Session
 from node.pickup.trouble import Trouble
 from node.runtime.settings_mail import MailServer
@@ -141,6 +142,10 @@ LIES = {
     "silence": ({b"EXAMINE": says()}, "silent"),
     "a wrong password": ({b"AUTHENTICATE": says(b"TAG NO [AUTHENTICATIONFAILED] no\r\n")}, "password"),
     "an echo": ({b"AUTHENTICATE": says(b"TAG NO not correct horse\r\n")}, "password"),
+    "a farewell at login": ({b"AUTHENTICATE": ends(b"* BYE too many of you\r\n")}, "lost"),
+    "an end at login": ({b"AUTHENTICATE": ends()}, "lost"),
+    "an echo in place of an answer": ({b"AUTHENTICATE": says(b"? correct horse\r\n")}, "garbage"),
+    "many letters at last": ({b"UID FETCH": says(b"* EXISTS many\r\nTAG OK x\r\n")}, "garbage"),
     "no to all": ({b"UID SEARCH": says(b"TAG NO not today\r\n")}, "refused"),
     "no folder": ({b"EXAMINE": says(b"TAG NO no such folder\r\n")}, "no-folder"),
     "words before TLS": (
@@ -192,6 +197,14 @@ async def test_greetings(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert [f"provider-{code}"] == [one.code for one in room.pickup.warnings()]
 
 
+async def test_who_adds_a_wrong_server_is_not_told_to_wait() -> None:
+    """Nothing was kept, so nothing is tried again."""
+    async with serving(Server({}, b"220 mail.example ESMTP\r\n")) as port:
+        with pytest.raises(ProviderError) as caught:
+            await try_out(mailbox(port), "any")
+    assert ("provider-garbage", NOT_ADDED) == (caught.value.code, caught.value.remedy)
+
+
 async def test_a_server_that_does_not_say_the_next_number(tmp_path: Path) -> None:
     opened = b"* 3 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\nTAG OK x\r\n"
     async with serving(Server({b"EXAMINE": says(opened)})) as port, a_room(tmp_path / "store") as room:
@@ -210,6 +223,27 @@ async def test_numbers_that_go_back_bring_nothing_twice_and_lose_nothing(tmp_pat
         await room.add(mailbox(port))
         await room.until(state="ok", again=3)
         assert [letter(1), letter(2), letter(3)] == room.taker.taken
+
+
+async def test_a_folder_numbered_anew_brings_no_old_letters_that_nobody_wanted(tmp_path: Path) -> None:
+    """Only those are looked for that came since mail is fetched there."""
+    asked: list[bytes] = []
+
+    async def note(stream: trio.SocketStream, tag: bytes, rest: bytes) -> bool:
+        asked.append(rest)
+        return False
+
+    server = Server({b"UID SEARCH": note})
+    clock = Standing(1_795_000_000_000)  # 18 November 2026
+    async with serving(server) as port, a_room(tmp_path / "store", clock=clock) as room:
+        server.letters = 9
+        await room.add(mailbox(port, since=None))
+        await room.until(state="ok")
+        clock.moment += 300 * 86_400_000
+        server.letters = 3
+        await room.add(mailbox(port, since=None))
+        await room.until(state="ok", fetched=3)
+        assert [b"UID SEARCH UID 1:3 SINCE 17-Nov-2026"] == asked
 
 
 async def test_nothing_is_fetched_while_nothing_can_be_taken_in(tmp_path: Path) -> None:
