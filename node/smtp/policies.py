@@ -102,11 +102,11 @@ class Policies:
         """What binds deliveries to this domain now, None for nothing. A policy that was kept binds until its
         time is over, whatever became of its record (§5.1).
         """
+        announced = await self._announced(domain)
         while (fetching := self._fetching.get(domain)) is not None:
             await fetching.wait()
-        kept = self._kept(domain)
-        announced = await self._announced(domain)
-        now = self._clock.now()
+        # From here to the fetch nothing waits: nobody else begins one.
+        kept, now = self._kept(domain), self._clock.now()
         if announced is None or (kept is not None and kept.id == announced and now < kept.is_old):
             return kept.policy if kept is not None else None
         if self._held_off.get(domain, 0.0) > trio.current_time():

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import trio
 
 from node.smtp import policies
 from node.storage import schema
@@ -142,6 +143,20 @@ async def test_a_new_id_brings_a_new_policy_and_the_old_one_stays_while_it_can_n
         world.one.policies._held_off.clear()
         world.server.policy("new.example", max_age=100)
         assert Policy("enforce", ("new.example",), 100) == await world.policy()
+
+
+async def test_who_asks_while_it_is_fetched_waits_for_the_same(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        found: list[Policy | None] = []
+
+        async def ask() -> None:
+            found.append(await world.policy())
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(ask)
+        assert ([Policy("enforce", (MX,), found[0].max_age if found[0] else 0)] * 3) == found
+        assert 1 == len(world.server.asked)
 
 
 async def test_a_policy_ends_with_its_time(tmp_path: Path) -> None:
