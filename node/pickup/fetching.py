@@ -76,12 +76,25 @@ class Fetching:
         link = await Link.open(server, password, tools.dial, tools.limiter, tools.pace.answer)
         try:
             while True:
-                for name in reversed(self.provider.folders):  # INBOX last, so that it is the one to idle on
-                    await self._round(link, name)
-                self._stands("ok", None)
+                if missing := await self._rounds(link):
+                    self._fails(missing)
+                else:
+                    self._stands("ok", None)
                 await self._wait(link)
         finally:
             link.drop()
+
+    async def _rounds(self, link: Link) -> Trouble | None:
+        """Through all folders; another one than INBOX that can't be opened holds up none: what was met."""
+        missing = None
+        for name in reversed(self.provider.folders):  # INBOX last, so that it is the one to idle on
+            try:
+                await self._round(link, name)
+            except Trouble as trouble:
+                if name == INBOX or trouble.way is not Way.NO_FOLDER:
+                    raise
+                missing = trouble
+        return missing
 
     # ---- a folder
 
@@ -190,7 +203,7 @@ class Fetching:
         server = self.provider.server
         warning = trouble.warning(self.provider.address, server.host, server.port, self.provider.note)
         if self.standing.warning != warning:
-            log.warning("nothing is fetched: %s", warning.text)
+            log.warning("fetching: %s", warning.text)
         self._stands("fault", warning)
 
     def _stands(self, state: str, warning: Warning_ | None) -> None:

@@ -197,6 +197,14 @@ async def test_greetings(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert [f"provider-{code}"] == [one.code for one in room.pickup.warnings()]
 
 
+async def test_a_folder_that_is_gone_holds_up_no_other(tmp_path: Path) -> None:
+    server = Server({b'EXAMINE "Gone"': says(b"TAG NO no such folder\r\n")})
+    async with serving(server) as port, a_room(tmp_path / "store") as room:
+        await room.add(mailbox(port, folders=("INBOX", "Gone")))
+        await room.until(state="fault", fetched=3)
+        assert ["provider-no-folder"] == [one.code for one in room.pickup.warnings()]
+
+
 async def test_who_adds_a_wrong_server_is_not_told_to_wait() -> None:
     """Nothing was kept, so nothing is tried again."""
     async with serving(Server({}, b"220 mail.example ESMTP\r\n")) as port:
