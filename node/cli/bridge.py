@@ -9,6 +9,8 @@ from typing import Any, Final
 from node.cli.text import clean
 
 SET_ADDRESS: Final = "mailio config set mail.addresses you@example.org"
+ADD_PROVIDER: Final = "mailio provider add you@example.org"
+ADD_DOMAIN: Final = "mailio domain add example.org"
 SET_SMARTHOST: Final = "mailio config set smtp.smarthost smtp://USER@HOST:587"
 SET_PASSWORD: Final = "mailio config set --secret smtp.smarthost"  # noqa: S105 - a command
 ADD_USER: Final = "mailio user add NAME"

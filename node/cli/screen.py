@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from node.cli.bridge import (
+    ADD_DOMAIN,
+    ADD_PROVIDER,
     ADD_USER,
     SET_ADDRESS,
     SET_PASSWORD,
@@ -154,6 +156,9 @@ def _mail(status: Mapping[str, Any]) -> Iterator[_Step]:
 
 def _unset(addresses: list[str], sending: Mapping[str, Any]) -> Iterator[_Step]:
     """What of ordinary e-mail wants setting, with the command that does it."""
+    if not addresses and sending["state"] == "none":
+        yield _Step("with a mailbox at a provider, this is all", ADD_PROVIDER)
+        yield _Step("with a domain of your own: what its DNS needs", ADD_DOMAIN)
     if not addresses:
         yield _Step("your e-mail address", SET_ADDRESS)
     if sending["state"] == "none":

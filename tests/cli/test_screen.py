@@ -116,6 +116,8 @@ def test_ordinary_e_mail_fits_too(width: int, smtp: dict[str, Any] | None) -> No
 def test_ordinary_e_mail_wants_setting_up() -> None:
     said = text(first_screen(status(), IDENTITY, Choices(), 80))
     assert "Ordinary e-mail is not sealed" in said
+    assert "mailio provider add you@example.org with a mailbox at a provider, this is all" in said
+    assert "mailio domain add example.org with a domain of your own: what its DNS needs" in said
     assert "mailio config set mail.addresses you@example.org your e-mail address" in said
     assert "mailio config set smtp.smarthost smtp://USER@HOST:587 who sends your mail" in said
     assert "mailio user add" not in said  # nothing listens for mail programs
@@ -133,5 +135,6 @@ def test_ordinary_e_mail_that_is_set_up() -> None:
     assert "server 127.0.0.1, port 2587, no encryption needed on this machine" in said
     assert "mailio user add NAME" in said
     assert "mail.addresses" not in said
+    assert "provider" not in said
     done = text(first_screen(status(listen=listen, smtp=MAIL), IDENTITY, Choices(), 80))
     assert "--secret" not in done
