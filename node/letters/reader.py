@@ -2,18 +2,16 @@
 message. What is read out of them is parse.py's.
 """
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, TypeVar
-
-import trio
 
 from node.letters import cutting, parse, submitted
 from node.letters.cutting import Cut
 from node.letters.limits import check_bytes
 from node.letters.parse import Hole, Parts, Summary
 from node.letters.submitted import Adopted, Faces
+from node.runtime.together import Together
 from node.runtime.worker import Worker, WorkerError, WorkerTimeout
 from protocol.errors import RemoteProtocolError
 from protocol.status import BUSY
@@ -31,12 +29,6 @@ LARGE: Final = 1_048_576
 LARGE_DEADLINE_S: Final = 10.0
 """Seconds for one of those."""
 
-MAX_TOGETHER: Final = 16
-"""Messages in one call."""
-
-MAX_TOGETHER_BYTES: Final = 2 * 1024 * 1024
-"""Bytes in one call (a single message may have more): they are copied to the worker."""
-
 _BLAMED: Final = frozenset({"worker-died", "worker-memory"})
 """Faults of the worker that the message may have caused."""
 
@@ -47,28 +39,17 @@ class Reader:
     def __init__(self, worker: Worker, heavy: Worker | None = None) -> None:
         self._worker = worker
         self._heavy = heavy or worker
-        self._waiting: deque[_Job] = deque()
-        self._turn = trio.Lock()
+        self._together = Together(self._summaries, len)
 
     async def summary(self, raw: bytes) -> Summary:
         """Its summary. Raises RemoteProtocolError, and WorkerError when no worker can be had."""
         check_bytes(raw)
         if len(raw) > LARGE:
             return await self._alone(parse.summarize, raw)
-        job = _Job(raw)
-        self._waiting.append(job)
-        try:
-            while job.outcome is None:
-                async with self._turn:  # who has the turn works for all who wait
-                    if job.outcome is None:
-                        await self._work()
-        finally:
-            job.left = True
-            if job in self._waiting:  # else it is done, or with another who has the turn
-                self._waiting.remove(job)
-        if isinstance(job.outcome, RemoteProtocolError):
-            raise job.outcome
-        return job.outcome
+        outcome = await self._together.run(raw)
+        if isinstance(outcome, RemoteProtocolError):
+            raise outcome
+        return outcome
 
     async def parts(self, raw: bytes, holes: Sequence[Hole] = ()) -> Parts:
         """Its bodies and attachments; `holes` are what was taken out of it. Raises as `summary` does."""
@@ -94,24 +75,6 @@ class Reader:
             partial(submitted.adopt, faces=faces, now=now, message_id=message_id), raw
         )
         return headers.adopted(raw)
-
-    async def _work(self) -> None:
-        jobs = self._next_jobs()
-        try:
-            for job, outcome in zip(jobs, await self._summaries([job.raw for job in jobs]), strict=True):
-                job.outcome = outcome
-        except BaseException:  # cancelled, or no worker: the others' jobs go back to where they were
-            self._waiting.extendleft(job for job in reversed(jobs) if not job.left)
-            raise
-
-    def _next_jobs(self) -> list["_Job"]:
-        jobs, size = [self._waiting.popleft()], 0
-        while self._waiting and len(jobs) < MAX_TOGETHER:
-            size += len(jobs[-1].raw)
-            if size + len(self._waiting[0].raw) > MAX_TOGETHER_BYTES:
-                break
-            jobs.append(self._waiting.popleft())
-        return jobs
 
     async def _summaries(self, raws: Sequence[bytes]) -> Sequence[Summary | RemoteProtocolError]:
         if len(raws) > 1:
@@ -145,15 +108,6 @@ class Reader:
             return await worker.run(job, raw, deadline=deadline)
         except WorkerError as error:
             raise RemoteProtocolError("the message can't be read with reasonable effort") from error
-
-
-class _Job:
-    """One message that waits for its summary."""
-
-    def __init__(self, raw: bytes) -> None:
-        self.raw = raw
-        self.outcome: Summary | RemoteProtocolError | None = None
-        self.left = False
 
 
 def _to_blame(error: WorkerError) -> bool:

@@ -9,7 +9,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from node.letters.limits import MAX_MESSAGE_BYTES
 from node.letters.parse import Summary, read_parts, summarize
-from node.letters.reader import LARGE, MAX_TOGETHER, Reader
+from node.letters.reader import LARGE, Reader
+from node.runtime.together import MAX_TOGETHER
 from node.runtime.worker import Worker, WorkerError, WorkerTimeout
 from protocol.errors import RemoteProtocolError
 from tests.kit.letters import written

@@ -10,9 +10,9 @@ import trio
 from trio.testing import MockClock
 
 from node.mailauth import MailAuth, Proof
-from node.mailauth.checker import MAX_TOGETHER
 from node.mailauth.room import LOOKUPS_S, MAX_SIGNATURES
 from node.runtime.dns import Resolver
+from node.runtime.together import MAX_TOGETHER
 from node.runtime.worker import Worker, WorkerError, WorkerTimeout, open_worker
 from tests.kit.auth_rfcs import RFC8463_ED25519, RFC8463_MESSAGE, RFC8463_RSA
 from tests.kit.dkim_keys import Key, ed25519_key, rsa_key, sign
