@@ -36,7 +36,7 @@ class SpamBook:
         if folder.total < self._max_letters and excess <= 0:
             return []
         gone: list[bytes] = []
-        for key, value in self._desk.store.scan(ENTRY, (SPAM_FOLDER,), limit=self._max_letters):
+        for key, value in self._desk.store.walk(ENTRY, (SPAM_FOLDER,)):
             assert isinstance(key[1], bytes)
             assert isinstance(value, dict)
             if len(gone) >= min(MAX_TOGETHER, self._max_letters // 2) and excess <= 0:
