@@ -84,18 +84,14 @@ class Ledger:
     def move(self, batch: Batch, letter: Letter, before: Recipient, after: Recipient) -> None:
         """What was for one of its recipients is for another, by the other route. The row is not written."""
         self._files.unpin(batch, self._holder(letter, before))
-        if key := self._answer_key(letter, before):
-            batch.delete(spaces.BY_LETTER, key)
+        self._forget_answer(batch, letter, before)
         self._for_recipient(batch, letter, after, self.body(letter, after.route))
 
     def forget(self, batch: Batch, letter: Letter) -> None:
         """Drop the last trace of an ended letter."""
         batch.delete(spaces.OUTBOX_ENDED, (letter.id,))
         for delivery in letter.deliveries:
-            key = self._answer_key(letter, delivery.recipient)
-            row: Any = self._store.get(spaces.BY_LETTER, key) if key else None
-            if key and row is not None and row["id"] == letter.id:  # else it is of a later letter
-                batch.delete(spaces.BY_LETTER, key)
+            self._forget_answer(batch, letter, delivery.recipient)
         last = self.by_digest(letter.digest)
         if last is not None and last.id == letter.id:
             batch.delete(spaces.BY_LETTER, self._receipt_key(letter.digest, HANDED_IN))
@@ -214,6 +210,12 @@ class Ledger:
 
     def _for(self, kind: PinKind, address: str, letter_id: bytes) -> Pin:
         return Pin(kind, letter_id, self._store.index("pin", address.encode()))
+
+    def _forget_answer(self, batch: Batch, letter: Letter, recipient: Recipient) -> None:
+        key = self._answer_key(letter, recipient)
+        row: Any = self._store.get(spaces.BY_LETTER, key) if key else None
+        if key and row is not None and row["id"] == letter.id:  # else it is of a later letter
+            batch.delete(spaces.BY_LETTER, key)
 
     def _answer_key(self, letter: Letter, recipient: Recipient) -> tuple[bytes, bytes] | None:
         """Where it is found from what comes back of it: a receipt, or another mail server's report."""
