@@ -232,8 +232,9 @@ def _way(smtp: dict[str, Any] | None) -> list[tuple[str, str]]:
     if not smtp:
         return []
     server = f"{smtp['client']}, calls itself {smtp['helo']}" if smtp["helo"] else smtp["client"]
+    sort = "from a list" if smtp["bulk"] else "from a program, not a person" if smtp["automatic"] else ""
     return [
-        ("Came by", "ordinary e-mail, not sealed"),
+        ("Came by", "ordinary e-mail, not sealed" + (f"; {sort}" if sort else "")),
         ("Server", f"{server}; {'encrypted' if smtp['tls'] else 'not encrypted'}"),
         ("For", ", ".join(smtp["recipients"])),
         ("Proof", "; ".join(smtp["results"] or smtp["signatures"]) or "none"),

@@ -26,7 +26,8 @@ MAX_RESULT: Final = 200
 class Transport:
     """The SMTP envelope (`sender` is "" for <>), the client that brought it, what became of each DKIM
     signature (`example.org: pass`), and all `results` of looking for its author. `authentication` is the same
-    as a field for programs, `by` the name under which we took it; both are ours.
+    as a field for programs, `by` the name under which we took it; both are ours. `bulk`: a list sent it,
+    `automatic`: a program did, or a list, so no person waits for an answer.
     """
 
     sender: str
@@ -38,6 +39,8 @@ class Transport:
     results: tuple[str, ...] = ()
     authentication: bytes = b""
     by: str = ""
+    bulk: bool = False
+    automatic: bool = False
 
     def stored(self) -> dict[str, Any]:
         """The value in the store: bounded, and safe to show."""
@@ -51,11 +54,13 @@ class Transport:
             "results": [clean_line(one, MAX_RESULT) for one in self.results[:MAX_SIGNATURES]],
             "authentication": self.authentication,
             "by": self.by,
+            "bulk": self.bulk,
+            "automatic": self.automatic,
         }
 
 
 def transport_json(value: Mapping[str, Any]) -> dict[str, Any]:
-    """What `stored` made, as `read` shows it."""
+    """What `stored` made, now or when it kept less, as `read` shows it."""
     return {
         "sender": value["sender"],
         "recipients": list(value["recipients"]),
@@ -63,5 +68,7 @@ def transport_json(value: Mapping[str, Any]) -> dict[str, Any]:
         "helo": value["helo"],
         "tls": value["tls"],
         "signatures": list(value["signatures"]),
-        "results": list(value.get("results", ())),  # rows of 0.5 and before have none
+        "results": list(value.get("results", ())),
+        "bulk": value.get("bulk", False),
+        "automatic": value.get("automatic", False),
     }

@@ -88,4 +88,6 @@ class Filing:
             results=judgement.results,
             authentication=authentication_results(judgement, self._name, letter.hop),
             by=self._name,
+            bulk=letter.is_bulk,
+            automatic=letter.is_bulk or letter.summary.automatic,
         )

@@ -302,4 +302,6 @@ async def test_accepting_an_e_mail_sender_moves_what_is_proven(call: Caller, des
         "tls": True,
         "signatures": ["example.org: pass"],
         "results": [],
+        "bulk": False,
+        "automatic": False,
     }

@@ -155,6 +155,8 @@ def test_reading_tells_how_it_came(capsys: pytest.CaptureFixture[str]) -> None:
     smtp |= {
         "recipients": ["you+shop@example.net"],
         "results": ["DKIM example.org: pass", "SPF x.example: fail"],
+        "bulk": False,
+        "automatic": False,
     }
     full = {"text": "Buy.\n", "html": "", "attachments": [], "smtp": smtp}
     _show_letter(letter(**full))
@@ -172,6 +174,19 @@ def test_reading_tells_how_it_came(capsys: pytest.CaptureFixture[str]) -> None:
     assert "For:     you+shop@example.net\n" in shown
     assert "Proof:   DKIM example.org: pass; SPF x.example: fail\n" in shown
     assert "Proof:   none\n" in shown
+
+
+@pytest.mark.parametrize(
+    ("bulk", "automatic", "said"),
+    [(False, True, "; from a program, not a person"), (True, True, "; from a list"), (False, False, "")],
+)
+def test_reading_tells_whether_a_person_wrote_it(
+    capsys: pytest.CaptureFixture[str], bulk: bool, automatic: bool, said: str
+) -> None:
+    smtp = {"client": "192.0.2.1", "helo": "", "tls": True, "signatures": [], "results": [], "recipients": []}
+    smtp |= {"bulk": bulk, "automatic": automatic}
+    _show_letter(letter(text="Buy.\n", html="", attachments=[], smtp=smtp))
+    assert f"Came by: ordinary e-mail, not sealed{said}\n" in capsys.readouterr().out
 
 
 def recipient(to: str, route: str, **changes: Any) -> dict[str, Any]:

@@ -83,6 +83,8 @@ async def test_how_it_came_is_shown_beside_it(mailbox: Mailbox, take: Take) -> N
             "tls": True,
             "signatures": ["example.net: pass"],
             "results": [],
+            "bulk": False,
+            "automatic": False,
         },
     }
 

@@ -194,3 +194,20 @@ async def test_a_return_path_of_ones_own_is_a_lists(post: Post, envelope: str, f
     await post.accept("stella@stars.example", Rules(Type.SIGNUP, "news"))
     assert await post.send("news", signed="stars.example", envelope=envelope) == TAKEN
     assert {folder: ["news"]} == post.lies()
+
+
+TOLD: Mapping[str, tuple[Mapping[str, str], str | None, tuple[bool, bool]]] = {
+    "a person": ({}, None, (False, False)),
+    "a program": ({"Auto-Submitted": "auto-replied"}, None, (False, True)),
+    "a list": ({"List-Id": "<news.stars.example>"}, None, (True, True)),
+    "a list by its return path": ({}, "news-bounces+alice=home.example@stars.example", (True, True)),
+}
+
+
+@pytest.mark.parametrize("who", TOLD)
+async def test_who_reads_a_letter_is_told_whether_a_person_wrote_it(post: Post, who: str) -> None:
+    fields, envelope, expected = TOLD[who]
+    assert await post.send("x", signed="stars.example", envelope=envelope, **fields) == TAKEN
+    (row,) = post.house.owner.mailbox.list("handshake")
+    smtp = (await post.house.owner.mailbox.read(bytes.fromhex(row["id"])))["smtp"]
+    assert expected == (smtp["bulk"], smtp["automatic"])

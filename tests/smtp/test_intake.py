@@ -217,6 +217,8 @@ async def test_the_bytes_stay_and_the_envelope_is_beside_them(post: Post) -> Non
             "SPF stars.example: none (no record is published)",
             "DMARC stars.example: none",
         ],
+        "bulk": False,
+        "automatic": False,
     }
 
 
