@@ -79,11 +79,11 @@ def date(ms: int) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes as one says them."""
+    """Bytes as one says them: three digits at most, up to a thousand terabytes."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
+        if round(value) < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 9.95 else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} TB"
 

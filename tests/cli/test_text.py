@@ -86,9 +86,13 @@ def test_any_time_can_be_said(then: int) -> None:
 
 
 def test_sizes() -> None:
-    assert ["0 B", "999 B", "1.0 kB", "15 kB", "1.0 MB"] == [
-        size(n) for n in (0, 999, 1_000, 15_200, 1_032_192)
-    ]
+    given = (0, 999, 1_000, 9_960, 15_200, 999_499, 999_500, 1_032_192)
+    assert ["0 B", "999 B", "1.0 kB", "10 kB", "15 kB", "999 kB", "1.0 MB", "1.0 MB"] == [size(n) for n in given]
+
+
+@given(st.integers(0, 10**15 - 10**11))
+def test_a_size_has_three_digits_at_most(count: int) -> None:
+    assert len(size(count)) <= len("999 kB")
 
 
 @given(st.lists(st.text("01", min_size=30, max_size=30), unique=True))
