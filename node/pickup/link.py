@@ -13,15 +13,13 @@ import trio
 
 from node.pickup.session import Refusal, Session
 from node.pickup.trouble import Trouble, Way
+from node.runtime import dialing
 from node.runtime.settings_mail import MailServer
 
 T = TypeVar("T")
 
 PATIENCE_S: Final = 60.0
 """Seconds for a whole answer without letters."""
-
-CONNECT_S: Final = 30.0
-"""Seconds to connect, all of a name's addresses together."""
 
 KEEPALIVE: Final = {"TCP_KEEPIDLE": 120, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 4}
 """Seconds and tries: a laptop that slept hears within four minutes that its connection is gone."""
@@ -31,17 +29,13 @@ Dial = Callable[[str, int], Awaitable[socket.socket]]
 
 
 async def dial(host: str, port: int) -> socket.socket:
-    """By trio, which tries IPv6 and IPv4 side by side and whose look-up of the name can be left."""
+    """To any of its addresses, within dialing.CONNECT_S. Raises Trouble."""
     try:
-        with trio.fail_after(CONNECT_S):
-            stream = await trio.open_tcp_stream(host, port)
-    except trio.TooSlowError:
-        raise Trouble(Way.UNREACHABLE) from None
+        return await dialing.dial(host, port)
     except socket.gaierror as fault:
         raise Trouble(Way.NO_HOST) from fault
     except OSError as fault:
         raise Trouble(Way.UNREACHABLE) from fault
-    return socket.socket(fileno=stream.socket.detach())
 
 
 class Link:
@@ -63,7 +57,7 @@ class Link:
     ) -> Self:
         """Connect and log in. Raises Trouble."""
         sock = await dial(server.host, server.port)
-        sock.settimeout(CONNECT_S)
+        sock.settimeout(dialing.CONNECT_S)
         _keep_alive(sock)
         link = cls(sock.dup(), limiter)  # what the session makes of the socket, this end stays ours
         try:

@@ -12,33 +12,27 @@ from typing import Final
 
 import trio
 
+from node.runtime.dialing import CONNECT_S, dial, handed_over
 from node.smtp.answer import Way, WayFault
-
-CONNECT_S: Final = 30.0
-"""Seconds until one of a server's addresses has answered."""
 
 HEAD_START_S: Final = 0.25
 """Seconds that each address has for itself before the next is tried beside it (RFC 8305 §5)."""
 
 
 async def dial_name(host: str, port: int) -> socket.socket:
-    """By trio, which tries IPv6 and IPv4 side by side and whose look-up of the name can be left. Raises
-    WayFault.
-    """
+    """To any of its addresses, within CONNECT_S. Raises WayFault."""
     try:
-        with trio.fail_after(CONNECT_S):
-            stream = await trio.open_tcp_stream(host, port)
-    except trio.TooSlowError:
-        raise WayFault(Way.UNREACHABLE) from None
+        return await dial(host, port)
     except socket.gaierror as fault:
         raise WayFault(Way.NO_HOST, fault.strerror or "") from fault
     except OSError as fault:
         raise WayFault(Way.UNREACHABLE, _reason(fault)) from fault
-    return _handed_over(stream)
 
 
 async def dial_one_of(addresses: Sequence[str], port: int) -> socket.socket:
-    """To the first of these IP addresses that answers, in their order of preference. Raises WayFault."""
+    """To the first of these IP addresses that answers within CONNECT_S, in their order of preference. Raises
+    WayFault.
+    """
     found: list[trio.SocketStream] = []
     faults: list[OSError] = []
 
@@ -66,12 +60,7 @@ async def dial_one_of(addresses: Sequence[str], port: int) -> socket.socket:
     if not found:
         raise WayFault(Way.UNREACHABLE, _reason(faults[0]) if faults else "")
     _close(found[1:])
-    return _handed_over(found[0])
-
-
-def _handed_over(stream: trio.SocketStream) -> socket.socket:
-    """The socket, which is nobody's from here."""
-    return socket.socket(fileno=stream.socket.detach())
+    return handed_over(found[0])
 
 
 def _close(streams: Sequence[trio.SocketStream]) -> None:
