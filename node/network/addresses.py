@@ -11,6 +11,7 @@ from multiaddr import Multiaddr
 
 from node.network.errors import BadAddress
 from node.network.limits import MAX_ADDRS
+from node.runtime import ip
 from protocol.peers import is_peer_id
 
 MAX_ADDR_TEXT = 256
@@ -101,25 +102,17 @@ def scope_of(addr: str) -> Scope:
 def scope_of_ip(host: str) -> Scope:
     """How far away a machine with this IP address is; what is no IP address counts as public."""
     try:
-        ip = ipaddress.ip_address(host)
+        address = ip.unmapped(ipaddress.ip_address(host))
     except ValueError:
         return Scope.PUBLIC
-    mapped = getattr(ip, "ipv4_mapped", None)
-    ip = mapped or ip
-    if ip.is_loopback:
+    if address.is_loopback:
         return Scope.LOOPBACK
-    return Scope.PUBLIC if ip.is_global else Scope.PRIVATE
+    return Scope.PUBLIC if address.is_global else Scope.PRIVATE
 
 
 def block_of(host: str) -> str:
-    """The address block that budgets are kept by: /24 for IPv4, /48 for IPv6 (protocol §8)."""
-    try:
-        ip = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    mapped = getattr(ip, "ipv4_mapped", None)
-    ip = mapped or ip
-    return str(ipaddress.ip_network((ip, 24 if ip.version == 4 else 48), strict=False))
+    """The address block that budgets are kept by (protocol §8); a name is one by itself."""
+    return ip.block_of(host) or host
 
 
 def _text_of(item: bytes) -> str | None:

@@ -14,6 +14,7 @@ from itertools import chain, groupby, zip_longest
 from typing import Final, Protocol
 
 from node.runtime.errors import DnsLater
+from node.runtime.ip import unmapped
 from node.smtp.answer import NoWay, Way, WayFault
 from node.smtp.hops import Networks
 
@@ -59,11 +60,9 @@ class Reach:
         somebody else's word, and must not lead into this machine or the network around it.
         """
         try:
-            found = ipaddress.ip_address(address)
+            found = unmapped(ipaddress.ip_address(address))
         except ValueError:
             return False
-        if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
-            found = found.ipv4_mapped
         return str(found) in self._inside or (found.is_global and not found.is_multicast)
 
 

@@ -12,13 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.mailauth import Hop
+from node.runtime.ip import block_of, unmapped
 from node.smtp.reply import Envelope
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-V4_BLOCK: Final = 24
-V6_BLOCK: Final = 48
-"""Bits of an address block: a household or an office, not a farm (as in the network's room)."""
 
 MAX_RELAYS: Final = 5
 """Relays of ours in a row that are looked through; nobody has more."""
@@ -121,16 +118,6 @@ class Hops:
         return Hop("", "", envelope.sender)
 
 
-def block_of(address: str) -> str:
-    """The /24 or /48 that an address is in; "" for what is no address."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return ""
-    bits = V4_BLOCK if found.version == 4 else V6_BLOCK
-    return str(ipaddress.ip_network((found, bits), strict=False))
-
-
 def _received(raw: bytes) -> Iterator[str]:
     """The values of its Received fields, topmost first, unfolded."""
     head = raw[:MAX_LOOKED_AT]
@@ -149,4 +136,4 @@ def _client(field: str) -> tuple[str, str]:
     except ValueError:
         return "", ""
     said = found.groupdict()
-    return str(getattr(address, "ipv4_mapped", None) or address), said["helo"] or said["first"]
+    return str(unmapped(address)), said["helo"] or said["first"]

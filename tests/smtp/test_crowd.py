@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 import pytest
 import trio
 
+from node.runtime.ip import block_of
 from node.smtp.crowd import FULL, TOO_MUCH, Crowd
-from node.smtp.hops import Hops, block_of
+from node.smtp.hops import Hops
 from node.smtp.limits import Limits
 from node.smtp.reply import Reply
 from tests.kit.sessions import LETTER, QUICK, Receiving, receiver, wire
