@@ -17,13 +17,6 @@ KEYS = {"selector", "algorithm", "state", "made", "used", "until", "name", "valu
 DOMAIN = {"domain", "source", "host", "added", "keys"}
 
 
-@pytest.fixture
-def home(tmp_path: Path, mailio: Commands) -> Path:
-    path = tmp_path / "home"
-    assert mailio(path, "init", "--json").code == 0
-    return path
-
-
 def states(domain: Any) -> list[str]:
     return [key["state"] for key in domain["keys"]]
 
@@ -72,12 +65,9 @@ def test_who_has_an_address_there_is_not_told_to_set_one(mailio: Commands, home:
     assert other.endswith("mail.addresses a@example.net,*@example.org,you@example.com")
 
 
-def test_who_sends_for_a_domain_is_in_its_spf_record(mailio: Commands, home: Path, tmp_path: Path) -> None:
+def test_who_sends_for_a_domain_is_in_its_spf_record(mailio: Commands, home: Path, file: Path) -> None:
     """A provider's server too, where letters go out through it; not a server that is passed by."""
     spf = "v=spf1 mx include:_spf.google.com -all"
-    file = tmp_path / "password"
-    file.touch(mode=0o600)
-    file.write_text("one\n")
     mailio(home, "provider", "add", "you@gmail.com", "--from-file", str(file), "--no-check")
     mailio(home, "domain", "add", "example.org")
     for extra, value in (({}, spf), ({"MAILIO_SMTP_DIRECT": "true"}, "v=spf1 mx -all")):

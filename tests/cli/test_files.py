@@ -55,12 +55,6 @@ def data_of(size: int, seed: int = 0) -> bytes:
 
 
 @pytest.fixture
-def home(tmp_path: Path, mailio: Commands) -> Path:
-    assert mailio(tmp_path / "home", "init", "--json").code == 0
-    return tmp_path / "home"
-
-
-@pytest.fixture
 def out(tmp_path: Path) -> Path:
     (tmp_path / "out").mkdir()
     return tmp_path / "out"

@@ -2,20 +2,11 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.kit.commands import Commands
 
 PEER = "12D3KooWJrFGmfBpgVoWHcQV8AvrfUphhjTcP6BvYhGVZ86jR7kb"
 ADDRESS = f"/ip4/192.0.2.7/tcp/4101/p2p/{PEER}"
 VOUCHER = "0f" * 16
-
-
-@pytest.fixture
-def home(tmp_path: Path, mailio: Commands) -> Path:
-    path = tmp_path / "home"
-    assert mailio(path, "init", "--json").code == 0
-    return path
 
 
 def test_hosts_are_added_listed_and_removed(mailio: Commands, home: Path) -> None:

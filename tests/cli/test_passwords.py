@@ -6,24 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.commands import PATIENCE_S, Commands, running
-
-PASSWORD = "correct horse 7"
-
-
-@pytest.fixture
-def home(tmp_path: Path, mailio: Commands) -> Path:
-    path = tmp_path / "home"
-    assert mailio(path, "init", "--json").code == 0
-    return path
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "password"
-    path.touch(mode=0o600)
-    path.write_text(PASSWORD + "\n")
-    return path
+from tests.kit.commands import PASSWORD, PATIENCE_S, Commands, running
 
 
 def test_app_passwords(mailio: Commands, home: Path) -> None:

@@ -2,28 +2,10 @@
 
 from pathlib import Path
 
-import pytest
+from tests.kit.commands import PASSWORD, Commands
 
-from tests.kit.commands import Commands
-
-PASSWORD = "correct horse 7"
 NOBODY = "you@nobody.example"
 IMAP = "imaps://you%40nobody.example@imap.nobody.example:993"
-
-
-@pytest.fixture
-def home(tmp_path: Path, mailio: Commands) -> Path:
-    path = tmp_path / "home"
-    assert mailio(path, "init", "--json").code == 0
-    return path
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "password"
-    path.touch(mode=0o600)
-    path.write_text(PASSWORD + "\n")
-    return path
 
 
 def test_a_provider_comes_and_goes(mailio: Commands, home: Path, file: Path) -> None:

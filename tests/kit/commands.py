@@ -20,6 +20,9 @@ COMMAND = [sys.executable, "-c", "import sys; sys.argv[0] = 'mailio'; from node.
 PATIENCE_S = 120
 """Seconds after which a command is taken to hang, on the busiest machine."""
 
+PASSWORD = "correct horse 7"
+"""What a person gives a command to keep, and none may show."""
+
 
 @dataclass(frozen=True, slots=True)
 class Done:
