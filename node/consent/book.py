@@ -18,7 +18,7 @@ from node.consent.rows import (
     theirs_of,
 )
 from node.storage import Batch, Kind, Space, Store, note_change
-from node.storage.codec import Key
+from node.storage.codec import Key, as_bytes, as_int
 from node.storage.schema import CONSENT_DUE, DELIVERY, INVITATION, OURS, REQUEST, THEIRS
 from protocol.email import email_index
 from protocol.fields import Fields
@@ -168,11 +168,11 @@ class Book:
     def due(self, now: int, limit: int) -> list[End]:
         """At most `limit` ends that have come, the oldest requests first."""
         ends = [
-            End(_int(key[0]), self._ours_at(_bytes(key[1])))
+            End(as_int(key[0]), self._ours_at(as_bytes(key[1])))
             for key, _ in self._store.scan(REQUEST, before=(now + 1,), limit=limit)
         ]
         for key, _ in self._store.scan(CONSENT_DUE, before=(now + 1,), limit=limit - len(ends)):
-            when, kind, place = _int(key[0]), key[1], _bytes(key[2])
+            when, kind, place = as_int(key[0]), key[1], as_bytes(key[2])
             ends.append(End(when, self._ours_at(place)) if kind == _OURS else End(when, invitation=place))
         return ends
 
@@ -202,7 +202,7 @@ class Book:
         return ours_of(row) if row is not None else None
 
     def _requests(self, limit: int) -> list[bytes]:
-        return [_bytes(key[1]) for key, _ in self._store.scan(REQUEST, limit=limit)]
+        return [as_bytes(key[1]) for key, _ in self._store.scan(REQUEST, limit=limit)]
 
     def _delivery_keys(self, entry: Ours | None) -> dict[bytes, bytes]:
         """Delivery key → grant, for every grant by which the sender is known at this node."""
@@ -223,13 +223,3 @@ def _end_of(entry: Ours, place: bytes) -> tuple[Space, Key]:
     if entry.state is State.REQUEST:
         return REQUEST, (entry.until, place)
     return CONSENT_DUE, (entry.until, _OURS, place)
-
-
-def _int(part: int | bytes) -> int:
-    assert isinstance(part, int)
-    return part
-
-
-def _bytes(part: int | bytes) -> bytes:
-    assert isinstance(part, bytes)
-    return part

@@ -9,6 +9,7 @@ from typing import Final
 
 from node.hosting.rows import Account, Kept, Known, Letter, Totals, Use
 from node.storage import Batch, Store
+from node.storage.codec import as_bytes, as_int
 from node.storage.schema import (
     HOST_ACCOUNT,
     HOST_BODY,
@@ -75,12 +76,12 @@ class Book:
         prefix = (account, ITEM_SPACE[space])
         start = None if after is None else (*prefix, after + b"\0")
         rows = self.store.scan(HOST_ENTRY, prefix, start=start, limit=limit)
-        return [Kept.from_row(_bytes(key[2]), row) for key, row in rows]
+        return [Kept.from_row(as_bytes(key[2]), row) for key, row in rows]
 
     def walk(self, account: bytes, space: Space) -> Iterator[Kept]:
         """All items in order of ids, read in pages."""
         for key, row in self.store.walk(HOST_ENTRY, (account, ITEM_SPACE[space])):
-            yield Kept.from_row(_bytes(key[2]), row)
+            yield Kept.from_row(as_bytes(key[2]), row)
 
     def letter(self, account: bytes, n: int) -> Letter | None:
         row = self.store.get(HOST_LETTER, (account, n))
@@ -89,12 +90,12 @@ class Book:
     def letters(self, account: bytes, after: int, limit: int) -> list[Letter]:
         """Letters that wait, in order of numbers."""
         rows = self.store.scan(HOST_LETTER, (account,), start=(account, after + 1), limit=limit)
-        return [Letter.from_row(_int(key[1]), row) for key, row in rows]
+        return [Letter.from_row(as_int(key[1]), row) for key, row in rows]
 
     def newest(self, account: bytes) -> int:
         """The number of the newest letter that waits, 0 where none does."""
         rows = self.store.scan(HOST_LETTER, (account,), reverse=True, limit=1)
-        return _int(rows[0][0][1]) if rows else 0
+        return as_int(rows[0][0][1]) if rows else 0
 
     def known(self, account: bytes, envelope_id: bytes) -> Known | None:
         row = self.store.get(HOST_ENVELOPE, (account, envelope_id))
@@ -155,13 +156,3 @@ class Change:
         )
         if sums != totals:
             self.batch.put(META, TOTALS, sums.to_row())
-
-
-def _bytes(part: int | bytes) -> bytes:
-    assert isinstance(part, bytes)
-    return part
-
-
-def _int(part: int | bytes) -> int:
-    assert isinstance(part, int)
-    return part

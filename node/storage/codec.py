@@ -40,6 +40,18 @@ def after(prefix: bytes) -> bytes:
     return stem[:-1] + bytes([stem[-1] + 1])
 
 
+def as_int(part: int | bytes) -> int:
+    """A part of a key whose field is a number; types can't tell."""
+    assert isinstance(part, int)
+    return part
+
+
+def as_bytes(part: int | bytes) -> bytes:
+    """A part of a key whose field is a byte string; types can't tell."""
+    assert isinstance(part, bytes)
+    return part
+
+
 def _encode_field(field: Field, part: int | bytes) -> bytes:
     if field == "int":
         if not isinstance(part, int) or not 0 <= part <= MAX_INT:
