@@ -53,6 +53,28 @@ class Home:
         await home.soon()
         return home
 
+    async def settle_in(self) -> tuple[House, House]:
+        """Until hosts have everything that a vault may hold. Gives who was accepted, and who was revoked."""
+        street, alice = self.street, self.house
+        bob, carol = await street.open("bob"), await street.open("carol")
+        await street.befriend(alice, bob)
+        await street.befriend(bob, alice)
+        await street.befriend(alice, carol)
+        await alice.owner.handshakes.accept(carol.address)
+        await street.quiet()
+        await alice.owner.handshakes.revoke(carol.address)
+        await street.quiet()
+        hashes = await alice.owner.consent.hashes([EMAIL])
+        batch = Batch()
+        now = alice.ground.clock.now()
+        alice.owner.consent.accept(batch, Counterpart(EMAIL, email_hash=hashes[EMAIL]), Rules(), now)
+        await alice.ground.store.write(batch)
+        batch = Batch()
+        alice.owner.names.add(batch, "Bob", [bob.address, "bob@example.org"])
+        await alice.ground.store.write(batch)
+        await self.soon()
+        return bob, carol
+
     async def soon(self) -> None:
         """Until hosts have everything; the DHT knows who they are."""
         await self.street.pass_time(SOON_S, step=10.0)
@@ -148,27 +170,6 @@ async def dies(back: Back) -> bool:
     return dead
 
 
-async def settle_in(street: Street, alice: House) -> tuple[House, House]:
-    """Everything that a vault may hold."""
-    bob, carol = await street.open("bob"), await street.open("carol")
-    await street.befriend(alice, bob)
-    await street.befriend(bob, alice)
-    await street.befriend(alice, carol)
-    await alice.owner.handshakes.accept(carol.address)
-    await street.quiet()
-    await alice.owner.handshakes.revoke(carol.address)
-    await street.quiet()
-    hashes = await alice.owner.consent.hashes([EMAIL])
-    batch = Batch()
-    now = alice.ground.clock.now()
-    alice.owner.consent.accept(batch, Counterpart(EMAIL, email_hash=hashes[EMAIL]), Rules(), now)
-    await alice.ground.store.write(batch)
-    batch = Batch()
-    alice.owner.names.add(batch, "Bob", [bob.address, "bob@example.org"])
-    await alice.ground.store.write(batch)
-    return bob, carol
-
-
 def stands(house: House) -> dict[str, tuple[State, bytes]]:
     return {e.address: (e.state, e.record) for e in house.owner.consent.list() if e.record}
 
@@ -176,8 +177,7 @@ def stands(house: House) -> dict[str, tuple[State, bytes]]:
 async def test_disk_lost_words_kept(street: Street, alice: House, open_hosts: Any) -> None:
     hosts = await open_hosts(3)
     home = await Home.of(street, alice, hosts)
-    bob, carol = await settle_in(street, alice)
-    await home.soon()
+    bob, carol = await home.settle_in()
     expected, contacts = stands(alice), alice.owner.names.contacts()
     theirs = {e.address: e for e in alice.owner.consent.list_theirs()}
     await home.lose()
@@ -211,8 +211,7 @@ async def test_letters_that_waited_arrive_once(street: Street, alice: House, ope
     """The hosts that were read are in use again at once, and draining them is what it always is."""
     (host,) = await open_hosts(1)
     home = await Home.of(street, alice, [host])
-    bob, _ = await settle_in(street, alice)
-    await home.soon()
+    bob, _ = await home.settle_in()
     await home.lose()
     account, key = home.uses.account(host), bob.owner.consent.delivery_key(alice.address, host.peer_id)
     assert key is not None
@@ -232,8 +231,7 @@ async def test_nothing_that_hosts_keep_is_lost_by_what_comes_after(
 ) -> None:
     hosts = await open_hosts(2)
     home = await Home.of(street, alice, hosts)
-    await settle_in(street, alice)
-    await home.soon()
+    await home.settle_in()
     before = {space: home.uses.kept(hosts[0], space) for space in (Space.HELD, Space.VAULT)}
     await home.lose()
     back = await recover(street, await come_back(street))
@@ -263,8 +261,7 @@ async def test_a_host_that_comes_late_changes_nothing_that_is_newer(
 ) -> None:
     hosts = await open_hosts(2)
     home = await Home.of(street, alice, hosts)
-    bob, _ = await settle_in(street, alice)
-    await home.soon()
+    bob, _ = await home.settle_in()
     await hosts[1].close()
     await alice.owner.handshakes.revoke(bob.address)
     await home.soon()
@@ -290,8 +287,7 @@ async def test_a_handshake_newer_than_the_vault_is_taken_from_what_is_held(
 ) -> None:
     (host,) = await open_hosts(1)
     home = await Home.of(street, alice, [host])
-    bob, _ = await settle_in(street, alice)
-    await home.soon()
+    bob, _ = await home.settle_in()
     account, vault = home.uses.account(host), home.uses.kept(host, Space.VAULT)
     await alice.owner.handshakes.revoke(bob.address)
     await home.soon()
@@ -310,8 +306,7 @@ async def test_a_handshake_newer_than_the_vault_is_taken_from_what_is_held(
 async def test_a_lying_host_changes_nothing(street: Street, alice: House, open_hosts: Any, lie: str) -> None:
     hosts = await open_hosts(2)
     home = await Home.of(street, alice, hosts)
-    await settle_in(street, alice)
-    await home.soon()
+    await home.settle_in()
     expected, contacts = stands(alice), alice.owner.names.contacts()
     await home.lose()
     for name, (seq, data) in home.uses.kept(hosts[1], Space.VAULT).items():
@@ -331,8 +326,7 @@ async def test_a_host_named_by_the_owner_is_enough(street: Street, alice: House,
     """Nothing is in the DHT any more: the host itself knows who we were, and who else hosts us."""
     hosts = await open_hosts(2)
     home = await Home.of(street, alice, hosts)
-    await settle_in(street, alice)
-    await home.soon()
+    await home.settle_in()
     expected = stands(alice)
     await home.lose()
     street.wires.records.clear()
@@ -344,8 +338,7 @@ async def test_a_host_named_by_the_owner_is_enough(street: Street, alice: House,
 async def test_a_host_that_is_connected_is_asked(street: Street, alice: House, open_hosts: Any) -> None:
     (host,) = await open_hosts(1)
     home = await Home.of(street, alice, [host])
-    await settle_in(street, alice)
-    await home.soon()
+    await home.settle_in()
     expected = stands(alice)
     await home.lose()
     street.wires.records.clear()
@@ -364,8 +357,7 @@ async def test_without_any_host_the_node_goes_on_and_keeps_looking(
 ) -> None:
     (host,) = await open_hosts(1)
     home = await Home.of(street, alice, [host])
-    await settle_in(street, alice)
-    await home.soon()
+    await home.settle_in()
     expected = stands(alice)
     await home.lose()
     await host.close()
@@ -415,8 +407,7 @@ async def test_a_former_host_met_by_chance_is_read_before_it_is_changed(
     """As after an old backup was put back: nothing says that there is anything to recover."""
     (host,) = await open_hosts(1)
     home = await Home.of(street, alice, [host])
-    await settle_in(street, alice)
-    await home.soon()
+    await home.settle_in()
     expected = stands(alice)
     await home.lose()
     house = await street.open("alice", folder="new")
@@ -432,8 +423,7 @@ async def test_a_former_host_met_by_chance_is_read_before_it_is_changed(
 async def test_a_crash_at_any_write_costs_nothing(street: Street, alice: House, open_hosts: Any) -> None:
     hosts = await open_hosts(2)
     home = await Home.of(street, alice, hosts)
-    await settle_in(street, alice)
-    await home.soon()
+    await home.settle_in()
     expected, contacts = stands(alice), alice.owner.names.contacts()
     await home.lose()
     crashes = 0
