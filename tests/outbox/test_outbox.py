@@ -133,23 +133,17 @@ async def test_a_held_letter_waits_for_ever_and_goes_when_woken(
     assert post.state(letter) == [("queued", "4.4.1")]
 
 
-async def test_a_handshake_that_comes_during_the_attempt_is_not_missed(
-    post: Post, autojump_clock: MockClock
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(Result("held", UNKNOWN_SENDER, cause="handshake"), id="a handshake comes"),
+        pytest.param(ASLEEP, id="a way opens"),
+    ],
+)
+async def test_what_comes_during_an_attempt_in_vain_is_not_missed(
+    post: Post, first: Result, autojump_clock: MockClock
 ) -> None:
-    answers = iter([Result("held", UNKNOWN_SENDER, cause="handshake"), DELIVERED])
-    post.courier.answer = lambda letter, recipient: next(answers)
-    post.courier.seconds = 10.0
-    letter = await post.send("one")
-    await trio.sleep(5)
-    post.outbox.wake(BOB.address)
-    await trio.sleep(20)
-    assert post.state(letter) == [("delivered", "2.0.0")]
-
-
-async def test_a_way_that_opens_during_an_attempt_in_vain_is_tried_soon(
-    post: Post, autojump_clock: MockClock
-) -> None:
-    answers = iter([ASLEEP, DELIVERED])
+    answers = iter([first, DELIVERED])
     post.courier.answer = lambda letter, recipient: next(answers)
     post.courier.seconds = 10.0
     letter = await post.send("one")
