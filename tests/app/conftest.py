@@ -14,9 +14,10 @@ from node.runtime.config import Config, HttpConfig, LimitsConfig, NetworkConfig,
 from node.runtime.home import Home
 from tests.kit.homes import new_home
 from tests.kit.network import BOUND, LISTEN
+from tests.kit.on_store import store
 from tests.kit.on_street import pytest_collection_modifyitems, street
 
-__all__ = ["pytest_collection_modifyitems", "street"]
+__all__ = ["pytest_collection_modifyitems", "store", "street"]
 
 Run = Callable[..., AbstractAsyncContextManager[Desk]]
 

@@ -1,6 +1,5 @@
 """What the DHT's part at this node believes, keeps over a restart, and tells."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,12 +64,6 @@ def clock() -> Time:
 @pytest.fixture
 def rules(clock: Time) -> IdentityRules:
     return IdentityRules(clock, ClockWatch(clock, NOW - DAY))
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with open_store(tmp_path / "database", KEY, inline=True) as store:
-        yield store
 
 
 def records_of(store: Store, rules: IdentityRules, clock: Time) -> tuple[Records, StoredRecords]:

@@ -4,16 +4,17 @@ import functools
 import itertools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 
 from node.domains import Domains
 from node.domains.keys import DkimKey, new_keys
 from node.runtime.dns import Resolver
-from node.storage import Store, open_store
+from node.storage import Store
 from tests.kit.names_server import Names, open_names
-from tests.kit.stores import KEY
+from tests.kit.on_store import store
+
+__all__ = ["store"]
 
 NOW = 1_795_694_400_000  # 26 November 2026, 12:00 UTC, ms
 
@@ -42,12 +43,6 @@ def keys_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return tuple(replace(key, made=now) for key in some_keys(next(numbers)))
 
     monkeypatch.setattr("node.domains.room.new_keys", made)
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with open_store(tmp_path / "database", KEY, inline=True) as store:
-        yield store
 
 
 @pytest.fixture

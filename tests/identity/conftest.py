@@ -1,6 +1,5 @@
 """An identity in a real home, a real store, and time that stands still until the test moves it."""
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -9,9 +8,11 @@ import pytest
 
 from node.identity import Identity, create, load
 from node.runtime.home import Home
-from node.storage import Store, open_store
+from tests.kit.on_store import store
 from tests.kit.owners import NOW
 from tests.kit.stores import KEY
+
+__all__ = ["store"]
 
 ROOT = sha256(b"alice").digest()
 
@@ -30,12 +31,6 @@ class Time:
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with open_store(tmp_path / "database", KEY, inline=True) as store:
-        yield store
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
 """An address book over a real store, and a network whose answers the test sets."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 import trio
@@ -10,9 +9,11 @@ import trio
 from node.names import Names
 from node.network import PeerAddress
 from node.network.errors import PeerUnreachable
-from node.storage import Store, open_store
+from node.storage import Store
+from tests.kit.on_store import store
 from tests.kit.owners import NOW
-from tests.kit.stores import KEY
+
+__all__ = ["store"]
 
 
 @dataclass
@@ -53,12 +54,6 @@ class World:
 @pytest.fixture
 def world() -> World:
     return World()
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with open_store(tmp_path / "database", KEY, inline=True) as store:
-        yield store
 
 
 @pytest.fixture

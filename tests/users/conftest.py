@@ -1,20 +1,13 @@
 """A store, and the passwords in it."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from node.runtime.clock import SystemClock
-from node.storage import Store, open_store
+from node.storage import Store
 from node.users import Users
-from tests.kit.stores import KEY
+from tests.kit.on_store import store
 
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with open_store(tmp_path / "database", KEY, inline=True) as store:
-        yield store
+__all__ = ["store"]
 
 
 @pytest.fixture
