@@ -14,6 +14,7 @@ import trio
 
 from tests.kit.mailers import Outcome, Server, nodemailer, swaks, why_no_nodemailer, why_no_swaks
 from tests.kit.mailnode import OWNER, Desk, MailNode, a_desk, a_mail_node, secured
+from tests.kit.peers import needs
 
 STRANGER = "stranger@outside.example"
 FRIEND = "friend@outside.example"
@@ -50,12 +51,8 @@ async def by_nodemailer(server: Server, sender: str, recipients: Sequence[str], 
 
 PROGRAMS = [
     pytest.param(by_smtplib, id="smtplib"),
-    pytest.param(swaks, id="swaks", marks=pytest.mark.skipif(bool(why_no_swaks()), reason=why_no_swaks())),
-    pytest.param(
-        by_nodemailer,
-        id="nodemailer",
-        marks=pytest.mark.skipif(bool(why_no_nodemailer()), reason=why_no_nodemailer()),
-    ),
+    pytest.param(swaks, id="swaks", marks=needs(why_no_swaks())),
+    pytest.param(by_nodemailer, id="nodemailer", marks=needs(why_no_nodemailer())),
 ]
 
 

@@ -5,14 +5,13 @@ import smtplib
 import ssl
 from pathlib import Path
 
-import pytest
 import trio
 
 from tests.kit.certificates import Authority
 from tests.kit.corpus import mails
 from tests.kit.mailers import Server
 from tests.kit.mailnode import DOMAIN, OWNER, MailNode, a_mail_node, secured
-from tests.kit.postfix import MAILBOXES, Postfix, a_postfix, why_not
+from tests.kit.postfix import MAILBOXES, Postfix, a_postfix, needs_postfix
 from tests.kit.processes import until
 
 AUTHOR = f"author@{MAILBOXES}"
@@ -34,7 +33,7 @@ HEAD = re.compile(rb"(?:[!-9;-~]+:[^\r]*\r\n(?:[ \t][^\r]*\r\n)*)+(?:\r\n|\Z)")
 
 RECEIVED = re.compile(rb"Received: [^\r]*\r\n(?:[ \t][^\r]*\r\n)*(?P<letter>.*)", re.DOTALL)
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+pytestmark = needs_postfix
 
 
 def hand_in(

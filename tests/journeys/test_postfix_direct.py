@@ -4,23 +4,21 @@ by MTA-STS, DKIM that another verifier accepts, none lost while one of them is d
 
 from pathlib import Path
 
-import pytest
-
 from node.smtp.direct import AT_ONE
 from tests.kit.exchange import FRIEND, FROM_PROGRAMS, both_ways, neighbours, node_down, postfix_down, verify
 from tests.kit.mailnode import OWNER
-from tests.kit.perl_dkim import is_here
-from tests.kit.postfix import MAILBOXES, why_not
+from tests.kit.perl_dkim import needs_perl_dkim
+from tests.kit.postfix import MAILBOXES, needs_postfix
 
 LETTERS = 100
 """Each way; `python -m tests.kit.exchange 1000` does it with more."""
 
 SOME = 10
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+pytestmark = needs_postfix
 
 
-@pytest.mark.skipif(not is_here(), reason="Mail::DKIM is not here (scripts/peers)")
+@needs_perl_dkim
 async def test_letters_go_both_ways_and_none_is_lost(tmp_path: Path) -> None:
     async with neighbours(tmp_path) as world:
         mails = await both_ways(world, LETTERS)

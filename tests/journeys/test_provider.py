@@ -4,16 +4,14 @@ takes what they send.
 
 from pathlib import Path
 
-import pytest
-
 from tests.kit.certificates import Authority
-from tests.kit.dovecot import PASSWORD, USER, Dovecot, a_dovecot, why_not
+from tests.kit.dovecot import PASSWORD, USER, Dovecot, a_dovecot, needs_dovecot
 from tests.kit.fetched import letter
 from tests.kit.mailnode import Desk, MailNode, a_mail_node
 from tests.kit.processes import until
 from tests.kit.sink import Behaviour, open_sink
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+pytestmark = needs_dovecot
 
 COUNT = 60
 

@@ -7,9 +7,9 @@ import pytest
 from protocol.unixfs import LEAF_BYTES, WIDTH, Shape, cid_text, raw_cid
 from tests.kit.dags import planted
 from tests.kit.importer import importer_cid, why_no_importer
+from tests.kit.peers import needs
 
-WHY_NOT = why_no_importer()
-pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
+pytestmark = needs(why_no_importer())
 
 SIZES = (
     0,

@@ -1,7 +1,7 @@
 """A real Dovecot on loopback that plays somebody's mail provider: one configuration file, users in a file,
 mailboxes in a folder of its own, no systemd, ended for certain.
 
-Needs root (its daemons change their user) and Debian's package; `why_not` says what is missing.
+Needs root (its daemons change their user) and Debian's package; `needs_dovecot` marks the tests that do.
 """
 
 from __future__ import annotations
@@ -22,15 +22,10 @@ from typing import Final
 import trio
 
 from tests.kit.certificates import Certificate
-
-SBIN: Final = "/usr/sbin"
-"""Where Debian has it, and not everybody's PATH leads."""
+from tests.kit.peers import SBIN, STOP_S, greeted, needs, why_no_daemon
 
 USER: Final = "alice@provider.example"
 PASSWORD: Final = "correct horse"
-
-START_S: Final = 20.0
-STOP_S: Final = 15.0
 
 _CONFIG: Final = """
 protocols = imap
@@ -76,14 +71,7 @@ ssl = {ssl}
 {certificate}
 """
 
-
-def why_not() -> str:
-    """Why no Dovecot can run here; "" where one can."""
-    if shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:{SBIN}") is None:
-        return "there is no Dovecot here (scripts/peers gets one)"
-    if os.geteuid() != 0:
-        return "Dovecot needs root to start"
-    return ""
+needs_dovecot: Final = needs(why_no_daemon("dovecot", "Dovecot"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +84,7 @@ class Dovecot:
 
     async def start(self) -> None:
         await _run("dovecot", "-c", str(self.top / "dovecot.conf"))
-        with trio.fail_after(START_S):
-            while not await _greets(self.port):  # noqa: ASYNC110 - a process has no event for us
-                await trio.sleep(0.02)
+        await greeted(self.port, b"* OK")
 
     async def kill(self) -> None:
         """End it and all of its daemons at once."""
@@ -203,13 +189,6 @@ def _write(dovecot: Dovecot, certificate: Certificate | None, capability: str) -
 def _keeper() -> pwd.struct_passwd:
     """Whose the mailboxes are: Dovecot serves none of root's."""
     return pwd.getpwnam("mail")
-
-
-async def _greets(port: int) -> bool:
-    with suppress(OSError):
-        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
-            return (await stream.receive_some(512)).startswith(b"* OK")
-    return False
 
 
 async def _run(*words: str) -> None:

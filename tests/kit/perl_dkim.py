@@ -13,6 +13,7 @@ from typing import Final
 import trio
 
 from tests.kit.names_server import Names
+from tests.kit.peers import needs
 
 _SCRIPT: Final = r"""
 use Mail::DKIM::Verifier; use Mail::DKIM::DNS; use Net::DNS;
@@ -27,13 +28,15 @@ for my $file (@ARGV[1..$#ARGV]) {
 """
 
 
-def is_here() -> bool:
-    """Whether Perl has the module; scripts/peers gets it."""
+def _is_here() -> bool:
     perl = shutil.which("perl")
     if perl is None:
         return False
     asked = subprocess.run([perl, "-MMail::DKIM", "-e", "1"], check=False, capture_output=True)
     return asked.returncode == 0
+
+
+needs_perl_dkim: Final = needs("" if _is_here() else "there is no Mail::DKIM here (scripts/peers gets it)")
 
 
 async def perl_results(raw: bytes, names: Names) -> list[tuple[str, str]]:

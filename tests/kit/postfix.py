@@ -1,6 +1,6 @@
 """A real Postfix on loopback: configuration, queue and mailboxes of its own, no systemd, ended for certain.
 
-Needs root (its daemons change their user) and Debian's package; `why_not` says what is missing.
+Needs root (its daemons change their user) and Debian's package; `needs_postfix` marks the tests that do.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ import trio
 
 from tests.kit.certificates import Certificate
 from tests.kit.corpus import with_crlf
-
-SBIN: Final = "/usr/sbin"
-"""Where Debian has it, and not everybody's PATH leads."""
+from tests.kit.peers import SBIN, STOP_S, greeted, needs, why_no_daemon
 
 MAILBOXES: Final = "outside.example"
 """The domain whose mail it keeps itself."""
@@ -36,9 +34,6 @@ _ADDED: Final = re.compile(
     rb"Received: [^\n]*\n(?:[ \t][^\n]*\n)*(?P<mail>.*)",
     re.DOTALL,
 )
-
-START_S: Final = 20.0
-STOP_S: Final = 15.0
 
 _MAIN: Final = """
 compatibility_level = 3.6
@@ -109,14 +104,7 @@ scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 """
 
-
-def why_not() -> str:
-    """Why no Postfix can run here; "" where one can."""
-    if shutil.which("postfix", path=f"{os.environ.get('PATH', '')}:{SBIN}") is None:
-        return "there is no Postfix here (scripts/peers gets one)"
-    if os.geteuid() != 0:
-        return "Postfix needs root to start"
-    return ""
+needs_postfix: Final = needs(why_no_daemon("postfix", "Postfix"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +121,7 @@ class Postfix:
 
     async def start(self) -> None:
         await _postfix(self.top, "start")
-        with trio.fail_after(START_S):
-            await _answering(self)
+        await greeted(self.port, b"220", self.host)
 
     async def route(self, domain: str, port: int) -> None:
         """From now on it carries this domain's mail to that port of 127.0.0.1."""
@@ -201,16 +188,6 @@ def _write(top: Path, host: str, port: int, certificate: Certificate | None) -> 
 def _add_route(top: Path, domain: str, port: int) -> None:
     table = top / "etc/transport"
     table.write_text(f"{domain} smtp:[127.0.0.1]:{port}\n{table.read_text()}")
-
-
-async def _answering(postfix: Postfix) -> None:
-    while True:
-        with suppress(OSError):
-            stream = await trio.open_tcp_stream(postfix.host, postfix.port)
-            async with stream:
-                if (await stream.receive_some(512)).startswith(b"220"):
-                    return
-        await trio.sleep(0.05)
 
 
 async def _end(top: Path) -> None:

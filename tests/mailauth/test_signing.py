@@ -26,7 +26,7 @@ from tests.kit.auth_rfcs import RFC8463_MESSAGE as RFC8463
 from tests.kit.corpus import mails
 from tests.kit.mailauths import mail_auth
 from tests.kit.names_server import Names, open_names
-from tests.kit.perl_dkim import is_here, perl_results
+from tests.kit.perl_dkim import needs_perl_dkim, perl_results
 from tests.mailauth.test_prove import RAW
 
 NOW_S = 1_800_000_000
@@ -74,7 +74,7 @@ async def test_they_hold_for_us_and_for_others() -> None:
         )
 
 
-@pytest.mark.skipif(not is_here(), reason="Mail::DKIM is not here (scripts/peers)")
+@needs_perl_dkim
 async def test_another_program_finds_the_same() -> None:
     """Debian's Mail::DKIM does not know Ed25519: it must pass over that one and believe the other."""
     strange = RAW.replace(b"Subject: dinner", b"SUBJECT \t dinner".replace(b" \t", b":\t  ")).replace(

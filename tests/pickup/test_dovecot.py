@@ -11,13 +11,13 @@ from node.pickup import Provider, ProviderError, try_out
 from node.pickup.book import Folder
 from node.smtp.reply import OK, Reply
 from tests.kit.certificates import Authority
-from tests.kit.dovecot import PASSWORD, USER, a_dovecot, why_not
+from tests.kit.dovecot import PASSWORD, USER, a_dovecot, needs_dovecot
 from tests.kit.fetched import Standing, Taker, a_room, dial_here, letter, mailbox
 
 REFUSED = Reply(550, "5.7.1", "no")
 LATER = Reply(450, "4.7.1", "later")
 
-pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
+pytestmark = needs_dovecot
 
 
 async def test_what_comes_is_told_by_idle_and_taken_once(tmp_path: Path, authority: Authority) -> None:
