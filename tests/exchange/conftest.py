@@ -3,19 +3,9 @@
 import pytest
 
 from tests.kit.houses import House, Street
-from tests.kit.on_street import pytest_collection_modifyitems, street
+from tests.kit.on_street import alice, bob, pytest_collection_modifyitems, street
 
-__all__ = ["pytest_collection_modifyitems", "street"]
-
-
-@pytest.fixture
-async def alice(street: Street) -> House:
-    return await street.open("alice")
-
-
-@pytest.fixture
-async def bob(street: Street) -> House:
-    return await street.open("bob")
+__all__ = ["alice", "bob", "pytest_collection_modifyitems", "street"]
 
 
 @pytest.fixture

@@ -5,22 +5,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.kit.hostnodes import HostNode
-from tests.kit.houses import House, Street
-from tests.kit.on_street import pytest_collection_modifyitems, street
+from tests.kit.houses import Street
+from tests.kit.on_street import alice, bob, pytest_collection_modifyitems, street
 
-__all__ = ["pytest_collection_modifyitems", "street"]
+__all__ = ["alice", "bob", "pytest_collection_modifyitems", "street"]
 
 Opener = Callable[..., Awaitable[list[HostNode]]]
-
-
-@pytest.fixture
-async def alice(street: Street) -> House:
-    return await street.open("alice")
-
-
-@pytest.fixture
-async def bob(street: Street) -> House:
-    return await street.open("bob")
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.kit.houses import Street, still
+from tests.kit.houses import House, Street, still
 
 
 @pytest.hookimpl(trylast=True)
@@ -24,3 +24,13 @@ async def street(tmp_path: Path) -> AsyncIterator[Street]:
         yield street
         nursery.cancel_scope.cancel()
     assert street.wires.bugs == []
+
+
+@pytest.fixture
+async def alice(street: Street) -> House:
+    return await street.open("alice")
+
+
+@pytest.fixture
+async def bob(street: Street) -> House:
+    return await street.open("bob")

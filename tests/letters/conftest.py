@@ -1,15 +1,15 @@
 """A mailbox on a real store, with a real worker behind it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from node.files import Files
-from node.letters import Mailbox
+from node.letters import Arrival, Mailbox
 from node.runtime.events import Events
 from node.runtime.worker import Worker, open_worker
-from node.storage import Store, open_store
+from node.storage import Batch, Store, open_store
 from tests.kit.stores import KEY, some_files
 
 
@@ -42,3 +42,18 @@ async def mailbox(store: Store, worker: Worker, events: Events, files: Files) ->
     return Mailbox(
         store, worker, events, KEY.index, files=files, scope=b"bob", waiting_letters=20, waiting_bytes=100_000
     )
+
+
+@pytest.fixture
+def take(store: Store, mailbox: Mailbox) -> Callable[..., Awaitable[list[bytes]]]:
+    """Takes letters in, each in a batch of its own; gives their ids."""
+
+    async def take(*arrivals: Arrival) -> list[bytes]:
+        letters = []
+        for one in arrivals:
+            batch = Batch()
+            letters.append(mailbox.take_in(batch, one))
+            await store.write(batch)
+        return letters
+
+    return take

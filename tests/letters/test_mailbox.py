@@ -6,7 +6,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.letters import Arrival, Due, FolderError, Mailbox, NoSuchLetter, Reduced, Seen
+from node.letters import Due, FolderError, Mailbox, NoSuchLetter, Reduced, Seen
 from node.runtime.events import Events
 from node.runtime.worker import Worker, open_worker
 from node.storage import Batch, Store, open_store
@@ -18,19 +18,6 @@ from tests.kit.letters import ALICE, BOB, NOW, arrival, whole, written
 from tests.kit.stores import KEY, Trouble, some_files
 
 DAY = 86_400_000
-
-
-@pytest.fixture(name="take")
-def make_take(store: Store, mailbox: Mailbox) -> Any:
-    async def take(*arrivals: Arrival) -> list[bytes]:
-        letters = []
-        for one in arrivals:
-            batch = Batch()
-            letters.append(mailbox.take_in(batch, one))
-            await store.write(batch)
-        return letters
-
-    return take
 
 
 def counted(mailbox: Mailbox) -> dict[str, tuple[int, int]]:

@@ -27,19 +27,6 @@ _UNCLEAN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2
 Take = Callable[..., Awaitable[list[bytes]]]
 
 
-@pytest.fixture
-def take(store: Store, mailbox: Mailbox) -> Take:
-    async def take(*arrivals: Arrival) -> list[bytes]:
-        letters = []
-        for one in arrivals:
-            batch = Batch()
-            letters.append(mailbox.take_in(batch, one))
-            await store.write(batch)
-        return letters
-
-    return take
-
-
 def digest(number: int) -> bytes:
     return hashlib.blake2b(b"mail %d" % number, digest_size=32).digest()
 

@@ -4,6 +4,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -36,13 +37,9 @@ async def carrier(bridge: Bridge) -> AsyncIterator[MakeWay]:
     made: list[Way] = []
 
     def make(
-        smarthost: Smarthost | None,
-        password: str = "",
-        tls: ssl.SSLContext | None = None,
-        max_size: int = 30_000_000,
-        own: Callable[[str], tuple[Smarthost, str] | None] = lambda sender: None,
+        smarthost: Smarthost | None, password: str = "", tls: ssl.SSLContext | None = None, **more: Any
     ) -> Way:
-        made.append(Way.through(bridge, smarthost, password, tls=tls, max_size=max_size, own=own))
+        made.append(Way.through(bridge, smarthost, password, tls=tls, **more))
         return made[-1]
 
     yield make
