@@ -4,7 +4,7 @@ no tasks. What such a command has written waits for `run`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -28,24 +28,18 @@ def desk_of(
     owner: Owner,
     peer_id: str,
     status: Callable[[], Mapping[str, object]],
-    *,
-    network: Network | None = None,
-    stop: Callable[[], None] | None = None,
-    owner_of: Callable[[bytes], str | None] = lambda _: None,
-    fetch: Callable[[bytes], Awaitable[None]] | None = None,
-    forget: Callable[[bytes], None] = lambda _: None,
-    voucher: Callable[[], Awaitable[bytes]] | None = None,
     examine: Examine,
+    network: Network | None = None,
 ) -> Desk:
-    """The owner's rooms as the API takes them; to `status` is added how the settings have ordinary e-mail."""
+    """The owner's rooms as the API takes them; to `status` is added how the settings have ordinary e-mail.
+    What only a node that runs can do is not in it.
+    """
     ground = owner.ground
     return Desk(
         home=ground.home,
         peer_id=peer_id,
         network=network,
         status=lambda: with_mail(status(), owner),
-        stop=stop,
-        owner_of=owner_of,
         clock=ground.clock,
         events=ground.events,
         store=ground.store,
@@ -64,9 +58,6 @@ def desk_of(
         mailboxes=owner.mailboxes,
         records_of=partial(records_of, owner, network),
         whereabouts=whereabouts(owner.files, owner.hosts),
-        voucher=voucher,
-        fetch=fetch,
-        forget=forget,
         examine=examine,
     )
 
@@ -119,4 +110,4 @@ async def open_desk(home: Home, config: Config, passphrase: str | None) -> Async
 
             await examine_closed(ground, owner, tell)
 
-        yield desk_of(owner, peer_id, status, examine=examine)
+        yield desk_of(owner, peer_id, status, examine)

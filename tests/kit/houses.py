@@ -17,8 +17,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from node.app.ground import BUILD_DATE_MS, Ground
-from node.app.node import fit_bound, fit_exchange, fit_fetcher
 from node.app.owner import Owner, open_owner, own_peer_id
+from node.app.parts import fit_bound, fit_exchange, fit_fetcher
 from node.exchange import Acquaintances, Fetcher, Recaller, Receipts, Receiver
 from node.identity import serve_identity
 from node.network import PeerAddress
