@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from node.app.ground import Ground
+from node.app.reading import Reading
 from node.consent import Consent
 from node.files import FOR_EVER, Files
 from node.hosts import Hosts, Taken
 from node.hosts.restoring import Restorer
 from node.hosts.vault import KeptPeople, Vault
 from node.identity import Identity
-from node.names import Names
 from node.outbox import Letter
 from node.runtime.clock import DAY_MS
 from node.storage import Batch
@@ -82,10 +83,11 @@ def whereabouts(files: Files, hosts: Hosts) -> Callable[[Letter], str]:
     return where
 
 
-def fit_vault(ground: Ground, identity: Identity, consent: Consent, names: Names) -> Vault:
+def fit_vault(ground: Ground, reading: Reading) -> Vault:
+    consent, names = reading.consent, reading.names
     return Vault(
         ground.store,
-        VaultKeys(identity.secrets.vault_key),
+        VaultKeys(reading.identity.secrets.vault_key),
         (consent.keeping, KeptPeople(names.keeping, consent.keeping)),
         ground.clock,
         ground.doubtful,
@@ -99,31 +101,11 @@ def fit_restorer(ground: Ground, identity: Identity, consent: Consent, vault: Va
 def fit_hosts(
     ground: Ground,
     network: Network | None,
-    identity: Identity,
-    consent: Consent,
-    names: Names,
-    files: Files,
+    reading: Reading,
     vault: Vault,
     doorstep: Doorstep,
 ) -> Hosts:
-    async def friend(peer_id: bytes) -> SigningKey | None:
-        """Our delivery key at a host whose owner is in our address book and has accepted us."""
-        for contact in names.contacts():
-            await trio.lowlevel.checkpoint()  # 0.2 ms for each
-            if contact.address is None:
-                continue
-            if any(node.peer_id == peer_id for node in names.nodes_of(contact.address)):
-                return consent.delivery_key(contact.address, peer_id)
-        return None
-
-    async def newer(handshake: Handshake) -> None:
-        """A host has a word of ours that we have forgotten, with a disk that was restored."""
-        batch = Batch()
-        if consent.keeping.adopt(batch, handshake):
-            await ground.store.write(batch)
-            told = {"address": handshake.sender.name, "status": handshake.status.value}
-            ground.events.publish("handshake", {"handshakeId": handshake.handshake_id} | told)
-
+    identity, consent, files = reading.identity, reading.consent, reading.files
     hosts = Hosts(
         store=ground.store,
         network=network,
@@ -138,9 +120,30 @@ def fit_hosts(
         pages=vault,
         former=fit_restorer(ground, identity, consent, vault).former,
         files=SentFiles(ground, files),
-        newer=newer,
-        friend=friend,
+        newer=partial(_adopt, ground, consent),
+        friend=partial(_friend, reading),
     )
     vault.on_written(hosts.poke)
     files.on_outgoing(lambda batch, name: hosts.poke())
     return hosts
+
+
+async def _friend(reading: Reading, peer_id: bytes) -> SigningKey | None:
+    """Our delivery key at a host whose owner is in our address book and has accepted us."""
+    names = reading.names
+    for contact in names.contacts():
+        await trio.lowlevel.checkpoint()  # 0.2 ms for each
+        if contact.address is None:
+            continue
+        if any(node.peer_id == peer_id for node in names.nodes_of(contact.address)):
+            return reading.consent.delivery_key(contact.address, peer_id)
+    return None
+
+
+async def _adopt(ground: Ground, consent: Consent, handshake: Handshake) -> None:
+    """A host has a word of ours that we have forgotten, with a disk that was restored."""
+    batch = Batch()
+    if consent.keeping.adopt(batch, handshake):
+        await ground.store.write(batch)
+        told = {"address": handshake.sender.name, "status": handshake.status.value}
+        ground.events.publish("handshake", {"handshakeId": handshake.handshake_id} | told)
