@@ -16,7 +16,7 @@ from node.network.limits import (
     RECORDS_WINDOW,
     K,
 )
-from node.runtime.config import LimitsConfig
+from node.runtime.sections import LimitsConfig
 from scripts.simulate_assumptions import DAY, HOUR, WEEK, Assumptions
 from scripts.simulate_people import a_zone, an_owner
 from scripts.simulate_time import is_up

@@ -21,9 +21,10 @@ from node.outbox import DIRECT, Sizes, Unsealed
 from node.pickup.room import Pickup
 from node.runtime.bridge import open_bridge
 from node.runtime.certificate import ServerCertificate, server_certificate
-from node.runtime.config import ConfigError, SmtpConfig
+from node.runtime.config import ConfigError
 from node.runtime.dns import Resolver
 from node.runtime.rooms import Warning_
+from node.runtime.sections import SmtpConfig
 from node.smtp import (
     DirectOutlet,
     Exchangers,

@@ -28,7 +28,7 @@ from node.names import Bindings, Names
 from node.outbox import DIRECT, MAILIO, SMARTHOST, SMTP, Carrier, Outbox, Sizes
 from node.outbox.submission import Submission
 from node.pickup import Providers
-from node.runtime.config import SmtpConfig
+from node.runtime.sections import SmtpConfig
 from node.runtime.settings import duration_ms
 from node.users import Passwords, Users
 from protocol.account import peer_id_of

@@ -1,5 +1,5 @@
 """Kinds of settings: how a value from TOML or from text becomes one that the node believes. Which
-settings there are is config.py's.
+settings there are is sections.py's.
 """
 
 import ipaddress

@@ -22,8 +22,9 @@ from node.files.threads import STEP
 from node.letters import Missing, Reduced
 from node.letters.missing import State
 from node.letters.uploads import KEPT_MS, MAX_ATTACHMENTS
-from node.runtime.config import Config, FilesConfig, LimitsConfig, MailConfig, SmtpConfig
+from node.runtime.config import Config
 from node.runtime.errors import NodeError
+from node.runtime.sections import FilesConfig, LimitsConfig, MailConfig, SmtpConfig
 from node.storage import Batch
 from protocol.identity import Capabilities, build_identity
 from protocol.place import Encoding, Place

@@ -10,8 +10,9 @@ import trio
 
 from node.api import Desk
 from node.app import run_node
-from node.runtime.config import Config, HttpConfig, LimitsConfig, NetworkConfig, SmtpConfig, SubmissionConfig
+from node.runtime.config import Config
 from node.runtime.home import Home
+from node.runtime.sections import HttpConfig, LimitsConfig, NetworkConfig, SmtpConfig, SubmissionConfig
 from tests.kit.homes import new_home
 from tests.kit.network import BOUND, LISTEN
 from tests.kit.on_store import store

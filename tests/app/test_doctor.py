@@ -11,8 +11,9 @@ from starlette.types import ASGIApp
 from node.api import Base, make_api, make_public_api
 from node.app import open_desk
 from node.app.public import make_home, run_public
-from node.runtime.config import Config, DnsConfig, LimitsConfig, SmtpConfig, TlsConfig
+from node.runtime.config import Config
 from node.runtime.home import Home
+from node.runtime.sections import DnsConfig, LimitsConfig, SmtpConfig, TlsConfig
 from tests.app.conftest import Run, config
 from tests.kit.certificates import Authority
 from tests.kit.homes import Caller

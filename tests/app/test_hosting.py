@@ -20,8 +20,9 @@ from node.hosts.talk import DEADLINE, HOST
 from node.identity import ask_identity
 from node.network import Network, PeerAddress, PeerUnreachable, parse_peer
 from node.runtime.clock import SystemClock
-from node.runtime.config import Config, HostsConfig, LimitsConfig, NetworkConfig
+from node.runtime.config import Config
 from node.runtime.home import Home
+from node.runtime.sections import HostsConfig, LimitsConfig, NetworkConfig
 from node.storage import Batch
 from protocol.account import Item, Space, parse_deposit
 from protocol.handshake import parse_handshake

@@ -13,9 +13,9 @@ from node.api import Desk
 from node.api.status import status_of
 from node.app import run_node
 from node.outbox.submission import Message
-from node.runtime.config import DnsConfig, MailConfig, SmtpConfig, SubmissionConfig, TlsConfig
 from node.runtime.errors import NodeError
 from node.runtime.home import Home
+from node.runtime.sections import DnsConfig, MailConfig, SmtpConfig, SubmissionConfig, TlsConfig
 from node.storage import Batch
 from tests.app.conftest import Run, config
 from tests.kit.certificates import Authority

@@ -15,9 +15,9 @@ from node.app.owner import Owner, open_owner
 from node.outbox.submission import Message
 from node.runtime.bridge import open_bridge
 from node.runtime.clock import SystemClock
-from node.runtime.config import LimitsConfig, MailConfig, SmtpConfig
 from node.runtime.errors import NodeError
 from node.runtime.home import Home
+from node.runtime.sections import LimitsConfig, MailConfig, SmtpConfig
 from node.smtp import Lines, Outlet, SmarthostOutlet
 from tests.app.conftest import config
 from tests.kit.mailing import local

@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from node.api.status import status_of
-from node.runtime.config import HttpConfig, SmtpConfig, TlsConfig
 from node.runtime.home import Home
+from node.runtime.sections import HttpConfig, SmtpConfig, TlsConfig
 from tests.app.conftest import Run
 from tests.kit.certificates import Authority, Certificate
 from tests.kit.network import BOUND

@@ -16,8 +16,8 @@ from node.files import ContentMissing, PinKind, in_pieces
 from node.letters import NoSuchLetter
 from node.outbox import Letter
 from node.outbox.submission import Message
-from node.runtime.config import FilesConfig, LimitsConfig
 from node.runtime.errors import NodeError
+from node.runtime.sections import FilesConfig, LimitsConfig
 from node.storage import Batch
 from protocol.stream import CHUNK_BYTES, padded_size, sealed_size
 from protocol.unixfs import Shape

@@ -7,7 +7,7 @@ import pytest
 
 from node.consent import Rules
 from node.exchange.wire import LETTER
-from node.runtime.config import LimitsConfig
+from node.runtime.sections import LimitsConfig
 from node.storage import Batch
 from node.storage import schema as spaces
 from protocol.handshake import State, Type

@@ -25,8 +25,11 @@ from node.network import PeerAddress
 from node.outbox import Letter, Unsealed
 from node.outbox.submission import Message
 from node.runtime.clock import TrioClock
-from node.runtime.config import (
-    Config,
+from node.runtime.config import Config
+from node.runtime.dns import Resolver
+from node.runtime.events import Events
+from node.runtime.home import Home
+from node.runtime.sections import (
     DnsConfig,
     FilesConfig,
     HostsConfig,
@@ -35,9 +38,6 @@ from node.runtime.config import (
     NetworkConfig,
     SmtpConfig,
 )
-from node.runtime.dns import Resolver
-from node.runtime.events import Events
-from node.runtime.home import Home
 from node.storage import open_store, unlock
 from node.storage.database import Database
 from protocol.handshake import State

@@ -18,8 +18,9 @@ from node.api import Desk
 from node.app import run_node
 from node.exchange.wire import MAX_FRAME
 from node.network import Channel, ChannelClosed, Network
-from node.runtime.config import Config, LimitsConfig, NetworkConfig, SmtpConfig, SubmissionConfig
+from node.runtime.config import Config
 from node.runtime.home import Home
+from node.runtime.sections import LimitsConfig, NetworkConfig, SmtpConfig, SubmissionConfig
 from node.storage import StoreUnavailable
 from node.storage.database import Change, Database
 from tests.kit.faults import Fault, Step

@@ -7,20 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.runtime.config import (
-    KEYS,
-    MAX_FILE,
-    Config,
-    ConfigError,
-    LogConfig,
-    NetworkConfig,
-    describe,
-    from_file,
-    kind_of,
-    load,
-)
+from node.runtime.config import KEYS, MAX_FILE, Config, ConfigError, describe, from_file, kind_of, load
 from node.runtime.config_edit import set_value, unset_value
 from node.runtime.errors import UsageError
+from node.runtime.sections import LogConfig, NetworkConfig
 
 PEER = "/dns4/example.org/tcp/4101/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
 

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from node.consent import Rules
-from node.runtime.config import FilesConfig, LimitsConfig
+from node.runtime.sections import FilesConfig, LimitsConfig
 from node.smtp.reply import Envelope
 from node.storage import Batch
 from protocol.handshake import State, Type
