@@ -79,13 +79,13 @@ def date(ms: int) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes as one says them: three digits at most, up to a thousand terabytes."""
+    """Bytes as one says them: three digits at most."""
     value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
+    for unit in ("B", "kB", "MB", "GB", "TB"):
         if round(value) < 1000:
             return f"{value:.0f} {unit}" if unit == "B" or value >= 9.95 else f"{value:.1f} {unit}"
         value /= 1000
-    return f"{value:.1f} TB"
+    return f"{value:.0f} PB"
 
 
 def short_ids(ids: list[str], least: int = 12) -> dict[str, str]:
