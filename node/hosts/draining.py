@@ -60,7 +60,10 @@ class Drainer:
         self.put_off = False
 
     async def stay(self, host: HostRow) -> None:
-        """Drain, then wait for more, until the host goes. Raises what a visit does."""
+        """Drain, then wait for more, until the host goes, or tells of a letter and lists none: that one was
+        cancelled meanwhile, or answers are a question late, for which a new stream helps. Raises what a visit
+        does.
+        """
         async with self._visits.to(host, WAIT_DEADLINE_S) as visit:
             if not visit.opened:
                 return
@@ -70,9 +73,10 @@ class Drainer:
                 answer = await visit.talk.ask(Wait(after, MAX_WAIT_S))
                 if answer.last > after:
                     last, after = after, await self._drain(visit, host, after)
-                    if after > last:
-                        continue
-                elif self.put_off and trio.current_time() >= listed + AGAIN_S:
+                    if after == last:
+                        return
+                    continue
+                if self.put_off and trio.current_time() >= listed + AGAIN_S:
                     after, listed = await self._drain(visit, host, 0), trio.current_time()
                 await trio.sleep(max(0.0, began + LEAST_POLL_S - trio.current_time()))
 

@@ -183,3 +183,26 @@ async def test_a_host_that_is_gone_for_ten_days_holds_nothing_up(uses: Uses) -> 
     assert not drained(uses)
     await uses.street.pass_time(0.2 * DAY_S)
     assert drained(uses)
+
+
+async def test_a_host_whose_answers_come_a_question_late_is_asked_anew(
+    uses: Uses, alice: House, bob: House
+) -> None:
+    """Else its news would be read where its list is meant, for as long as the stream lasts."""
+    host, doubled = uses.at[0], 0
+
+    async def double_one(frame: Frame) -> Act:
+        nonlocal doubled
+        if frame.asks or frame.source != host.peer_id or b"host" not in frame.data or doubled:
+            return Act.PASS
+        doubled += 1
+        return Act.TWICE
+
+    uses.street.wires.judge = double_one
+    await leave(uses, host, alice, bob, 1)
+    await uses.street.quiet()
+    await leave(uses, host, alice, bob, 2)
+    await uses.street.pass_time(900.0, step=30.0)
+    assert doubled
+    assert sorted(map(blob, (1, 2))) == sorted(uses.came)
+    assert [] == waiting(uses, host)
