@@ -2,13 +2,21 @@
 
 NodeError
 ├── ContentMissing    the bytes are not here, or not all of them
+│   └── KuboLacks     the IPFS daemon has not all of them
 ├── ContentDamaged    they are here and not what they should be
+├── KuboAway          the IPFS daemon can't be asked, or does not answer as one
 └── StoreUnavailable
     └── FilesFull     the quota or the disk has no room for more
 """
 
+from typing import Final
+
 from node.runtime.errors import NodeError
 from node.storage import StoreUnavailable
+
+_START_IT: Final = (
+    "start it with: ipfs daemon; or keep attachments inside: mailio config set files.backend embedded"
+)
 
 
 class ContentMissing(NodeError):  # noqa: N818 - a state, not a mistake
@@ -27,3 +35,19 @@ class ContentDamaged(NodeError):  # noqa: N818 - a state
 
 class FilesFull(StoreUnavailable):
     """Nothing more is kept until room is made."""
+
+
+class KuboLacks(ContentMissing):
+    """The IPFS daemon at `api` was asked, and does not have it, or not all of it."""
+
+    def __init__(self, api: str) -> None:
+        super().__init__(f"the IPFS daemon at {api} does not have all of this attachment")
+
+
+class KuboAway(NodeError):  # noqa: N818 - a state, which may be over soon
+    """The IPFS daemon at `api` did not do what it was asked; nothing is known of what it has. No text repeats
+    its secret.
+    """
+
+    def __init__(self, api: str, what: str, remedy: str = _START_IT) -> None:
+        super().__init__("files-kubo", f"the IPFS daemon at {api} {what}", remedy)

@@ -163,27 +163,34 @@ def texts_of(raw: object) -> tuple[str, ...]:
 
 def _listen_address(text: str) -> str:
     match text.split("/"):
-        case ["", ("ip4" | "ip6") as family, address, "tcp", port] if _port(port, least=0):
-            if _is_ip(family, address):
+        case ["", ("ip4" | "ip6") as family, address, "tcp", port] if is_port(port, least=0):
+            if is_ip(family, address):
                 return text
     raise ValueError(f'"{text}" is no address to listen on')
 
 
 def _peer_address(text: str) -> str:
     match text.split("/"):
-        case ["", protocol, address, "tcp", port, "p2p", peer] if _port(port) and _PEER_ID.fullmatch(peer):
-            if _is_ip(protocol, address):
+        case ["", protocol, address, "tcp", port, "p2p", peer] if is_port(port) and _PEER_ID.fullmatch(peer):
+            if is_ip(protocol, address):
                 return text
-            if protocol in ("dns", "dns4", "dns6") and len(address) < 254 and _NAME.fullmatch(address):
+            if protocol in ("dns", "dns4", "dns6") and is_name(address):
                 return text
     raise ValueError(f'"{text}" is no address of a peer')
 
 
-def _port(text: str, *, least: int = 1) -> bool:
+def is_port(text: str, *, least: int = 1) -> bool:
+    """Whether it is the number of a port."""
     return bool(re.fullmatch(r"[0-9]{1,5}", text)) and least <= int(text) <= 65_535
 
 
-def _is_ip(protocol: str, text: str) -> bool:
+def is_name(text: str) -> bool:
+    """Whether a host may be called that."""
+    return len(text) < 254 and bool(_NAME.fullmatch(text))
+
+
+def is_ip(protocol: str, text: str) -> bool:
+    """Whether it is an IP address of the kind that a multiaddr names: `ip4` or `ip6`."""
     try:
         version = ipaddress.ip_address(text).version
     except ValueError:

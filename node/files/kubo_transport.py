@@ -1,0 +1,151 @@
+"""What lies below ipfshttpclient: requests over a connection to this daemon and no other. No proxy, no
+redirect, no .netrc, no cookies; TLS checked against the system's authorities; and no more read than was asked
+for.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.exceptions import RequestException
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from node.files.kubo_line import Daemon, Line
+
+if TYPE_CHECKING:
+    from urllib3.response import BaseHTTPResponse
+
+MAX_ANSWER: Final = 65_536
+"""Bytes of an answer in JSON; Kubo's have some hundred. No more of an error's page is read."""
+
+PIECE: Final = 1_048_576
+"""Bytes that are read, and sent, at once."""
+
+_AGENT: Final = "mailio"
+
+
+class Strange(RequestException):
+    """An answer that no IPFS daemon gives."""
+
+
+def session(daemon: Daemon, line: Line, most: int) -> requests.Session:
+    """For one call, whose answer may have `most` bytes."""
+    made = requests.Session()
+    made.trust_env = False  # else proxies, .netrc and authorities come from the environment
+    made.headers.clear()
+    made.headers["User-Agent"] = _AGENT
+    made.headers["Accept-Encoding"] = "identity"
+    if daemon.authorization:
+        made.headers["Authorization"] = daemon.authorization
+    made.params = {"offline": "true"}
+    made.adapters.clear()
+    made.mount("", _Adapter(daemon, line, most))
+    return made
+
+
+class _Adapter(HTTPAdapter):
+    """Everything goes to this daemon, whatever a URL says."""
+
+    def __init__(self, daemon: Daemon, line: Line, most: int) -> None:
+        self._pool = _pool(daemon, line)
+        self._most = most
+        super().__init__(pool_connections=1, pool_maxsize=1)
+
+    def get_connection_with_tls_context(self, *_: Any, **__: Any) -> HTTPConnectionPool:
+        return self._pool
+
+    def cert_verify(self, *_: Any, **__: Any) -> None:
+        """The pool's context does."""
+
+    def close(self) -> None:
+        self._pool.close()
+        super().close()
+
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
+        response = super().send(request, *arguments, **options)
+        why = _oddity(response)
+        if why:
+            response.close()
+            raise Strange(why)
+        most = self._most if response.ok else MAX_ANSWER
+        response.raw = _Body(response.raw, most, response.ok)
+        return response
+
+
+def _oddity(response: requests.Response) -> str:
+    """What is wrong with the head of an answer, "" if nothing is."""
+    if 300 <= response.status_code < 400:
+        return f"it points elsewhere ({response.status_code})"
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        return "it is compressed"
+    if response.ok and not {"Content-Length", "Transfer-Encoding"} & response.headers.keys():
+        return "it has no end that could be told from a broken connection"
+    return ""
+
+
+class _Body:
+    """The bytes of an answer, `most` of them at most: an answer that has more is refused, of an error's page
+    the rest is not read.
+    """
+
+    def __init__(self, raw: BaseHTTPResponse, most: int, whole: bool) -> None:
+        self._raw = raw
+        self._most = most
+        self._whole = whole
+        self.close = raw.close
+        self.release_conn = raw.release_conn
+
+    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
+        left = self._most
+        while piece := self._raw.read(min(PIECE, left + 1)):
+            if len(piece) > left:
+                if self._whole:
+                    raise Strange(f"it has more than {self._most} bytes")
+                yield piece[:left]
+                return
+            left -= len(piece)
+            yield piece
+
+
+def _pool(daemon: Daemon, line: Line) -> HTTPConnectionPool:
+    api = daemon.api
+    if not api.tls:
+        pool = HTTPConnectionPool(api.host, api.port, maxsize=1)
+        pool.ConnectionCls = partial(_Plain, line)  # type: ignore[assignment]  # called as the class would be
+        return pool
+    pool = HTTPSConnectionPool(api.host, api.port, maxsize=1, ssl_context=daemon.tls)
+    pool.ConnectionCls = partial(_Tls, line)  # type: ignore[assignment]  # as above
+    return pool
+
+
+class _Plain(HTTPConnection):
+    def __init__(self, line: Line, *arguments: Any, **options: Any) -> None:
+        self._line = line
+        super().__init__(*arguments, **options)
+
+    def _new_conn(self) -> socket.socket:
+        return _held(super()._new_conn(), self._line)
+
+
+class _Tls(HTTPSConnection):
+    def __init__(self, line: Line, *arguments: Any, **options: Any) -> None:
+        self._line = line
+        super().__init__(*arguments, **options)
+
+    def _new_conn(self) -> socket.socket:
+        return _held(super()._new_conn(), self._line)
+
+
+def _held(sock: socket.socket, line: Line) -> socket.socket:
+    try:
+        line.hold(sock)
+    except OSError:
+        sock.close()
+        raise
+    return sock
