@@ -20,22 +20,22 @@ Key = Annotated[str, typer.Argument(metavar="KEY", help="A setting's name, such 
 Value = Annotated[
     str | None, typer.Argument(metavar="VALUE", help="Its value; lists with commas.", show_default=False)
 ]
-Secret = Annotated[bool, typer.Option("--secret", help="Its password, which is typed unseen.")]
+Secret = Annotated[bool, typer.Option("--secret", help="Its password or secret, which is typed unseen.")]
 FromFile = Annotated[
     str | None,
-    typer.Option("--from-file", metavar="FILE", help="A private file with the password.", show_default=False),
+    typer.Option("--from-file", metavar="FILE", help="A private file with it.", show_default=False),
 ]
 OptionalKey = Annotated[
     str | None, typer.Argument(metavar="KEY", help="Only this setting.", show_default=False)
 ]
 
-WITH_SECRET: Final = frozenset({"smtp.smarthost"})
-"""Settings that a password belongs to."""
+WITH_SECRET: Final = {"smtp.smarthost": "password", "files.kubo_api": "secret"}
+"""Settings that have something nobody is to read, and what it is called."""
 
-_SECRET: Final = {
-    True: " The password is set.",
-    False: " No password is set.",
-    None: " Whether the password is set is not known here.",
+_KEPT: Final = {
+    True: " The {} is set.",
+    False: " No {} is set.",
+    None: " Whether the {} is set is not known here.",
 }
 
 _UNSET: Final = {"network.bootstrap": "as shipped", "dns.nameservers": "the system's"}
@@ -60,12 +60,12 @@ def show(session: Session, key: OptionalKey = None) -> None:
     if key is not None and key not in KEYS:
         raise UsageError("config-key", *unknown(key))
     chosen = {name: one for name, one in described.items() if key in (None, name)}
-    kept = _kept(session) if chosen.keys() & WITH_SECRET else None
+    kept = _kept(session) if chosen.keys() & WITH_SECRET.keys() else {}
     if session.json:
         write_json(
             {
                 name: {"value": one.value, "default": one.default, "source": one.source, "help": one.help}
-                | ({"secret": kept} if name in WITH_SECRET else {})
+                | ({"secret": kept.get(name)} if name in WITH_SECRET else {})
                 for name, one in chosen.items()
             }
         )
@@ -75,7 +75,7 @@ def show(session: Session, key: OptionalKey = None) -> None:
         write_line(clean(f"{name} = {_plain(name, one.value)}{origin}"))
         said = f"{one.help} Default: {_plain(name, one.default)}."
         if name in WITH_SECRET:
-            said += _SECRET[kept]
+            said += _KEPT[kept.get(name)].format(WITH_SECRET[name])
         write_line(folded(clean(f"    {said}"), sys.stdout))
 
 
@@ -88,7 +88,7 @@ def set_(
 ) -> None:
     """Set a setting in config.toml; everything else in it stays as it is.
 
-    With --secret the password that belongs to it: asked for, or read from a file, and kept sealed.
+    With --secret the password or secret that belongs to it: asked for, or read from a file, and kept sealed.
     """
     if secret or from_file is not None:
         _set_secret(session, key, value, from_file)
@@ -101,7 +101,7 @@ def set_(
     home.create()
     set_value(home.path, key, value)
     _done(session, {"key": key, "value": value})
-    if key in WITH_SECRET and not session.json and "@" in value:
+    if key == "smtp.smarthost" and not session.json and "@" in value:
         note(f"its password, unless it is set: {SET_PASSWORD}")
 
 
@@ -112,7 +112,8 @@ def unset(session: Session, key: Key, secret: Secret = False) -> None:
         if session.json:
             write_json(found)
         else:
-            note(f"the password for {key} {'is forgotten' if found['removed'] else 'was not set'}")
+            became = "is forgotten" if found["removed"] else "was not set"
+            note(f"the {WITH_SECRET[key]} for {key} {became}")
         return
     from node.runtime.config_edit import unset_value
 
@@ -134,24 +135,24 @@ def _set_secret(session: Session, key: str, value: str | None, from_file: str | 
     if from_file is not None:
         password = read_secret(from_file, "password", "--from-file")
     elif on_terminal():
-        password = ask_secret(f"Password for {key}: ")
+        password = ask_secret(f"{WITH_SECRET[key].capitalize()} for {key}: ")
     else:
         raise NodeError("no-terminal", "nobody can be asked for the password here", "use --from-file FILE")
     found = session.post("/local/secret", key=key, value=password)
     write_json(found) if session.json else note(
-        f"the password for {key} is kept; a running node uses it at once"
+        f"the {WITH_SECRET[key]} for {key} is kept; a running node uses it at once"
     )
 
 
-def _kept(session: Session) -> bool | None:
-    """Whether the password is kept; None where that can't be told without asking somebody for something."""
+def _kept(session: Session) -> dict[str, bool]:
+    """Of each such setting whether it is kept; nothing where that can't be told without asking somebody."""
     if not session.home.database.exists():
-        return False
+        return dict.fromkeys(WITH_SECRET, False)
     session.prompts = False
     try:
-        return bool(session.get("/local/secret")["smtp.smarthost"])
+        return dict(session.get("/local/secret"))
     except NodeError:
-        return None
+        return {}
 
 
 def path(session: Session) -> None:

@@ -15,7 +15,7 @@ from node.files.errors import KuboAway
 from node.files.kubo_line import Daemon, Line
 from node.files.kubo_words import Health
 from node.runtime.errors import NodeError
-from node.runtime.settings_files import authorization, parse_kubo_api
+from node.runtime.settings_files import parse_kubo_api
 
 if TYPE_CHECKING:
     from node.files.kubo_call import Call
@@ -46,11 +46,15 @@ class Kubo:
     network. Belongs to trio's thread.
     """
 
-    def __init__(self, api: str, secret: str | None = None, *, patience_s: float = PATIENCE_S) -> None:
-        """`api` is its multiaddr (`files.kubo_api`), `secret` what it wants to hear, as its own settings have
-        it. Raises ValueError where either is none. Nothing is dialled.
+    def __init__(
+        self, api: str, secret: Callable[[], str] | str | None = None, *, patience_s: float = PATIENCE_S
+    ) -> None:
+        """`api` is its multiaddr (`files.kubo_api`); raises ValueError if it is none. `secret` is what the
+        daemon wants to hear, as its own settings have it, or what gives it for each call, in any thread; ""
+        is none. Nothing is dialled.
         """
-        self._daemon = Daemon(parse_kubo_api(api), authorization(secret) if secret else "")
+        told = secret if callable(secret) else lambda: secret or ""
+        self._daemon = Daemon(parse_kubo_api(api), told)
         self._patience_s = patience_s
         self._calls = trio.CapacityLimiter(CALLS)
         self._adds = trio.CapacityLimiter(ADDS)

@@ -17,7 +17,7 @@ from ipfshttpclient import Client, exceptions
 from requests.exceptions import RequestException
 
 from node.files.errors import ContentDamaged, KuboAway, KuboLacks
-from node.files.kubo_line import Daemon, Line
+from node.files.kubo_line import SET_SECRET, Daemon, Line
 from node.files.kubo_transport import MAX_ANSWER, PIECE, session
 from node.files.kubo_words import (
     Health,
@@ -30,7 +30,6 @@ from node.files.kubo_words import (
     shown,
 )
 from node.runtime.errors import NodeError
-from node.runtime.settings_files import SECRET_FORM
 from protocol.errors import RemoteProtocolError
 from protocol.unixfs import LEAF_BYTES, MAX_BLOCK_BYTES, WIDTH, cid_text, node_cid, raw_cid
 
@@ -44,7 +43,6 @@ GRACE_S: Final = 5.0
 waits for one that is gone.
 """
 
-SET_SECRET: Final = f"set it, as {SECRET_FORM}: mailio config set --secret files.kubo_api"
 
 SET_API: Final = "say where its RPC API is: mailio config set files.kubo_api /ip4/127.0.0.1/tcp/5001"
 
@@ -192,7 +190,7 @@ def _fault(daemon: Daemon, error: BaseException) -> NodeError:
     """What a person is told, and what callers go by."""
     api, status = daemon.api.text, _status(error)
     if status in _NO_ACCESS:
-        what = "refuses the secret" if daemon.authorization else "wants a secret"
+        what = "refuses the secret" if daemon.authorization() else "wants a secret"
         return KuboAway(api, f"{what}, or does not let it do this ({status})", SET_SECRET)
     if status in _NOT_THERE:
         return KuboAway(api, f"is none, or its API is elsewhere ({status})", SET_API)

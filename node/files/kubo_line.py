@@ -7,19 +7,32 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
-from node.runtime.settings_files import KuboApi
+from node.files.errors import KuboAway
+from node.runtime.settings_files import SECRET_FORM, KuboApi, authorization
+
+SET_SECRET: Final = f"set it, as {SECRET_FORM}: mailio config set --secret files.kubo_api"
 
 
 @dataclass(frozen=True)
 class Daemon:
-    """Where it is, and what `Authorization` says to it, "" for nothing."""
+    """Where it is, and what gives its secret, "" for none."""
 
     api: KuboApi
-    authorization: str = ""
+    secret: Callable[[], str]
+
+    def authorization(self) -> str:
+        """What `Authorization` says to it, "" for nothing. Raises KuboAway where the secret is none."""
+        secret = self.secret()
+        try:
+            return authorization(secret) if secret else ""
+        except ValueError:  # its cause would show the secret
+            raise KuboAway(self.api.text, "has no secret set that is one", SET_SECRET) from None
 
     @cached_property
     def tls(self) -> ssl.SSLContext:

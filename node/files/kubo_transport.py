@@ -41,8 +41,8 @@ def session(daemon: Daemon, line: Line, most: int) -> requests.Session:
     made.headers.clear()
     made.headers["User-Agent"] = _AGENT
     made.headers["Accept-Encoding"] = "identity"
-    if daemon.authorization:
-        made.headers["Authorization"] = daemon.authorization
+    if told := daemon.authorization():
+        made.headers["Authorization"] = told
     made.params = {"offline": "true"}
     made.adapters.clear()
     made.mount("", _Adapter(daemon, line, most))

@@ -16,6 +16,7 @@ from node.runtime.settings import (
     size,
     whole,
 )
+from node.runtime.settings_files import kubo_api
 from node.runtime.settings_mail import (
     domain_names,
     file_path,
@@ -165,6 +166,18 @@ class DnsConfig:
 class FilesConfig:
     """Attachments that lie outside of letters."""
 
+    backend: str = setting(
+        choice("embedded", "kubo"),
+        "embedded",
+        "Where their bytes lie: in this node (embedded), or in an IPFS daemon of your own (kubo).",
+    )
+    kubo_api: str = setting(
+        kubo_api(),
+        "/ip4/127.0.0.1/tcp/5001",
+        "The RPC API of that daemon; off this machine only with https, as in "
+        "/dns4/ipfs.example.org/tcp/443/https. The secret that it may want is set apart: mailio config set "
+        "--secret files.kubo_api.",
+    )
     pin: str = setting(
         duration(LEAST_PIN, MOST_PIN),
         "30d",

@@ -68,4 +68,4 @@ def authorization(secret: str) -> str:
     user, colon, password = rest.partition(":")
     if kind == "basic" and user and colon and password and rest.isprintable():
         return "Basic " + base64.b64encode(rest.encode()).decode()
-    raise ValueError(f"it is written as {SECRET_FORM}, as in the daemon's API.Authorizations")
+    raise ValueError(f"write it as {SECRET_FORM}, as the daemon's API.Authorizations have it")

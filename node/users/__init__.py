@@ -4,7 +4,7 @@ Who listens for them, and what they let in, is node.smtp's.
 """
 
 from node.users.errors import PasswordError, UserError
-from node.users.passwords import SMARTHOST, Passwords
+from node.users.passwords import KUBO, SMARTHOST, Passwords
 from node.users.users import Users, clean_name
 
-__all__ = ["SMARTHOST", "PasswordError", "Passwords", "UserError", "Users", "clean_name"]
+__all__ = ["KUBO", "SMARTHOST", "PasswordError", "Passwords", "UserError", "Users", "clean_name"]

@@ -5,6 +5,8 @@ NodeError
 └── PasswordError     a password that can't be kept, or a setting that has none
 """
 
+from collections.abc import Iterable
+
 from node.runtime.errors import NodeError
 
 
@@ -38,11 +40,15 @@ def too_many(most: int) -> UserError:
     )
 
 
-def has_no_password(setting: str) -> PasswordError:
+def has_no_password(setting: str, those: Iterable[str]) -> PasswordError:
     return PasswordError(
-        "no-secret-setting", f"no password belongs to {setting}", "the one that has one is smtp.smarthost"
+        "no-secret-setting", f"no password belongs to {setting}", f"it is one of {', '.join(those)}"
     )
 
 
 def bad_password(why: str) -> PasswordError:
     return PasswordError("password", why, "give the password that your mail provider gave you")
+
+
+def bad_form(setting: str, form: str) -> PasswordError:
+    return PasswordError("password", f"that is no secret for {setting}", form)

@@ -1,16 +1,23 @@
 """Passwords that this node shows others, sealed in its store: never in config.toml, an argument or a log."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
+from node.runtime.settings_files import authorization
 from node.storage import Batch, Store
 from node.storage.schema import META
-from node.users.errors import bad_password, has_no_password
+from node.users.errors import bad_form, bad_password, has_no_password
 
 SMARTHOST: Final = "smtp.smarthost"
 """The setting that names the mail server which takes our mail to others."""
 
-_KEYS: Final = {SMARTHOST: b"smarthost-password"}
+KUBO: Final = "files.kubo_api"
+"""The setting that says where the owner's IPFS daemon is."""
+
+_KEYS: Final = {SMARTHOST: b"smarthost-password", KUBO: b"kubo-secret"}
+
+_FORMS: Final[Mapping[str, Callable[[str], object]]] = {KUBO: authorization}
+"""Where not everything is one: what raises ValueError, and says why."""
 
 _PROVIDER: Final = b"provider-password:"
 """What stands before the key of a provider."""
@@ -43,6 +50,10 @@ class Passwords:
         """The password for the mail server that takes our mail to others, as `get` gives it."""
         return self.get(SMARTHOST)
 
+    def kubo(self) -> str:
+        """What the owner's IPFS daemon wants to hear, as `get` gives it."""
+        return self.get(KUBO)
+
     def provider(self, place: bytes) -> str:
         """The password of the owner's mailbox at a provider, "" where none is kept. On trio's thread only."""
         found = self._store.get(META, (_PROVIDER + place,))
@@ -65,6 +76,10 @@ class Passwords:
         """Keep a password. Raises PasswordError for a setting that has none, and for what is no password."""
         key = _key(setting)
         _require(password)
+        try:
+            _FORMS.get(setting, str)(password)
+        except ValueError as error:
+            raise bad_form(setting, str(error)) from None  # its cause would show the password
         batch.put(META, (key,), password)
 
     def unset(self, batch: Batch, setting: str) -> bool:
@@ -87,4 +102,4 @@ def _key(setting: str) -> bytes:
     try:
         return _KEYS[setting]
     except KeyError:
-        raise has_no_password(setting[:100]) from None
+        raise has_no_password(setting[:100], _KEYS) from None

@@ -212,12 +212,18 @@ async def test_app_passwords_come_and_go(call: Caller, desk: Desk) -> None:
 
 
 async def test_a_secret_goes_in_and_never_comes_out(call: Caller, desk: Desk) -> None:
-    assert (200, {"smtp.smarthost": False}) == await call("GET", "/local/secret")
+    nothing = {"smtp.smarthost": False, "files.kubo_api": False}
+    assert (200, nothing) == await call("GET", "/local/secret")
     given = {"key": "smtp.smarthost", "value": "hunter 2!"}
     assert (200, {"key": "smtp.smarthost", "kept": True}) == await call("POST", "/local/secret", given)
     assert desk.passwords.smarthost() == "hunter 2!"
-    assert (200, {"smtp.smarthost": True}) == await call("GET", "/local/secret")
-    for wrong in ({"key": "smtp.host", "value": "hunter 2!"}, given | {"value": "hunter 2!\n"}):
+    assert (200, nothing | {"smtp.smarthost": True}) == await call("GET", "/local/secret")
+    wrongs: tuple[dict[str, str], ...] = (
+        {"key": "smtp.host", "value": "hunter 2!"},
+        {"key": "files.kubo_api", "value": "hunter 2!"},
+        given | {"value": "hunter 2!\n"},
+    )
+    for wrong in wrongs:
         status, found = await call("POST", "/local/secret", wrong)
         assert status == 409
         assert "hunter" not in str(found)
