@@ -31,9 +31,9 @@ _KNOWN: Final = ((0, 5), (0, 43))
 
 _VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})(?:\.\d{1,4})?(?:[-+.].{0,80})?", re.ASCII)
 _KUBO: Final = re.compile(r"(?:kubo|go-ipfs)/", re.ASCII)
-_CIDS: Final = re.compile(r"\b(?:Qm|baf|[zf]?)[0-9A-Za-z]{32,}\b")
+_CIDS: Final = re.compile(r"[0-9A-Za-z_-]{40,}")
 _PEER_ID: Final = re.compile(r"[0-9A-Za-z]{40,64}", re.ASCII)
-_LACKS: Final = re.compile(r"could not find|not found", re.IGNORECASE)
+_LACKS: Final = re.compile(r"\b(?:could not find|not found|ENOENT)\b")  # the last is js-ipfs's
 _NOT_PINNED: Final = re.compile(r"\bnot pinned\b")
 
 
