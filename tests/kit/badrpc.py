@@ -63,6 +63,10 @@ class BadRpc:
         self.port = port
         self.answer = answer
         self.requests: list[Request] = []
+        self.to_strangers = b""
+        """What is said to who begins with something else than HTTP, such as TLS."""
+        self.came = trio.Event()
+        """Set when somebody has connected."""
         self.asked = trio.Event()
         """Set when a request has come; whoever waits for another makes it anew."""
         self.left = trio.Event()
@@ -74,14 +78,27 @@ class BadRpc:
         stream: Stream = raw
         if self._tls is not None:
             stream = trio.SSLStream(raw, self._tls, server_side=True, https_compatible=True)
+        self.came.set()
         with suppress(trio.BrokenResourceError, ssl.SSLError):
             async with stream:
-                request = await _request(stream)
+                request = await self._request(stream)
                 if request is not None:
                     self.requests.append(request)
                     self.asked.set()
                     await self.answer(request)
         self.left.set()
+
+    async def _request(self, stream: Stream) -> Request | None:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            more = await stream.receive_some(PIECE)
+            if not more:
+                return None
+            data += more
+            if not data[:1].isalpha() and self.to_strangers:
+                await stream.send_all(self.to_strangers)
+                return None
+        return _parsed(data, stream)
 
 
 @asynccontextmanager
@@ -95,13 +112,7 @@ async def a_bad_rpc(answer: Answer, *, tls: ssl.SSLContext | None = None) -> Asy
         nursery.cancel_scope.cancel()
 
 
-async def _request(stream: Stream) -> Request | None:
-    data = b""
-    while b"\r\n\r\n" not in data:
-        more = await stream.receive_some(PIECE)
-        if not more:
-            return None
-        data += more
+def _parsed(data: bytes, stream: Stream) -> Request:
     head, _, early = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     url = urlsplit(first.split(" ")[1])
