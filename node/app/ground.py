@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Final
 
-from node.files import Files, Threads
+from node.files import Files, Kubo, Threads
 from node.runtime.clock import Clock, ClockWatch, SystemClock
 from node.runtime.config import Config
 from node.runtime.events import Events
 from node.runtime.home import Home
 from node.runtime.worker import Worker, open_worker
 from node.storage import DatabaseKey, Store, open_store, unlock
+from node.users import Passwords
 
 BUILD_DATE_MS: Final = 1_795_305_600_000
 """22 November 2026: a clock before it is wrong (protocol §3). Moved with each release."""
@@ -38,6 +39,7 @@ class Ground:
     watch: ClockWatch
     events: Events
     threads: Threads
+    passwords: Passwords
 
     def doubtful(self) -> bool:
         return self.watch.doubtful is not None
@@ -59,18 +61,34 @@ async def open_ground(
         porter = await stack.enter_async_context(open_worker())
         searcher = await stack.enter_async_context(open_worker())
         watch = ClockWatch(clock, BUILD_DATE_MS)
-        yield Ground(home, config, key, store, reader, porter, searcher, clock, watch, Events(), Threads())
+        yield Ground(
+            home,
+            config,
+            key,
+            store,
+            reader,
+            porter,
+            searcher,
+            clock,
+            watch,
+            Events(),
+            Threads(),
+            Passwords(store),
+        )
 
 
 def files_of(ground: Ground) -> Files:
     """The room of attachments; `start` it."""
+    files = ground.config.files
     return Files(
         ground.store,
         ground.home.files,
-        quota=ground.config.files.quota,
+        quota=files.quota,
         clock=ground.clock,
         doubtful=ground.doubtful,
         threads=ground.threads,
+        rpc=Kubo(files.kubo_api, ground.passwords.kubo),
+        kubo=files.backend == "kubo",
     )
 
 

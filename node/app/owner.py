@@ -131,7 +131,7 @@ class _Ordinary:
 
 
 async def _open_ordinary(ground: Ground, dns: Resolver | None, outbox: Outbox) -> _Ordinary:
-    passwords = Passwords(ground.store)
+    passwords = ground.passwords
     book = Providers(ground.store, passwords, ground.clock)
     emails = OwnAddresses(ground.config.mail.addresses, (one.address for one in book.all()))
     sending = Sending(ground.config.smtp.smarthost, passwords, book)

@@ -3,9 +3,11 @@ some time (protocol.md §7). What refers to them is the letters', how blocks tra
 """
 
 from node.files.contents import FOR_EVER, Content, Pin, PinKind
-from node.files.errors import ContentDamaged, ContentMissing, FilesFull
+from node.files.errors import ContentDamaged, ContentMissing, FilesFull, KuboAway
 from node.files.fetching import Wanted
 from node.files.files import Files
+from node.files.kubo import Kubo
+from node.files.moving import Moved
 from node.files.putting import Put, Workspace, in_pieces
 from node.files.threads import Threads
 
@@ -16,6 +18,9 @@ __all__ = [
     "ContentMissing",
     "Files",
     "FilesFull",
+    "Kubo",
+    "KuboAway",
+    "Moved",
     "Pin",
     "PinKind",
     "Put",

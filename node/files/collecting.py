@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Final
 
 import trio
 
-from node.files.contents import INDEX_STEP, PINS_STEP, Content, Ledger
-from node.files.disk import Disk, OpenFile
-from node.files.errors import ContentDamaged
-from node.files.parts import blocks_of
+from node.files.backend import blocks_of
+from node.files.backends import Backends
+from node.files.contents import PINS_STEP, Content, Ledger
+from node.files.disk import Disk
+from node.files.errors import ContentDamaged, KuboAway
 from node.files.room import Room
 from node.files.threads import Threads
 from node.files.work import Work
@@ -42,6 +44,7 @@ class Collector:
         store: Store,
         ledger: Ledger,
         disk: Disk,
+        backends: Backends,
         room: Room,
         work: Work,
         threads: Threads,
@@ -51,6 +54,7 @@ class Collector:
         self._store = store
         self._ledger = ledger
         self._disk = disk
+        self._backends = backends
         self._room = room
         self._work = work
         self._threads = threads
@@ -74,18 +78,39 @@ class Collector:
         return freed
 
     async def sweep(self) -> int:
-        """Remove files without a row: crashes leave them. How many there were."""
-        found = 0
+        """Remove files without a row, and pins at the daemon: crashes leave them. How many there were."""
         async with self._round:
-            for name, part in await self._threads.run(self._disk.names):
-                await trio.lowlevel.checkpoint()
+            return await self._sweep_files() + await self._sweep_pins()
+
+    async def _sweep_files(self) -> int:
+        found = 0
+        for name, part in await self._threads.run(self._disk.names):
+            await trio.lowlevel.checkpoint()
+            if self._work.users(name):
+                continue
+            async with self._work.turn(name):
+                content = self._ledger.get(name)
+                if content is None or (content.whole and (part or content.daemon)):
+                    await self._threads.run(self._disk.remove_one, name, part)
+                    found += 1
+        return found
+
+    async def _sweep_pins(self) -> int:
+        found, daemon = 0, self._backends.daemon
+        async with aclosing(daemon.pins()) as pins:
+            async for name, cid in pins:
                 if self._work.users(name):
                     continue
                 async with self._work.turn(name):
                     content = self._ledger.get(name)
-                    if content is None or (content.whole and part):
-                        await self._threads.run(self._disk.remove_one, name, part)
-                        found += 1
+                    if content is not None and content.daemon:
+                        continue
+                    try:
+                        await daemon.unpin(name, cid)
+                    except KuboAway as fault:
+                        log.warning("what a crash left at the IPFS daemon stays for now: %s", fault.text)
+                        break
+                    found += 1
         return found
 
     async def _pinned(self, first: bytes, last: bytes) -> set[bytes]:
@@ -119,14 +144,19 @@ class Collector:
             hidden = await self._hide(ours)
             if not hidden:
                 return 0
-            await self._unindex(hidden)
-            gone = [content.name for content in hidden]
-            await self._threads.run(self._disk.remove, gone)
-            freed = sum(map(self._room.part, gone))
-            for name in gone:
-                self._room.set_part(name, 0)
-            await self._forget(hidden)
+            gone = await self._take_away(await self._unindex(hidden))
+            freed = sum(self._room.part(content.name) for content in gone)
+            for content in gone:
+                self._room.set_part(content.name, 0)
+            await self._forget(gone)
             return freed
+
+    async def _take_away(self, contents: list[Content]) -> list[Content]:
+        """Their bytes; those of which nothing is left. Of what lies at the daemon a part may be here too."""
+        gone = await self._backends.embedded.remove(contents)
+        there = [content for content in gone if content.daemon]
+        left = set(there) - set(await self._backends.daemon.remove(there) if there else [])
+        return [content for content in gone if content not in left]
 
     async def _hide(self, names: list[bytes]) -> list[Content]:
         """From here on nobody finds them whole; those of which it is so."""
@@ -147,17 +177,36 @@ class Collector:
         """Whether somebody came to need it since the pins were read."""
         return name in (self._ledger.watched or ())
 
-    async def _unindex(self, contents: list[Content]) -> None:
-        """Nobody finds a block of them. On disk when this returns, for their files go next."""
-        batch = Batch()
+    async def _unindex(self, contents: list[Content]) -> list[Content]:
+        """Nobody finds a block of them, on disk when this returns, for their bytes go next; those of which
+        that is so.
+        """
+        batch, done = Batch(), []
         for content in contents:
-            cids = await self._threads.run(self._cids, content) if content.indexed else []
-            for start in range(0, len(cids), INDEX_STEP):
-                step = Batch()
-                self._ledger.unindex(step, content, cids[start : start + INDEX_STEP])
-                await self._store.write(step, sync=False)
-            self._ledger.put(batch, replace(content, indexed=False))
+            if content.indexed and not await self._drop_blocks(content):
+                continue
+            done.append(replace(content, indexed=False))
+            self._ledger.put(batch, done[-1])
         await self._store.write(batch)
+        return done
+
+    async def _drop_blocks(self, content: Content) -> bool:
+        """The rows of all its blocks, as far as its nodes can be read: rows of blocks of nothing do no harm.
+        False where they can't be read now.
+        """
+        read = partial(self._backends.of(content).block, content)
+        try:
+            async with aclosing(blocks_of(content, read)) as blocks:
+                async for step in blocks:
+                    batch = Batch()
+                    self._ledger.unindex(batch, content, [cid for _, cid in step])
+                    await self._store.write(batch, sync=False)
+        except (ContentDamaged, RemoteProtocolError):
+            log.warning("an attachment that is removed is damaged")
+        except KuboAway as fault:
+            log.warning("an attachment that nobody needs stays for now: %s", fault.text)
+            return False
+        return True
 
     async def _forget(self, contents: list[Content]) -> None:
         batch = Batch()
@@ -165,16 +214,3 @@ class Collector:
             if not self._came(content.name):
                 self._ledger.drop(batch, content)
         await self._store.write(batch, sync=False)
-
-    def _cids(self, content: Content) -> list[bytes]:
-        """Of all its blocks, as far as its nodes can be read: rows of blocks of nothing do no harm."""
-        cids = [content.cid]
-        try:
-            file = OpenFile(self._disk.found(content.name), content)
-            try:
-                cids.extend(cid for _, cid in blocks_of(file, content))
-            finally:
-                file.close()
-        except (ContentDamaged, RemoteProtocolError):
-            log.warning("the file of an attachment that is removed is damaged")
-        return cids

@@ -30,6 +30,10 @@ INDEX_STEP: Final = 512
 """Rows of the index in one batch: the same."""
 
 
+FLAGS: Final = ("whole", "indexed", "hosted", "daemon")
+"""Of a content; only those that hold are written."""
+
+
 class PinKind(IntEnum):
     """Why somebody needs a content: a letter in the mailbox, a recipient who may fetch it, a letter that is
     still being written, one on its way by ordinary mail, an account at us whose owner sent it. Numbers stand
@@ -62,7 +66,8 @@ class Pin:
 class Content:
     """A file as it lies on IPFS; `size` are its bytes there, encrypted and padded. `whole`: all of it is
     here, and was what a letter says. `indexed`: its blocks are found by their CIDs, since others fetch them
-    from us. `hosted`: it is kept for accounts at us, and nobody here can open it.
+    from us. `hosted`: it is kept for accounts at us, and nobody here can open it. `daemon`: as a whole it
+    lies at the owner's IPFS daemon.
     """
 
     name: bytes
@@ -71,6 +76,7 @@ class Content:
     whole: bool
     indexed: bool
     hosted: bool = False
+    daemon: bool = False
 
     @cached_property
     def shape(self) -> Shape:
@@ -117,7 +123,7 @@ class Ledger:
 
     def put(self, batch: Batch, content: Content) -> None:
         row: dict[str, Any] = {"cid": content.cid, "size": content.size}
-        flags = {"whole": content.whole, "indexed": content.indexed, "hosted": content.hosted}
+        flags = {flag: getattr(content, flag) for flag in FLAGS}
         batch.put(CONTENT, (content.name,), row | {name: True for name, said in flags.items() if said})
 
     def drop(self, batch: Batch, content: Content) -> None:
@@ -228,8 +234,7 @@ class Ledger:
 
 
 def _content(name: bytes, row: Any) -> Content:
-    whole, indexed, hosted = (row.get(flag, False) for flag in ("whole", "indexed", "hosted"))
-    return Content(name, row["cid"], row["size"], whole, indexed, hosted)
+    return Content(name, row["cid"], row["size"], **{flag: row.get(flag, False) for flag in FLAGS})
 
 
 def _nobody_asks(batch: Batch, name: bytes) -> None:

@@ -4,9 +4,9 @@ NodeError
 ├── ContentMissing    the bytes are not here, or not all of them
 │   └── KuboLacks     the IPFS daemon has not all of them
 ├── ContentDamaged    they are here and not what they should be
-├── KuboAway          the IPFS daemon can't be asked, or does not answer as one
 └── StoreUnavailable
-    └── FilesFull     the quota or the disk has no room for more
+    ├── FilesFull     the quota or the disk has no room for more
+    └── KuboAway      the IPFS daemon can't be asked, or does not answer as one
 """
 
 from typing import Final
@@ -44,7 +44,7 @@ class KuboLacks(ContentMissing):
         super().__init__(f"the IPFS daemon at {api} does not have all of this attachment")
 
 
-class KuboAway(NodeError):  # noqa: N818 - a state, which may be over soon
+class KuboAway(StoreUnavailable):
     """The IPFS daemon at `api` did not do what it was asked; nothing is known of what it has. No text repeats
     its secret.
     """

@@ -6,14 +6,17 @@ over a crash. Where blocks lie is parts.py's.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol
 
+from node.files.backend import Reader
+from node.files.backends import Backends
 from node.files.contents import Content, Ledger
-from node.files.disk import Disk
+from node.files.disk import Disk, OpenFile
+from node.files.embedded import FileReader
 from node.files.errors import ContentDamaged, ContentMissing
 from node.files.parts import Part
 from node.files.reading import read_plain
@@ -62,11 +65,19 @@ class Fetching:
     """Fetches, one at a time of each content. `progress` has the bytes that are here of those under way."""
 
     def __init__(
-        self, store: Store, ledger: Ledger, disk: Disk, room: Room, work: Work, threads: Threads
+        self,
+        store: Store,
+        ledger: Ledger,
+        disk: Disk,
+        backends: Backends,
+        room: Room,
+        work: Work,
+        threads: Threads,
     ) -> None:
         self._store = store
         self._ledger = ledger
         self._disk = disk
+        self._backends = backends
         self._room = room
         self._work = work
         self._threads = threads
@@ -98,10 +109,12 @@ class Fetching:
         """Whether a whole content is what this letter says. If the disk has lost some of it, it is one to be
         fetched again. Raises ContentDamaged where its blocks are in order and the letter is not.
         """
+        backend = self._backends.of(content)
         try:
-            await self._check(content, wanted)
+            async with backend.open(content) as reader:
+                await self._check(reader, content, wanted)
         except ContentDamaged:
-            if await self._in_order(content):
+            if await backend.intact(content):
                 raise
         else:
             return True
@@ -110,19 +123,6 @@ class Fetching:
         await self._store.write(batch)
         self._room.is_part(content.name, content.shape.total)
         return False
-
-    async def _in_order(self, content: Content) -> bool:
-        """Whether all blocks of a whole content are on the disk, and right."""
-        try:
-            part = await self._threads.run(Part, self._disk.path(content.name), content)
-            try:
-                while not part.looked:
-                    await self._threads.run(part.look)
-            finally:
-                part.close()
-        except ContentDamaged:
-            return False
-        return not part.missing
 
     async def get(
         self, content: Content, session: Session, finish: Callable[[Content], Awaitable[None]]
@@ -192,11 +192,10 @@ class Fetching:
         if new:
             await session.want(new)
 
-    async def _check(self, content: Content, wanted: Wanted) -> None:
+    async def _check(self, reader: Reader, content: Content, wanted: Wanted) -> None:
         """Its blocks hold together, which says nothing of what its sender put in them."""
-        path = self._disk.path(content.name, part=not content.whole)
         found = hashlib.blake2b(digest_size=HASH_BYTES)
-        pieces = read_plain(self._threads, path, content, wanted.key, wanted.size, 0, wanted.size)
+        pieces = read_plain(self._threads, reader, content, wanted.key, wanted.size, 0, wanted.size)
         async with aclosing(pieces):
             async for piece in pieces:
                 await self._threads.run(found.update, piece)
@@ -204,12 +203,25 @@ class Fetching:
             raise ContentDamaged(_OTHER)
 
     async def _finish(self, wanted: Wanted, content: Content) -> None:
-        await self._check(content, wanted)
+        async with self._part(content) as reader:
+            await self._check(reader, content, wanted)
         await self.complete(content)
 
+    @asynccontextmanager
+    async def _part(self, content: Content) -> AsyncIterator[Reader]:
+        file = await self._threads.run(OpenFile, self._disk.path(content.name, part=True), content)
+        try:
+            yield FileReader(self._threads, file)
+        finally:
+            file.close()
+
     async def complete(self, content: Content) -> None:
-        """Its name, then its row: `Disk.begin` takes back the name if there is no row."""
-        await self._threads.run(self._disk.publish, self._disk.path(content.name, part=True), content.name)
+        """Its name, then its row: `Disk.begin` takes back the name if there is no row. Of the part nothing is
+        left then.
+        """
+        backend, part = self._backends.new, self._disk.path(content.name, part=True)
+        await backend.adopt(content, part)
         batch = Batch()
-        self._ledger.put(batch, replace(content, whole=True))
+        self._ledger.put(batch, replace(content, whole=True, daemon=backend.daemon))
         await self._store.write(batch)
+        await self._threads.run(partial(self._disk.remove_one, content.name, part=True))

@@ -7,16 +7,21 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import trio
 
+from node.files import reporting
+from node.files.backends import Backends
 from node.files.collecting import Collector
 from node.files.contents import PINS_STEP, Content, Ledger, Pin, PinKind
+from node.files.daemon import Daemon, Rpc
 from node.files.disk import Disk
+from node.files.embedded import Embedded
 from node.files.errors import ContentMissing
 from node.files.fetching import Fetching, Session, Wanted
 from node.files.hosted import Hosted
+from node.files.moving import Moved, Mover, Tell
 from node.files.putting import Putter, Workspace
 from node.files.reading import read_plain
 from node.files.room import Room
@@ -24,15 +29,12 @@ from node.files.serving import Serving
 from node.files.threads import Threads
 from node.files.work import Work
 from node.runtime.clock import Clock
-from node.runtime.rooms import Check, Warning_
-from node.runtime.settings import in_words
+from node.runtime.rooms import Check
 from node.storage import Batch, Store
 from protocol.account import KeptFile
 
 COUNT_STEP: Final = 256
 """Contents that are not whole looked at in one go of a thread."""
-
-_REMEDY: Final = "delete letters with large attachments, or raise files.quota"
 
 
 class Files:
@@ -46,8 +48,11 @@ class Files:
         quota: int,
         clock: Clock,
         doubtful: Callable[[], bool],
+        rpc: Rpc,
+        kubo: bool = False,
         threads: Threads | None = None,
     ) -> None:
+        """`kubo`: what is new goes to the IPFS daemon behind `rpc`; what lies there is found anyway."""
         self._store = store
         self._clock = clock
         self._doubtful = doubtful
@@ -56,11 +61,15 @@ class Files:
         self.threads = threads or Threads()
         self._work = Work()
         self._room = Room(store, quota)
-        parts = (store, self._ledger, self._disk, self._room, self._work, self.threads)
-        self._putter = Putter(*parts)
-        self._fetching = Fetching(*parts)
-        self._collector = Collector(*parts, clock, doubtful)
-        self.blocks = Serving(self._ledger, self._disk, clock, doubtful, self.threads)
+        embedded = Embedded(self._disk, self.threads)
+        daemon = Daemon(store, rpc, self.threads)
+        self._backends = Backends(embedded, daemon, daemon if kubo else embedded)
+        parts = (self._backends, self._room, self._work, self.threads)
+        self._putter = Putter(store, self._ledger, *parts)
+        self._fetching = Fetching(store, self._ledger, self._disk, *parts)
+        self._mover = Mover(store, self._ledger, self._backends, self._work, self.threads)
+        self._collector = Collector(store, self._ledger, self._disk, *parts, clock, doubtful)
+        self.blocks = Serving(self._ledger, self._backends, clock, doubtful)
         self.hosted = Hosted(store, self._ledger, self._disk, self._work, self.threads, self._fetching)
 
     async def start(self) -> None:
@@ -122,12 +131,13 @@ class Files:
         content = self._ledger.get(name)
         if content is None or not content.whole:
             raise ContentMissing
-        stop, path = size if stop is None else min(stop, size), self._disk.path(name)
+        stop = size if stop is None else min(stop, size)
         with self._work.using(name):
-            pieces = read_plain(self.threads, path, content, key, size, start, stop)
-            async with aclosing(pieces):
-                async for piece in pieces:
-                    yield piece
+            async with self._backends.of(content).open(content) as reader:
+                pieces = read_plain(self.threads, reader, content, key, size, start, stop)
+                async with aclosing(pieces):
+                    async for piece in pieces:
+                        yield piece
 
     # ---- who needs what
 
@@ -201,6 +211,14 @@ class Files:
         """Remove files that belong to nothing, as crashes leave them; how many. Raises StoreUnavailable."""
         return await self._collector.sweep()
 
+    async def elsewhere(self) -> Moved:
+        """What lies in the place that the settings do not name any more. Raises StoreUnavailable."""
+        return await self._mover.elsewhere()
+
+    async def move(self, tell: Tell) -> Moved:
+        """Bring that to the place that they name; see moving.py."""
+        return await self._mover.move(tell)
+
     # ---- fetching
 
     def want(self, batch: Batch, wanted: Wanted) -> None:
@@ -221,37 +239,32 @@ class Files:
 
     # ---- what every room shows
 
-    async def stat(self) -> dict[str, int]:
-        """Bytes of all contents and of the quota; how many there are, whole and not; blocks served since the
-        start. Raises StoreUnavailable.
+    async def stat(self) -> dict[str, Any]:
+        """Bytes of all contents and of the quota; how many there are, whole and not; where new ones go, how
+        many and bytes of those that lie elsewhere; blocks served since the start. Raises StoreUnavailable.
         """
         whole = incomplete = 0
         for content in self._ledger.all():
             await trio.lowlevel.checkpoint()
             whole += content.whole
             incomplete += not content.whole
+        elsewhere = await self.elsewhere()
         return {
             "used": self._room.used,
             "quota": self._room.quota,
             "files": whole,
             "incomplete": incomplete,
+            "backend": "kubo" if self._backends.new.daemon else "embedded",
+            "elsewhere": elsewhere.files,
+            "elsewhereSize": elsewhere.size,
             "blocksServed": self.blocks.blocks,
             "bytesServed": self.blocks.bytes,
         }
 
     def status(self) -> Mapping[str, object]:
-        """Bytes used, and a warning while the quota is nearly used up."""
-        room = self._room
-        warnings = []
-        if room.nearly_full:
-            share = room.used * 100 // max(room.quota, 1)
-            text = f"attachments take {share} % of what they may ({in_words(room.quota)})"
-            warnings.append(Warning_("files-quota", text, _REMEDY))
-        return {"used": room.used, "quota": room.quota, "warnings": warnings}
+        """Bytes used, and what the owner should know."""
+        return reporting.status(self._room, self._backends.daemon)
 
     async def checks(self) -> Sequence[Check]:
-        """How full it is."""
-        room = self._room
-        text = f"attachments take {room.used // 1_000_000} of {room.quota // 1_000_000} MB"
-        full = room.nearly_full
-        return [Check("files", "warn" if full else "ok", text, _REMEDY if full else "")]
+        """How full it is, and where contents lie. Raises StoreUnavailable."""
+        return await reporting.checks(self._room, self._backends, await self.elsewhere())

@@ -5,14 +5,14 @@ against its CID, its place and the size, and the whole is served by CID while an
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import replace
-from itertools import islice
 
-from node.files.contents import INDEX_STEP, Content, Ledger
+from node.files.backend import blocks_of
+from node.files.contents import Content, Ledger
 from node.files.disk import Disk, OpenFile
 from node.files.errors import ContentMissing
 from node.files.fetching import Fetching, Session
-from node.files.parts import blocks_of
 from node.files.threads import Threads
 from node.files.work import Work
 from node.storage import Batch, Store
@@ -84,12 +84,17 @@ class Hosted:
         await self._fetching.complete(indexed)
 
     async def _index(self, content: Content) -> None:
+        """By the part's nodes: it has no other name yet."""
         file = await self._threads.run(OpenFile, self._disk.path(content.name, part=True), content)
+
+        async def read(number: int, cid: bytes) -> bytes:
+            return await self._threads.run(file.block, number)
+
         try:
-            blocks = blocks_of(file, content)
-            while step := await self._threads.run(list, islice(blocks, INDEX_STEP)):
-                batch = Batch()
-                self._ledger.index(batch, content, step)
-                await self._store.write(batch, sync=False)
+            async with aclosing(blocks_of(content, read)) as blocks:
+                async for step in blocks:
+                    batch = Batch()
+                    self._ledger.index(batch, content, step)
+                    await self._store.write(batch, sync=False)
         finally:
             file.close()

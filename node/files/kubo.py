@@ -59,6 +59,11 @@ class Kubo:
         self._calls = trio.CapacityLimiter(CALLS)
         self._adds = trio.CapacityLimiter(ADDS)
 
+    @property
+    def api(self) -> str:
+        """Where it is, for a person."""
+        return self._daemon.api.text
+
     @asynccontextmanager
     async def adding(self) -> AsyncIterator[Adding]:
         """A file that is being added. Whoever leaves it without `finish` breaks the request off, and nothing

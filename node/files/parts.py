@@ -4,7 +4,7 @@ its CID, its place and the size of the file. Blocks the thread that it runs in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -80,16 +80,3 @@ class Part:
         except RemoteProtocolError as fault:
             raise ContentDamaged(_MISFIT) from fault
         return list(zip(where.children, cids, strict=True))[::-1]
-
-
-def blocks_of(file: OpenFile, content: Content) -> Iterator[tuple[int, bytes]]:
-    """Number and CID of every block, of which its nodes alone are read. Raises RemoteProtocolError for a node
-    that does not belong where it stands.
-    """
-    shape = content.shape
-    waiting = [(shape.root, content.cid)]
-    while waiting:
-        number, cid = waiting.pop()
-        yield number, cid
-        if not shape.is_leaf(number):
-            waiting += zip(shape[number].children, shape.children(number, file.block(number)), strict=True)

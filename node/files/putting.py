@@ -1,4 +1,4 @@
-"""How a file becomes a content: sealed into a file without a name, then named, then known, then found. A
+"""How a file becomes a content: sealed into what has no name, then named, then known, then found. A
 crash on the way leaves a file of nobody, which is swept, or a content of nobody, which is collected. Pins are
 the caller's.
 """
@@ -10,15 +10,13 @@ from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-import trio
-
+from node.files.backend import Sink
+from node.files.backends import Backends
 from node.files.contents import INDEX_STEP, Content, Ledger
-from node.files.disk import Disk
 from node.files.room import Room
-from node.files.sealing import Seal
-from node.files.threads import STEP, Threads
+from node.files.sealing import Seal, Tree
+from node.files.threads import STEP, Threads, together
 from node.files.work import Work
 from node.storage import Batch, Store
 from protocol.kdf import KEY_BYTES
@@ -59,11 +57,11 @@ class Putter:
     """Puts; what was put has a user more (work.py)."""
 
     def __init__(
-        self, store: Store, ledger: Ledger, disk: Disk, room: Room, work: Work, threads: Threads
+        self, store: Store, ledger: Ledger, backends: Backends, room: Room, work: Work, threads: Threads
     ) -> None:
         self._store = store
         self._ledger = ledger
-        self._disk = disk
+        self._backends = backends
         self._room = room
         self._work = work
         self._threads = threads
@@ -71,46 +69,47 @@ class Putter:
     async def put(self, scope: bytes, source: AsyncIterable[bytes], size: int) -> Put:
         """As `Workspace.put`."""
         total = Shape(sealed_size(padded_size(size))).total
-        key, path = secrets.token_bytes(KEY_BYTES), self._disk.new()
+        key = secrets.token_bytes(KEY_BYTES)
+        seal = Seal(key, size)
         with self._room.taken(total):
-            try:
-                seal = await self._sealed(path, key, source, size)
-                content = await self._publish(seal, path, scope)
-            except BaseException:
-                with trio.CancelScope(shield=True):
-                    await self._threads.run(partial(path.unlink, missing_ok=True))
-                raise
-        await self._index(content, seal.cids)
+            async with self._backends.new.sink() as sink:
+                await self._fill(sink, seal, source)
+                content = await self._publish(sink, seal.tree, scope)
+        await self._index(content, seal.tree.cids)
         return Put(content, key, seal.digest, size)
 
-    async def _sealed(self, path: Path, key: bytes, source: AsyncIterable[bytes], size: int) -> Seal:
-        seal = await self._threads.run(Seal, path, key, size)
-        try:
-            async with aclosing(gathered(source)) as pieces:
-                async for piece in pieces:
-                    await self._threads.both(partial(seal.feed, piece), partial(seal.hash, piece))
-            await self._threads.run(seal.finish)
-        finally:
-            seal.close()
-        return seal
+    async def _fill(self, sink: Sink, seal: Seal, source: AsyncIterable[bytes]) -> None:
+        """A piece is sealed and hashed while the one before is written."""
+        run, leaves = self._threads.run, list[bytes]()
+        async with aclosing(gathered(source)) as pieces:
+            async for piece in pieces:
+                leaves = await together(
+                    partial(run, seal.feed, piece),
+                    partial(run, seal.hash, piece),
+                    partial(sink.write, leaves),
+                )
+        more = True
+        while more:
+            leaves = await together(partial(run, seal.pad), partial(sink.write, leaves))
+            more = bool(leaves)
+        await sink.finish(seal.tree)
 
-    async def _publish(self, seal: Seal, path: Path, scope: bytes) -> Content:
+    async def _publish(self, sink: Sink, tree: Tree, scope: bytes) -> Content:
         """Its name, then its row: from then on it is a content, of which `collect` takes all if nobody comes
         to need it.
         """
-        cid = seal.cids[-1]
-        content = Content(self._ledger.name(scope, cid), cid, seal.shape.size, whole=True, indexed=True)
-        self._work.take(content.name)
+        name, daemon = self._ledger.name(scope, tree.cid), self._backends.new.daemon
+        content = Content(name, tree.cid, tree.shape.size, whole=True, indexed=True, daemon=daemon)
+        self._work.take(name)
         try:
-            await self._threads.run(self._disk.publish, path, content.name)
+            await sink.publish(content)
             batch = Batch()
             self._ledger.put(batch, content)
             await self._store.write(batch, sync=False)  # synced with the pin that keeps it
         except BaseException:
-            with trio.CancelScope(shield=True):
-                await self._threads.run(self._disk.remove, [content.name])
-            self._work.give_back(content.name)
+            self._work.give_back(name)
             raise
+        sink.kept = True
         return content
 
     async def _index(self, content: Content, cids: list[bytes]) -> None:

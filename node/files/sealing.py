@@ -1,16 +1,15 @@
-"""From a person's file to blocks on the disk: hashed, padded, encrypted and written chunk by chunk, in
-constant memory (protocol.md §7). Blocks the thread that it runs in; where the bytes come from is the
-caller's.
+"""From a person's file to the leaves of its tree on IPFS: hashed, padded, encrypted chunk by chunk, in
+constant memory (protocol.md §7). Works for some milliseconds at a time, in the thread that it is called in;
+where bytes come from and go to is the caller's.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from node.files.disk import faults
+from node.files.threads import STEP
 from protocol.errors import LocalProtocolError
 from protocol.kdf import HASH_BYTES
 from protocol.stream import CHUNK_BYTES, encrypt_chunk, padded_size, sealed_size
@@ -19,81 +18,97 @@ from protocol.unixfs import Shape
 _ZEROS: Final = bytes(CHUNK_BYTES)
 
 
+class Tree:
+    """The tree over leaves that are given in their order. `cids` are those of its blocks, so far."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape = shape
+        self.cids: list[bytes] = []
+
+    @property
+    def cid(self) -> bytes:
+        """Of the file, once `nodes` has been gone through."""
+        return self.cids[-1]
+
+    def grow(self, leaves: Sequence[bytes]) -> None:
+        """The next leaves."""
+        first = len(self.cids)
+        self.cids.extend(self.shape.cid(number, leaf) for number, leaf in enumerate(leaves, first))
+
+    def nodes(self) -> Iterator[bytes]:
+        """All blocks above the leaves, the root last; of a single leaf none."""
+        for number in range(self.shape.leaves, self.shape.blocks):
+            node = self.shape.encode(number, [self.cids[child] for child in self.shape[number].children])
+            self.cids.append(self.shape.cid(number, node))
+            yield node
+
+
 class Seal:
-    """One file of `size` bytes being written to `path`. Each piece is to be given to `feed` and `hash`, which
-    may run at the same time; then `finish`, and `close` in any case.
+    """One file of `size` bytes. Each piece is to be given to `feed` and `hash`, which may run at the same
+    time; then `pad` until it gives nothing.
     """
 
-    def __init__(self, path: Path, key: bytes, size: int) -> None:
+    def __init__(self, key: bytes, size: int) -> None:
         self._key = key
         self._size = size
         self._padded = padded_size(size)
-        self.shape = Shape(sealed_size(self._padded))
+        self._left = self._padded - size
+        self.tree = Tree(Shape(sealed_size(self._padded)))
         self._digest = hashlib.blake2b(digest_size=HASH_BYTES)
         self.hash = self._digest.update
         self._fed = 0
         self._rest = b""
-        self.cids: list[bytes] = []
-        self.digest = b""
-        with faults():
-            self._file = open(path, "xb", buffering=0, opener=_private)  # noqa: SIM115 - close() closes it
 
-    def feed(self, data: bytes) -> None:
-        """The next bytes of the file. Raises LocalProtocolError beyond its size, FilesFull."""
+    @property
+    def digest(self) -> bytes:
+        """BLAKE2b-256 of the file, once all of it was given to `hash`."""
+        return self._digest.digest()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The next bytes of the file; the leaves that are full with them. Raises LocalProtocolError beyond
+        its size.
+        """
         self._fed += len(data)
         if self._fed > self._size:
             raise LocalProtocolError(f"a file of {self._size} bytes goes on beyond them")
-        self._seal(data)
+        return self._grown(self._full(data))
 
-    def finish(self) -> None:
-        """Pad, write the tree, sync; then `digest` is BLAKE2b-256 of the file. Raises LocalProtocolError
-        where it was shorter than said.
+    def pad(self) -> list[bytes]:
+        """The next leaves behind what was fed, STEP bytes at most; none when there are no more. Raises
+        LocalProtocolError where the file was shorter than said.
         """
         if self._fed != self._size:
             raise LocalProtocolError(f"a file of {self._size} bytes ends after {self._fed}")
-        left = self._padded - self._size
-        while left:
-            self._seal(_ZEROS[: min(left, CHUNK_BYTES)])
-            left -= min(left, CHUNK_BYTES)
-        if self._rest:
-            self._leaf(self._rest)
-        for number in range(self.shape.leaves, self.shape.blocks):
-            node = self.shape.encode(number, [self.cids[child] for child in self.shape[number].children])
-            self._write(number, node)
-        with faults():
-            os.fsync(self._file.fileno())
-        self.digest = self._digest.digest()
+        chunks: list[bytes] = []
+        while self._left and len(chunks) < STEP // CHUNK_BYTES:
+            zeros = min(self._left, CHUNK_BYTES)
+            self._left -= zeros
+            chunks += self._full(_ZEROS[:zeros])
+        if not self._left and self._rest:
+            chunks.append(self._rest)
+            self._rest = b""
+        return self._grown(chunks)
 
-    def close(self) -> None:
-        self._file.close()
-
-    def _seal(self, data: bytes) -> None:
+    def _full(self, data: bytes) -> list[bytes]:
         """Chunks that are full; what is left waits for more."""
-        view = memoryview(data)
+        view, chunks = memoryview(data), []
         if self._rest:
             missing = CHUNK_BYTES - len(self._rest)
             self._rest += view[:missing]
             view = view[missing:]
             if len(self._rest) < CHUNK_BYTES:
-                return
-            self._leaf(self._rest)
-            self._rest = b""
+                return []
+            chunks.append(self._rest)
         whole = len(view) - len(view) % CHUNK_BYTES
-        for start in range(0, whole, CHUNK_BYTES):
-            self._leaf(bytes(view[start : start + CHUNK_BYTES]))
+        chunks += [bytes(view[start : start + CHUNK_BYTES]) for start in range(0, whole, CHUNK_BYTES)]
         self._rest = bytes(view[whole:])
+        return chunks
 
-    def _leaf(self, chunk: bytes) -> None:
-        number = len(self.cids)
-        self._write(number, encrypt_chunk(self._key, number, self._padded, chunk))
-
-    def _write(self, number: int, block: bytes) -> None:
-        self.cids.append(self.shape.cid(number, block))
-        rest = memoryview(block)
-        with faults():
-            while rest:
-                rest = rest[self._file.write(rest) :]
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
+    def _grown(self, chunks: Sequence[bytes]) -> list[bytes]:
+        first = len(self.tree.cids)
+        leaves = [
+            encrypt_chunk(self._key, number, self._padded, chunk)
+            for number, chunk in enumerate(chunks, first)
+        ]
+        self.tree.grow(leaves)
+        return leaves

@@ -4,7 +4,7 @@ stands elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar, TypeVarTuple
 
 import trio
@@ -32,16 +32,26 @@ class Threads:
     async def run(self, work: Callable[[*Arguments], T], *args: *Arguments) -> T:
         return await trio.to_thread.run_sync(work, *args, limiter=self._limiter)
 
-    async def both(self, work: Callable[[], object], beside: Callable[[], object]) -> None:
-        """Do two things at the same time, both to their end. Raises what `work` does, of NodeError and
-        ProtocolError; `beside` raises nothing.
-        """
-        fault: NodeError | ProtocolError | None = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.run, beside)
-            try:
-                await self.run(work)
-            except (NodeError, ProtocolError) as error:
-                fault = error
-        if fault is not None:
-            raise fault
+
+async def together(first: Callable[[], Awaitable[T]], *others: Callable[[], Awaitable[object]]) -> T:
+    """Do these at the same time, each to its end; what the first gives. Raises the first NodeError or
+    ProtocolError of any.
+    """
+    faults: list[NodeError | ProtocolError] = []
+    found: list[T] = []
+
+    async def guarded(work: Callable[[], Awaitable[object]]) -> None:
+        try:
+            await work()
+        except (NodeError, ProtocolError) as fault:
+            faults.append(fault)
+
+    async def keep() -> None:
+        found.append(await first())
+
+    async with trio.open_nursery() as nursery:
+        for work in (keep, *others):
+            nursery.start_soon(guarded, work)
+    if faults:
+        raise faults[0]
+    return found[0]

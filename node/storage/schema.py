@@ -138,6 +138,12 @@ HOLD: Final = Space(
 BLOCK: Final = Space(
     "block", 73, ("bytes",), "(keyed hash of a CID) → content's name, and the block's number"
 )
+DAEMON_PIN: Final = Space(
+    "daemon-pin",
+    74,
+    ("bytes", "bytes"),
+    "(keyed hash of a CID, content's name) → the CID, pinned for it at the owner's IPFS daemon",
+)
 
 USER: Final = Space("user", 60, ("bytes",), "(keyed hash of a name) → app password of a mail program")
 PROVIDER: Final = Space("provider", 64, ("bytes",), "(keyed hash of an address) → provider that it is at")
@@ -244,6 +250,7 @@ SPACES: Final[tuple[Space, ...]] = (
     PIN_UNTIL,
     HOLD,
     BLOCK,
+    DAEMON_PIN,
     USER,
     PROVIDER,
     PROVIDER_FOLDER,

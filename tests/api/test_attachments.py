@@ -101,7 +101,7 @@ class Files:
 
     async def used(self) -> int:
         """Bytes that contents take, of which nothing is left on the disk where it is 0."""
-        used = (await self.desk.files.stat())["used"]
+        used: int = (await self.desk.files.stat())["used"]
         assert used or not self.on_disk()
         return used
 

@@ -22,6 +22,7 @@ from tests.kit.blocks import (
     out,
     peer,
 )
+from tests.kit.daemons import NoDaemon
 from tests.kit.stores import KEY, Trouble
 
 DATA = Random(8).randbytes(5 * CHUNK_BYTES)
@@ -270,7 +271,9 @@ async def test_hidden_and_not_removed(tmp_path: Path, gone: bool) -> None:
 async def test_a_store_that_takes_nothing_loses_nothing(tmp_path: Path) -> None:
     trouble, times = Trouble(), Times()
     async with open_store(tmp_path / "database", KEY, opener=trouble, inline=True) as store:
-        files = Files(store, tmp_path / "files", quota=10**9, clock=times, doubtful=lambda: False)
+        files = Files(
+            store, tmp_path / "files", quota=10**9, clock=times, doubtful=lambda: False, rpc=NoDaemon()
+        )
         await files.start()
         place = Place(tmp_path, store, files, times)
         kept = await place.put(DATA, keep())
@@ -328,7 +331,9 @@ async def test_thousands_of_contents_hold_up_nothing_else(tmp_path: Path) -> Non
     """Whatever walks over all of them does it in steps."""
     count, pin = 3_000, Pin(PinKind.KEEP, b"")
     async with open_store(tmp_path / "database", KEY, inline=True) as store:
-        files = Files(store, tmp_path / "files", quota=10**15, clock=Times(), doubtful=lambda: False)
+        files = Files(
+            store, tmp_path / "files", quota=10**15, clock=Times(), doubtful=lambda: False, rpc=NoDaemon()
+        )
         batch = Batch()
         for number in range(count):
             name = store.index("content", number.to_bytes(4, "big"))

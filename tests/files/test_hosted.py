@@ -97,7 +97,7 @@ async def test_a_crash_at_any_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: Times, after: bool
 ) -> None:
     """What a crash left is whole or goes on; and of what nobody needs then nothing is left."""
-    monkeypatch.setattr("node.files.hosted.INDEX_STEP", 3)
+    monkeypatch.setattr("node.files.backend.INDEX_STEP", 3)
     writes = 0
     while await crashed(tmp_path / f"on {writes}", times, writes, after=after):
         async with a_place(tmp_path / f"on {writes}", times) as place:

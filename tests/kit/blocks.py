@@ -16,12 +16,14 @@ import trio
 
 from node.files import Content, Files, Pin, PinKind, Put, Wanted, in_pieces
 from node.files.contents import FOR_EVER
+from node.files.daemon import Rpc
 from node.runtime.errors import NodeError
 from node.storage import Batch, Store, open_store
 from node.storage.database import Database
 from node.storage.schema import BLOCK, CONTENT, HOLD, PIN_UNTIL
 from protocol.stream import CHUNK_BYTES, encrypt_chunk, padded_size, sealed_size
 from protocol.unixfs import Shape
+from tests.kit.daemons import NoDaemon
 from tests.kit.dags import planted
 from tests.kit.stores import KEY
 
@@ -121,7 +123,7 @@ class Place:
         files = {_name(path): path for path in self.disk}
         assert len(files) == len(self.disk)
         assert {name for name, _ in files} <= set(rows)
-        assert {(name, True) for name, row in rows.items() if row.whole} == {
+        assert {(name, True) for name, row in rows.items() if row.whole and not row.daemon} == {
             (name, whole) for name, whole in files if rows[name].whole
         }
         found: dict[bytes, set[int]] = {}
@@ -151,11 +153,21 @@ async def a_place(
     quota: int = 10**9,
     inline: bool = True,
     opener: Callable[[Path], Database] = Database,
+    rpc: Rpc | None = None,
+    kubo: bool = False,
 ) -> AsyncIterator[Place]:
-    """The files kept in the directory `path`."""
+    """The files kept in the directory `path`, or with `kubo` at the daemon `rpc`."""
     times = times or Times()
     async with open_store(path / "database", KEY, inline=inline, opener=opener) as store:
-        files = Files(store, path / "files", quota=quota, clock=times, doubtful=lambda: times.doubtful)
+        files = Files(
+            store,
+            path / "files",
+            quota=quota,
+            clock=times,
+            doubtful=lambda: times.doubtful,
+            rpc=rpc or NoDaemon(),
+            kubo=kubo,
+        )
         await files.start()
         yield Place(path, store, files, times)
 

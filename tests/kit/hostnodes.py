@@ -24,6 +24,7 @@ from protocol.host import MAX_FRAME, Waiting
 from protocol.keys import SigningKey
 from protocol.letter import envelope_id
 from protocol.offer import Offer, Result, prove_offer
+from tests.kit.daemons import NoDaemon
 from tests.kit.houses import House, Inline, Street
 from tests.kit.machines import Machine, PowerCut
 from tests.kit.stores import KEY, InlineThreads
@@ -129,7 +130,15 @@ class HostNode:
 
     async def _open_files(self, store: Store, doubtful: Callable[[], bool]) -> Files:
         path, clock = self.street.path / f"host-{self.name}" / f"{self.disk}-files", self.machine.clock
-        files = Files(store, path, quota=10**12, clock=clock, doubtful=doubtful, threads=InlineThreads())
+        files = Files(
+            store,
+            path,
+            quota=10**12,
+            clock=clock,
+            doubtful=doubtful,
+            threads=InlineThreads(),
+            rpc=NoDaemon(),
+        )
         await files.start()
         return files
 

@@ -40,6 +40,7 @@ from node.runtime.sections import (
 )
 from node.storage import open_store, unlock
 from node.storage.database import Database
+from node.users import Passwords
 from protocol.handshake import State
 from protocol.identity import IdentityRecord
 from tests.kit.client import Client
@@ -298,7 +299,18 @@ async def _open_house(
         watch = machine.watch(BUILD_DATE_MS)
         workers: Any = worker
         ground = Ground(
-            home, config, key, store, workers, workers, workers, clock, watch, Events(), InlineThreads()
+            home,
+            config,
+            key,
+            store,
+            workers,
+            workers,
+            workers,
+            clock,
+            watch,
+            Events(),
+            InlineThreads(),
+            Passwords(store),
         )
         people = Acquaintances()
         async with trio.open_nursery() as nursery:

@@ -14,6 +14,7 @@ from node.storage.database import Change, Database, disk_full
 from node.storage.errors import StoreError
 from node.storage.keys import DatabaseKey
 from node.storage.schema import Space
+from tests.kit.daemons import NoDaemon
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
@@ -86,4 +87,5 @@ def some_files(store: Store, path: Path, clock: Clock | None = None) -> Files:
         clock=clock or SystemClock(),
         doubtful=lambda: False,
         threads=InlineThreads(),
+        rpc=NoDaemon(),
     )
