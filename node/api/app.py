@@ -15,6 +15,7 @@ from node.api import (
     contacts,
     doctor,
     domains,
+    files,
     folders,
     handshakes,
     hosts,
@@ -46,7 +47,14 @@ def make_api(desk: Desk) -> ASGIApp:
     app = _application(desk)
     for room in (folders, letters, attachments, handshakes, contacts, outbox, users):
         app.include_router(room.routes(desk), prefix=PREFIX)
-    for local_room in (local.owner_routes, secret.routes, hosts.routes, domains.routes, providers.routes):
+    for local_room in (
+        local.owner_routes,
+        files.routes,
+        secret.routes,
+        hosts.routes,
+        domains.routes,
+        providers.routes,
+    ):
         app.include_router(local_room(desk), prefix="/local")
     return Guard(app)
 

@@ -84,11 +84,6 @@ def owner_routes(desk: Desk) -> APIRouter:
             desk.uploads.require(size)
         return {"known": True, "routes": routes}
 
-    @router.get("/files")
-    async def files() -> dict[str, Any]:
-        """The whole of `files stat --json`."""
-        return await desk.files.stat()
-
     return router
 
 

@@ -37,17 +37,23 @@ _WORDS: Final = {400: "bad request", 404: "not found", 405: "not allowed", 409: 
 
 def problem(status: int, code: str, text: str, remedy: str = "") -> JSONResponse:
     """Problem details (RFC 9457) with our own `error` in it, which is what commands print; one line each."""
-    text, remedy = (" ".join(said.split()) for said in (text, remedy))
+    error = described(NodeError(code, text, remedy))
     return JSONResponse(
         {
             "title": _WORDS.get(status, "error"),
             "status": status,
-            "detail": text,
-            "error": {"code": code, "text": text, "remedy": remedy},
+            "detail": error["text"],
+            "error": error,
         },
         status,
         media_type="application/problem+json",
     )
+
+
+def described(fault: NodeError) -> dict[str, str]:
+    """A fault as commands print it; one line each."""
+    text, remedy = (" ".join(said.split()) for said in (fault.text, fault.remedy))
+    return {"code": fault.code, "text": text, "remedy": remedy}
 
 
 def needs_network() -> NodeError:

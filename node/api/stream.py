@@ -4,12 +4,18 @@ goes.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+import json
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from typing import Any
 
 import trio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from node.api.problem import described
+from node.runtime.errors import NodeError
 
 
 class Stream(Response):
@@ -36,6 +42,39 @@ class Stream(Response):
             )
             async for piece in self._source:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+            nursery.cancel_scope.cancel()
+
+
+class Lines(Response):
+    """What some work tells while it is done, each a line of JSON; its end, when the client goes. A NodeError
+    is the last line, as `error`.
+    """
+
+    media_type = "application/x-ndjson"
+
+    def __init__(self, work: Callable[[Callable[[Mapping[str, object]], None]], Awaitable[None]]) -> None:
+        super().__init__()
+        del self.headers["content-length"]
+        self._work = work
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        told, lines = trio.open_memory_channel[Any](math.inf)  # no work tells more than is looked at in time
+
+        async def work() -> None:
+            with told:
+                try:
+                    await self._work(told.send_nowait)
+                except NodeError as fault:
+                    told.send_nowait({"error": described(fault)})
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(until_gone, receive, nursery.cancel_scope)
+            nursery.start_soon(work)
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            async for line in lines:
+                body = json.dumps(line).encode() + b"\n"
+                await send({"type": "http.response.body", "body": body, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
             nursery.cancel_scope.cancel()
 

@@ -35,6 +35,22 @@ Take = Callable[[bytes], None]
 """Is given an answer's content piece by piece."""
 
 
+def by_line(heard: Callable[[Any], None]) -> Take:
+    """Hands each line of an answer on, as JSON. Raises NodeError for one that tells of a fault."""
+    rest = bytearray()
+
+    def take(piece: bytes) -> None:
+        rest.extend(piece)
+        while (end := rest.find(b"\n")) >= 0:
+            line = json.loads(rest[:end])
+            del rest[: end + 1]
+            if "error" in line:
+                raise NodeError(*(str(line["error"][name]) for name in ("code", "text", "remedy")))
+            heard(line)
+
+    return take
+
+
 class Source(Protocol):
     """A file, as far as it is sent."""
 

@@ -22,6 +22,10 @@ def ask_closed(
     """
     try:
         return trio.run(_ask, home, config, passphrase, question, take).answer()
+    except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt):
+            raise KeyboardInterrupt from None  # as without a nursery on the way
+        raise
     except NodeError as fault:
         if fault.code != "store-locked":
             raise

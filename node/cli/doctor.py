@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import groupby
 from textwrap import wrap
 from typing import Any, Final
 
 import typer
 
-from node.cli.client import Question
+from node.cli.client import Question, by_line
 from node.cli.output import INTERRUPT, folded, show, text, write_json, write_line
 from node.cli.session import Session, command
 from node.cli.text import clean
@@ -62,25 +61,11 @@ def _examined(session: Session) -> list[dict[str, str]]:
             progress.say(names, [name for name in names if name not in checks])
 
     try:
-        session.take(Question("GET", "/local/doctor"), _lines(heard))
+        session.take(Question("GET", "/local/doctor"), by_line(heard))
     finally:
         if progress:
             progress.clear()
     return [check for name in names for check in checks.get(name, [])]
-
-
-def _lines(heard: Callable[[Any], None]) -> Callable[[bytes], None]:
-    """Hands each line of what comes in pieces on, as JSON."""
-    rest = bytearray()
-
-    def take(piece: bytes) -> None:
-        rest.extend(piece)
-        while (end := rest.find(b"\n")) >= 0:
-            line = bytes(rest[:end])
-            del rest[: end + 1]
-            heard(json.loads(line))
-
-    return take
 
 
 class _Progress:

@@ -1,4 +1,4 @@
-"""`mailio save` and `mailio files`: from the node to a disk, piece by piece, with progress on a terminal."""
+"""`mailio save`: from the node to a disk, piece by piece, with progress on a terminal."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import typer
 
 from node.cli.attaching import SLOWEST
 from node.cli.client import Question
-from node.cli.output import note, pairs, progress, write_json, write_line
-from node.cli.session import INTERRUPTED, Session, command, group
+from node.cli.output import note, progress, write_json, write_line
+from node.cli.session import INTERRUPTED, Session, command
 from node.cli.text import clean, duration_ms, size
 from node.runtime.errors import NodeError, UsageError
 
@@ -45,8 +45,6 @@ Wait = Annotated[str, typer.Option("--wait", metavar="D", help="How long to wait
 
 def register(app: typer.Typer) -> None:
     command(app, "save")(save)
-    inner = group("files", "Attachments that this node keeps.", app)
-    command(inner, "stat")(stat)
 
 
 def save(session: Session, letter: LetterId, directory: Directory, wait: Wait = "30s") -> None:
@@ -203,23 +201,3 @@ def _numbered(name: str, n: int) -> str:
 def _unwritable(target: Path, error: OSError) -> NodeError:
     remedy = "free some space" if error.errno in _FULL else "choose another directory"
     return NodeError("file", f"can't write {target}: {error.strerror or error}", remedy)
-
-
-# ---- the store
-
-
-def stat(session: Session) -> None:
-    """What attachments take, and of how much."""
-    found = session.get("/local/files")
-    if session.json:
-        write_json(found)
-        return
-    rows: list[tuple[str, object]] = [
-        ("used", f"{size(found['used'])} of {size(found['quota'])} (files.quota)"),
-        ("kept", f"{found['files']} (small files lie in letters)"),
-        ("coming", found["incomplete"]),
-    ]
-    if not session.closed:
-        served = f"{found['blocksServed']} blocks ({size(found['bytesServed'])}) since the start"
-        rows.append(("served", served))
-    pairs(rows)
