@@ -102,16 +102,22 @@ class Collector:
                 if self._work.users(name):
                     continue
                 async with self._work.turn(name):
-                    content = self._ledger.get(name)
-                    if content is not None and content.daemon:
+                    if self._belongs_there(self._ledger.get(name)):
                         continue
                     try:
-                        await daemon.unpin(name, cid)
+                        found += await daemon.sweep(name, cid)
                     except KuboAway as fault:
                         log.warning("what a crash left at the IPFS daemon stays for now: %s", fault.text)
                         break
-                    found += 1
         return found
+
+    def _belongs_there(self, content: Content | None) -> bool:
+        """Whether the daemon is to have this content, or `collect` takes it away from there. One that came to
+        be needed while it was taken away is fetched anew.
+        """
+        if content is None or not content.daemon:
+            return False
+        return content.whole or not self._ledger.pinned(content.name, None)
 
     async def _pinned(self, first: bytes, last: bytes) -> set[bytes]:
         """The names from `first` to `last` that somebody needs. Pins that ran out are taken away."""

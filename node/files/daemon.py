@@ -101,6 +101,7 @@ class Daemon:
         self._rpc = rpc
         self._threads = threads
         self._turns = Work()
+        self._doubted: set[tuple[bytes, bytes]] = set()
         self.trouble: KuboAway | None = None
         """Why it did not do what it was last asked for."""
 
@@ -205,6 +206,19 @@ class Daemon:
             batch = Batch()
             batch.delete(DAEMON_PIN, key)
             await self._store.write(batch)
+
+    async def sweep(self, name: bytes, cid: bytes) -> bool:
+        """Take back a pin that a crash left; whether nothing more can come of it. A question that the process
+        asked just before it was killed may be answered later: what is not pinned yet is looked at once more.
+        """
+        with self._asking():
+            pinned = await self._rpc.pinned(cid)
+        if not pinned and (name, cid) not in self._doubted:
+            self._doubted.add((name, cid))
+            return False
+        self._doubted.discard((name, cid))
+        await self.unpin(name, cid)
+        return True
 
     async def pins(self) -> AsyncGenerator[tuple[bytes, bytes], None]:
         """Name and CID of every content that we asked the daemon to keep, or began to."""
