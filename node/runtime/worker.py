@@ -3,9 +3,10 @@ calls in a few threads. What the jobs do is their rooms' business.
 """
 
 import contextlib
+import io
 import resource
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Final, TypeVar
 
 import trio
@@ -61,14 +62,31 @@ class Worker:
         must pickle. Raises what the job raises; WorkerTimeout; WorkerError if it took the process down.
         """
         async with self._slots:
-            try:
-                await self._ensure_started()
-                with trio.move_on_after(deadline):
-                    return await self._call(_bounded, deadline + ORPHAN_S, job, args)
-            except trio_parallel.BrokenWorkerError as error:
-                raise WorkerError("worker-died", "the worker process died in a job") from error
-            except MemoryError as error:
-                raise WorkerError("worker-memory", "a job needed more memory than it may have") from error
+            return await self._run(job, args, deadline)
+
+    async def run_on(
+        self, source: AsyncGenerator[bytes, None], job: Callable[..., T], *args: object, deadline: float
+    ) -> T:
+        """`job(file, *args)`, where `file` (io.BytesIO, at its start) holds what `source` gives, which is
+        closed here. It is handed over piece by piece, so that only the worker holds more of it than a piece;
+        how much it may be is the caller's to bound. The rest is as in `run`, `deadline` the job's own. Raises
+        what `source` does, too.
+        """
+        async with contextlib.aclosing(source), self._slots:
+            size = 0
+            async for piece in source:
+                size = await self._run(_take, (size, piece), deadline)
+            return await self._run(_on_taken, (size, job, args), deadline)
+
+    async def _run(self, job: Callable[..., T], args: tuple[object, ...], deadline: float) -> T:
+        try:
+            await self._ensure_started()
+            with trio.move_on_after(deadline):
+                return await self._call(_bounded, deadline + ORPHAN_S, job, args)
+        except trio_parallel.BrokenWorkerError as error:
+            raise WorkerError("worker-died", "the worker process died in a job") from error
+        except MemoryError as error:
+            raise WorkerError("worker-memory", "a job needed more memory than it may have") from error
         raise WorkerTimeout("worker-deadline", f"a job took longer than {deadline:g} seconds")
 
     async def _ensure_started(self) -> None:
@@ -125,3 +143,29 @@ def _bounded(seconds: float, job: Callable[..., T], args: tuple[object, ...]) ->
         return job(*args)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+_taken: Final[list[io.BytesIO]] = []
+"""In the worker: the file that is being handed over, if one is."""
+
+
+def _take(size: int, piece: bytes) -> int:
+    """Runs in the worker. Puts a piece behind the `size` bytes that have come; how many these are now."""
+    return size + _file(size).write(piece)
+
+
+def _on_taken(size: int, job: Callable[..., T], args: tuple[object, ...]) -> T:
+    """Runs in the worker, on a file that has come whole. Nothing of it is kept."""
+    file = _file(size)
+    _taken.clear()
+    file.seek(0)
+    return job(file, *args)
+
+
+def _file(size: int) -> io.BytesIO:
+    """The file of which so much has come; a new one for 0, in place of what another left behind."""
+    if size == 0:
+        _taken[:] = [io.BytesIO()]
+    if not _taken or _taken[0].tell() != size:
+        raise WorkerError("worker-died", "the worker process died with a part of a file")
+    return _taken[0]

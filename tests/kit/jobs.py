@@ -1,5 +1,6 @@
 """Jobs for the worker process: it imports them by name, so they stand in a module that imports little."""
 
+import io
 import os
 import socket
 
@@ -39,3 +40,19 @@ def die() -> None:
 
 def pid() -> int:
     return os.getpid()
+
+
+def content(file: io.BytesIO, told: str) -> tuple[bytes, str]:
+    return file.read(), told
+
+
+def fail_on(file: io.BytesIO, text: str) -> None:
+    raise ValueError(text)
+
+
+def spin_on(file: io.BytesIO, port: int) -> None:
+    spin(port)
+
+
+def size_of(file: io.BytesIO) -> int:
+    return file.getbuffer().nbytes

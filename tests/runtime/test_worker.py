@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -61,6 +61,72 @@ async def test_the_process_is_another_one_and_is_used_again() -> None:
         pids = [await worker.run(jobs.pid, deadline=LONG) for _ in range(3)]
     assert len(set(pids)) == 1
     assert pids[0] != os.getpid()
+
+
+async def pieces_of(*pieces: bytes) -> AsyncGenerator[bytes, None]:
+    for piece in pieces:
+        yield piece
+
+
+async def test_a_job_on_a_file_that_is_handed_over_in_pieces() -> None:
+    async with open_worker() as worker:
+        for pieces in ((), (b"",), (b"abc",), (b"a", b"", b"bc"), (b"x" * 3_000_000, b"y")):
+            found = await worker.run_on(pieces_of(*pieces), jobs.content, "mine", deadline=LONG)
+            assert (b"".join(pieces), "mine") == found
+        with pytest.raises(ValueError, match="mine"):
+            await worker.run_on(pieces_of(b"x"), jobs.fail_on, "mine", deadline=LONG)
+
+
+async def test_what_was_left_of_a_file_is_not_in_the_next() -> None:
+    async def breaks() -> AsyncGenerator[bytes, None]:
+        yield b"old"
+        raise KeyError
+
+    async with open_worker() as worker:
+        with pytest.raises(KeyError):
+            await worker.run_on(breaks(), jobs.content, "", deadline=LONG)
+        assert (b"", "") == await worker.run_on(pieces_of(), jobs.content, "", deadline=LONG)
+        assert (b"new", "") == await worker.run_on(pieces_of(b"new"), jobs.content, "", deadline=LONG)
+
+
+async def test_a_worker_that_dies_between_two_pieces() -> None:
+    """The one that takes its place has not what the first one had."""
+    async with open_worker() as worker:
+
+        async def killing() -> AsyncGenerator[bytes, None]:
+            yield b"a"
+            os.kill(await worker._call(jobs.pid), signal.SIGKILL)
+            yield b"b"
+
+        with pytest.raises(WorkerError, match="died"):
+            await worker.run_on(killing(), jobs.content, "", deadline=LONG)
+        assert (b"c", "") == await worker.run_on(pieces_of(b"c"), jobs.content, "", deadline=LONG)
+
+
+async def test_nobody_comes_between_the_pieces_of_a_file() -> None:
+    async with open_worker() as worker, trio.open_nursery() as nursery:
+        others: list[int] = []
+
+        async def another() -> None:
+            others.append(await worker.run(jobs.pid, deadline=LONG))
+
+        async def watched() -> AsyncGenerator[bytes, None]:
+            nursery.start_soon(another)
+            for piece in (b"a", b"b"):
+                await trio.testing.wait_all_tasks_blocked()
+                assert not others
+                yield piece
+
+        assert (b"ab", "") == await worker.run_on(watched(), jobs.content, "", deadline=LONG)
+
+
+async def test_the_deadline_is_the_job_s_not_the_source_s(reporter: Reporter) -> None:
+    async with open_worker() as worker:
+        with pytest.raises(WorkerTimeout):
+            await worker.run_on(pieces_of(b"x"), jobs.spin_on, reporter.port, deadline=0.3)
+        await reporter.running()
+        await reporter.gone()
+        assert (b"y", "") == await worker.run_on(pieces_of(b"y"), jobs.content, "", deadline=LONG)
 
 
 async def test_a_job_is_ended_at_its_deadline_and_the_next_one_runs(reporter: Reporter) -> None:
