@@ -17,6 +17,8 @@ from node.api.fields import LetterId
 from node.api.outbox import MAX_WAIT_S
 from node.api.problem import needs_network, problem
 from node.api.stream import Stream, started
+from node.kinds import MEDIA_TYPE, shown_inline
+from node.letters.saving import Saved
 from node.letters.uploads import ANY_TYPE
 from node.runtime.errors import NodeError, UsageError
 from protocol.errors import LocalProtocolError
@@ -97,17 +99,38 @@ def _taking_out(router: APIRouter, desk: Desk) -> None:
         if range_ and start >= saved.size:
             await saved.source.aclose()
             return _no_such_range(saved.size)
-        headers = {
-            "content-type": saved.media_type if saved.media_type.isascii() else ANY_TYPE,
-            "content-disposition": f"attachment; filename*=utf-8''{quote(saved.filename, safe='')}",
+        headers = _GUARDED | {
+            "content-type": _content_type(saved),
+            "content-disposition": _disposition(saved),
             "accept-ranges": "bytes",
-            # A page of somebody's letter must not run as one of ours.
-            "content-security-policy": "sandbox",
-            "x-content-type-options": "nosniff",
         }
         if range_:
             headers["content-range"] = f"bytes {start}-{stop - 1}/{saved.size}"
         return Stream(await started(saved.source), stop - start, headers, 206 if range_ else 200)
+
+    @router.get("/message/{letter}/attachment/{n}/thumbnail", response_class=Response)
+    async def thumbnail(letter: LetterId, n: Number, anyway: bool = False) -> Response:
+        """A picture in small. Of letters in `handshake` and `spam` with `anyway` only."""
+        made = await mailbox.thumbnail(mailbox.find_id(letter), n, anyway=anyway)
+        # Not stored by whoever asks: it is to be gone when the letter is.
+        headers = _GUARDED | {"content-disposition": "inline", "cache-control": "no-store"}
+        return Response(made, media_type=MEDIA_TYPE, headers=headers)
+
+
+_GUARDED: Final = {"content-security-policy": "sandbox", "x-content-type-options": "nosniff"}
+"""What came in somebody's letter must not run as a page of ours, nor be taken for one."""
+
+
+def _content_type(saved: Saved) -> str:
+    if not saved.media_type.isascii():
+        return ANY_TYPE
+    charset = saved.sort.charset if saved.sort else ""
+    return f"{saved.media_type}; charset={charset}" if charset else saved.media_type
+
+
+def _disposition(saved: Saved) -> str:
+    how = "inline" if saved.sort is not None and shown_inline(saved.media_type) else "attachment"
+    return f"{how}; filename*=utf-8''{quote(saved.filename, safe='')}"
 
 
 def length_of(request: Request) -> int:

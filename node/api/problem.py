@@ -30,7 +30,8 @@ NOT_RUNNING: Final = "not-running"
 """Code of what only the running node can do."""
 
 _UNAVAILABLE: Final = (StoreUnavailable, WorkerError)
-_ABSENT: Final = {"no-folder", "no-letter", "no-handshake", "no-host", "no-attachment", "unknown-recipient"}
+_ABSENT: Final = {"no-folder", "no-letter", "no-handshake", "no-host", "no-attachment", "no-thumbnail",
+            "unknown-recipient"}  # fmt: skip
 _WORDS: Final = {400: "bad request", 404: "not found", 405: "not allowed", 409: "refused", 413: "too large",
                  416: "no such range", 422: "not understood", 500: "internal", 503: "not now"}  # fmt: skip
 

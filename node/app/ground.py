@@ -25,7 +25,8 @@ BUILD_DATE_MS: Final = 1_795_305_600_000
 @dataclass(frozen=True, slots=True)
 class Ground:
     """Opened by `open_ground`. `reader` parses letters between nodes; `porter` what anyone may bring by SMTP,
-    and large messages; `searcher` finds stamps. None of them holds up another. `threads` are the files'.
+    and large messages; `searcher` finds stamps; `viewer` makes pictures small. None of them holds up another.
+    `threads` are the files'.
     """
 
     home: Home
@@ -35,6 +36,7 @@ class Ground:
     reader: Worker
     porter: Worker
     searcher: Worker
+    viewer: Worker
     clock: Clock
     watch: ClockWatch
     events: Events
@@ -60,21 +62,10 @@ async def open_ground(
         reader = await stack.enter_async_context(open_worker())
         porter = await stack.enter_async_context(open_worker())
         searcher = await stack.enter_async_context(open_worker())
-        watch = ClockWatch(clock, BUILD_DATE_MS)
-        yield Ground(
-            home,
-            config,
-            key,
-            store,
-            reader,
-            porter,
-            searcher,
-            clock,
-            watch,
-            Events(),
-            Threads(),
-            Passwords(store),
-        )
+        viewer = await stack.enter_async_context(open_worker())
+        workers, watch = (reader, porter, searcher, viewer), ClockWatch(clock, BUILD_DATE_MS)
+        events, threads, passwords = Events(), Threads(), Passwords(store)
+        yield Ground(home, config, key, store, *workers, clock, watch, events, threads, passwords)
 
 
 def files_of(ground: Ground) -> Files:

@@ -62,6 +62,7 @@ def _mailbox(ground: Ground, files: Files, scope: bytes) -> Mailbox:
         waiting_letters=limits.handshake_letters,
         waiting_bytes=limits.handshake_bytes,
         heavy=ground.porter,
+        viewer=ground.viewer,
     )
 
 

@@ -50,7 +50,8 @@ def register(app: typer.Typer) -> None:
 def save(session: Session, letter: LetterId, directory: Directory, wait: Wait = "30s") -> None:
     """Save a letter's files, and have fetched what is not here.
 
-    A file whose name is taken gets a number: a.pdf, then a (2).pdf.
+    A file whose name is taken gets a number: a.pdf, then a (2).pdf. What is not what its name says, or runs
+    when it is opened, is saved as it is, and you are told.
     """
     target, patience = _directory(directory), duration_ms(wait) / 1000
     found = session.get(f"/api/v1/message/{quote(letter, safe='')}")
@@ -88,6 +89,11 @@ def in_line(attachment: dict[str, Any]) -> str:
         told = detail if attachment["state"] == "expired" else f"{told}: {detail}"
     standing = ", ".join(part for part in (size(attachment["size"]), told) if part)
     return f"{clean(attachment['filename'])} ({standing})"
+
+
+def to_mind(attachment: dict[str, Any]) -> list[str]:
+    """What to mind of a file before it is opened, a line each."""
+    return [f"mind: {clean(one['text'])}" for one in attachment.get("warnings", ())]
 
 
 def _told(state: str, share: int) -> str:
@@ -147,6 +153,8 @@ def _save(session: Session, path: str, attachment: dict[str, Any], directory: Pa
         session.take(Question("GET", f"{path}/attachment/{attachment['n']}", patience=whole / SLOWEST), take)
     if not session.json:
         write_line(clean(target))
+        for line in to_mind(attachment):
+            note(f"{clean(target.name)}: {line}")
     return attachment | {"path": str(target)}
 
 

@@ -10,7 +10,7 @@ import typer
 
 from node.cli.client import Question
 from node.cli.delivery import SHORT
-from node.cli.files import in_line, lacking
+from node.cli.files import in_line, lacking, to_mind
 from node.cli.output import NO_SUBJECT, note, table, text, when, write_json, write_line, write_raw
 from node.cli.session import Session, command, group
 from node.cli.text import clean, date, short_ids
@@ -217,6 +217,8 @@ def _show_letter(letter: dict[str, Any]) -> None:
         write_line(f"{name + ':':<{width}}{clean(value)}")
     for one in letter["attachments"]:
         write_line(f"{'File:':<{width}}{in_line(one)}")
+        for line in to_mind(one):
+            write_line(f"{'':<{width}}{line}")
     write_line()
     if letter["attachments"] and sys.stdout.isatty():
         verb = "fetch and save" if any(map(lacking, letter["attachments"])) else "save"

@@ -46,6 +46,14 @@ _CONTAINERS: Final = (
 _REFINED: Final = {PLAIN: _TEXTS, ZIP: _ZIPS, COMPOUND: _COMPOUNDS}
 
 
+_SHOWN: Final = re.compile(r"image/(?:jpeg|png|gif|webp|avif|bmp)|(?:audio|video)/.+|text/plain")
+
+
+def shown_inline(media_type: str) -> bool:
+    """Whether a browser may show a file of this type, which was found, by itself: nothing in it runs."""
+    return _SHOWN.fullmatch(media_type) is not None
+
+
 def believed(sort: Sort, claim: str) -> str:
     """The media type of a file in which `sort` was found, and of which its sender says `claim`."""
     found, claim = sort.media_type, claim.strip().lower()

@@ -9,7 +9,7 @@ from typing import Final
 
 from node.kinds.compound import compound, is_compound
 from node.kinds.programs import program
-from node.kinds.sample import HEAD, MAX_ASKED, Missing, Piece, Sample
+from node.kinds.sample import HEAD, MAX_ASKED, Looked, Missing, Piece, Sample
 from node.kinds.signatures import by_signature
 from node.kinds.sort import COMPOUND, ZIP, Sort, Want
 from node.kinds.texts import text
@@ -17,6 +17,9 @@ from node.kinds.zips import is_zip, zipped
 
 MAX_ROUNDS: Final = 6
 """Times that a file is read of: its head, its end, an archive's list of names and what leads to that."""
+
+MOST_LOOKED: Final = HEAD + MAX_ASKED
+"""Bytes of a file that decide how long it is looked at."""
 
 _END: Final = 66_560
 """Bytes of a file's end that are asked for at once: an archive's list of names is behind a comment of up to
@@ -45,7 +48,7 @@ def find_whole(data: bytes) -> Sort:
     return found
 
 
-def find_all(files: Sequence[tuple[int, Sequence[Piece]]]) -> list[Sort | Want]:
+def find_all(files: Sequence[Looked]) -> list[Sort | Want]:
     """`find` for each of them."""
     return [find(size, pieces) for size, pieces in files]
 

@@ -9,6 +9,9 @@ from typing import Final
 Piece = tuple[int, bytes]
 """Where it begins in the file, and its bytes."""
 
+Looked = tuple[int, tuple[Piece, ...]]
+"""A file's size, and what is at hand of it."""
+
 HEAD: Final = 65_536
 """Bytes of a file's beginning that are looked at first: all signatures are in it, a disc's the last."""
 

@@ -3,6 +3,7 @@
 NodeError
 ├── DraftError       what was to be written can't be (compose.py)
 ├── NoSuchLetter     no letter has that id, or several do
+├── NoThumbnail      of a file there is no picture in small, or it was not asked for
 └── FolderError      a folder's name, or what was to be done with it
 """
 
@@ -15,6 +16,10 @@ class DraftError(NodeError):
 
 class NoSuchLetter(NodeError):  # noqa: N818 - reads as what it says
     """No letter fits the id, or more than one."""
+
+
+class NoThumbnail(NodeError):  # noqa: N818 - reads as what it says
+    """There is no small picture of an attachment."""
 
 
 class FolderError(NodeError):

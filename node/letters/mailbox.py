@@ -28,6 +28,7 @@ from node.letters.shelf import Shelf
 from node.letters.showing import Shower
 from node.letters.spam import SPAM_FOLDER, SpamBook
 from node.letters.submitted import Adopted, Faces
+from node.letters.thumbnails import Thumbnails, unasked
 from node.letters.transport import SMTP
 from node.letters.views import entry_json
 from node.letters.waiting import MAX_BYTES, MAX_LETTERS, ROOM, Due, WaitingBook
@@ -54,7 +55,8 @@ class Mailbox:
 
     A method with `batch` only adds to it: the caller writes it with no await in between, for counters
     are read now. Reads raise StoreUnavailable. `index` is the database key's keyed hash; the limits of
-    the waiting room are the operator's; `heavy` reads what is too large to have letters wait for it.
+    the waiting room are the operator's; `heavy` reads what is too large to have letters wait for it, `viewer`
+    makes pictures small.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Mailbox:
         waiting_bytes: int = MAX_BYTES,
         unasked: int = UNASKED,
         heavy: Worker | None = None,
+        viewer: Worker | None = None,
     ) -> None:
         self._store = store
         self._events = events
@@ -86,8 +89,10 @@ class Mailbox:
         self._messages = MessageBook(self._desk, files)
         self.outstanding = Outstanding(store, self._messages, files, rebuilder, unasked)
         missing = self.outstanding.book
-        self._shelf = Shelf(self._desk, self._messages, self._folders, self._waiting, missing)
         self._shower = Shower(self._messages, self.outstanding, self._reader, files, rebuilder)
+        self._thumbnails = Thumbnails(viewer or heavy or worker, self._shower)
+        books = (self._messages, self._folders, self._waiting, missing)
+        self._shelf = Shelf(self._desk, *books, erased=self._thumbnails.forget)
 
     # ---- taking in
 
@@ -239,6 +244,17 @@ class Mailbox:
         ContentMissing, RemoteProtocolError, WorkerError.
         """
         return await self._shower.save(letter, n, start, stop)
+
+    async def thumbnail(self, letter: bytes, n: int, *, anyway: bool = False) -> bytes:
+        """Attachment `n` as a small picture, of the type `node.kinds.MEDIA_TYPE`. What is in `handshake` or
+        `spam` is decoded with `anyway` only, the owner's word. Raises as `attachment` does, NoThumbnail.
+        """
+        if not anyway and self.get(letter).folder in (ROOM, SPAM_FOLDER):
+            raise unasked()
+        made = await self._thumbnails.get(letter, n)
+        if self._shelf.find(letter) is None:  # erased while it was made
+            self._thumbnails.forget(letter)
+        return made
 
     def thread(self, thid: str) -> Sequence[Entry]:
         """Letters of a thread in the order in which they came."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Final
 
+from node.kinds import MOST_LOOKED, Sort, find_whole
 from node.letters import limits
 from node.letters.fields import Address, parse_date, parse_message_ids, split_addresses
 from node.letters.holes import Found, Gaps
@@ -22,6 +23,9 @@ CUT: Final = "\n[Too long to be shown whole. The letter as it came has all of it
 
 BODIES: Final = {"text/plain": "text.txt", "text/html": "text.html"}
 """What is shown as text, and what it is called where it is missing."""
+
+_LOOKED: Final = 2_097_152
+"""Bytes of a message's files that are looked at for what they are: a second, at worst."""
 
 _TRANSFER: Final = frozenset({"base64", "quoted-printable"})
 _BULK: Final = frozenset({"bulk", "list"})
@@ -65,7 +69,8 @@ class Attachment:
     """A part that is shown as a file; `n` counts from 1 in the message's order, `size` is decoded bytes.
 
     What lies outside of the message has the index of its `hole`, and that one's size; `encoding` is the
-    transfer encoding that is to be undone on what is stored there, or "".
+    transfer encoding that is to be undone on what is stored there, or "". `sort` is what was found in the
+    bytes of what is inside.
     """
 
     n: int
@@ -74,6 +79,7 @@ class Attachment:
     size: int
     hole: int | None = None
     encoding: str = ""
+    sort: Sort | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,7 @@ def read_parts(raw: bytes, holes: Sequence[Hole] = ()) -> Parts:
     gaps = Gaps(raw, holes)
     bodies = {kind: _Body() for kind in BODIES}
     attachments: list[Attachment] = []
+    looked = 0
     for part in read_structure(gaps.raw).leaves():
         n, found = len(attachments) + 1, gaps.take(part)
         if found.hole is not None:
@@ -127,7 +134,10 @@ def read_parts(raw: bytes, holes: Sequence[Hole] = ()) -> Parts:
         elif is_body(part):
             bodies[part.kind].add(part)
         else:
-            attachments.append(Attachment(n, file_name(part, n), file_type(part), len(part.content())))
+            content = part.content()
+            sort = find_whole(content) if looked < _LOOKED and not found.within else None
+            looked += min(len(content), MOST_LOOKED)
+            attachments.append(Attachment(n, file_name(part, n), file_type(part), len(content), sort=sort))
     for index in gaps.left():
         attachments.append(_stray(len(attachments) + 1, index, holes[index]))
     return Parts(bodies["text/plain"].shown(), bodies["text/html"].shown(), tuple(attachments))

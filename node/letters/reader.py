@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, TypeVar
 
+from node.kinds import Looked, Sort, Want, find_all
 from node.letters import cutting, parse, submitted
 from node.letters.cutting import Cut
 from node.letters.limits import check_bytes
@@ -60,6 +61,17 @@ class Reader:
         """Attachment `n`, which lies inside the message, decoded. Raises as `summary` does."""
         check_bytes(raw)
         return await self._alone(partial(parse.part_content, n=n, holes=holes), raw)
+
+    async def sorts(self, files: Sequence[Looked]) -> Sequence[Sort | Want | None]:
+        """What each of these files is, or which range of it is needed to tell; None where they are more than
+        the worker can bear. Raises WorkerError when none can be had.
+        """
+        try:
+            return await self._worker.run(find_all, files, deadline=DEADLINE_S)
+        except WorkerError as error:
+            if not _to_blame(error):
+                raise
+        return [None] * len(files)
 
     async def cuts(self, raw: bytes, room: int) -> Sequence[Cut]:
         """What to take out of it, so that the rest and the refs have `room` bytes at most. Raises as

@@ -9,18 +9,22 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from node.files import Files
+from node.kinds import Sort
 from node.letters.transfer import Decoder
 from protocol.stream import ContentRef
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A file to be saved: `size` is all of it, `source` gives the bytes of it that were asked for."""
+    """A file to be saved: `size` is all of it, `source` gives the bytes of it that were asked for, `sort` is
+    what it was found to be and `media_type` what it is called.
+    """
 
     filename: str
     media_type: str
     size: int
     source: AsyncGenerator[bytes, None]
+    sort: Sort | None
 
 
 @dataclass(frozen=True, slots=True)

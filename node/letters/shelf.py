@@ -1,6 +1,6 @@
 """Where letters stand: message, index, place, thread and counters, always changed together."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -30,7 +30,10 @@ class Shelf:
         folders: FolderBook,
         waiting: WaitingBook,
         missing: MissingBook,
+        erased: Callable[[bytes], None],
     ) -> None:
+        """`erased` hears of each letter that is."""
+        self._erased = erased
         self._missing = missing
         self._desk = desk
         self._messages = messages
@@ -127,6 +130,7 @@ class Shelf:
             self._missing.drop(batch, entry.id, n)
         if entry.thid:
             batch.delete(THREAD, (self._desk.thread(entry.thid), entry.id))
+        self._erased(entry.id)
 
     def waiting(self, letters: Iterable[bytes], batch: Batch) -> list[Entry]:
         """Those of them that wait, and that this batch has not moved or erased already."""

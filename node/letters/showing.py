@@ -9,8 +9,10 @@ from contextlib import aclosing
 from typing import Any, Final, TypeAlias
 
 from node.files import ContentDamaged, ContentMissing, Files, in_pieces
+from node.kinds import Sort, told
 from node.letters.errors import NoSuchLetter
 from node.letters.limits import MAX_BODY_CHARS
+from node.letters.looking import Looker
 from node.letters.messages import Message, MessageBook
 from node.letters.missing import Missing
 from node.letters.outstanding import Outstanding
@@ -45,6 +47,7 @@ class Shower:
         self._missing = outstanding.book
         self._reader = reader
         self._files = files
+        self._looker = Looker(reader, files)
         self._rebuilder = rebuilder
 
     async def show(self, letter: bytes) -> Json:
@@ -54,7 +57,11 @@ class Shower:
         message = await self._messages.load(letter)
         holes = await self._holes(letter, message)
         parts = await self._reader.parts(message.reduced.message, holes)
-        attachments = [self._attachment(letter, message, one) for one in parts.attachments]
+        sorts = await self._sorts(letter, message, parts.attachments)
+        attachments = [
+            self._attachment(letter, message, one, sort)
+            for one, sort in zip(parts.attachments, sorts, strict=True)
+        ]
         body: Json = {"text": parts.text, "html": parts.html, "attachments": attachments}
         return body if message.smtp is None else body | {"smtp": transport_json(message.smtp)}
 
@@ -85,14 +92,14 @@ class Shower:
             raise NoSuchLetter("no-attachment", f"the letter has no attachment {n}", "see: mailio read ID")
         if found.hole is None:
             content = await self._reader.content(message.reduced.message, holes, n)
-            return Saved(found.filename, found.media_type, len(content), in_pieces(content[start:stop]))
-        ref, name = message.reduced.refs[found.hole], self._name(message, found.hole)
-        if not self._files.whole(name):
+            return _saved(found, found.sort, len(content), in_pieces(content[start:stop]))
+        stored = self._stored(message, found)
+        if not self._files.whole(stored.name):
             raise ContentMissing
-        stored = Stored(name, ref, found.encoding)
+        (sort,) = await self._looker.sorts([stored])
         size = await stored.size(self._files)
         source = stored.read(self._files, start, size if stop is None else min(stop, size))
-        return Saved(found.filename, found.media_type, size, source)
+        return _saved(found, sort, size, source)
 
     # ---- parts of the above
 
@@ -116,14 +123,31 @@ class Shower:
             pieces = [await self._files.threads.run(encoder.feed, piece) async for piece in source]
         return b"".join([*pieces, encoder.end()])
 
-    def _attachment(self, letter: bytes, message: Message, one: Attachment) -> Json:
+    async def _sorts(
+        self, letter: bytes, message: Message, attachments: Sequence[Attachment]
+    ) -> Sequence[Sort | None]:
+        """What each of them is, as far as it is here."""
+        whole = {
+            one.n: self._stored(message, one)
+            for one in attachments
+            if one.hole is not None and self._state(letter, message, one.hole)[0] == "complete"
+        }
+        found = dict(zip(whole, await self._looker.sorts(list(whole.values())), strict=True))
+        return [found.get(one.n, one.sort) for one in attachments]
+
+    def _stored(self, message: Message, one: Attachment) -> Stored:
+        """What lies outside of the message."""
+        assert one.hole is not None
+        return Stored(self._name(message, one.hole), message.reduced.refs[one.hole], one.encoding)
+
+    def _attachment(self, letter: bytes, message: Message, one: Attachment, sort: Sort | None) -> Json:
         if one.hole is None:
-            return attachment_json(one, "complete", "", one.size)
+            return attachment_json(one, sort, "complete", "", one.size)
         state, missing = self._state(letter, message, one.hole)
         ref = message.reduced.refs[one.hole]
         come = min(ref.size, self._files.come(self._name(message, one.hole)))
         here = ref.size if state == "complete" else come
-        return attachment_json(one, state, ref.reference, here, missing.detail if missing else "")
+        return attachment_json(one, sort, state, ref.reference, here, missing.detail if missing else "")
 
     def _state(self, letter: bytes, message: Message, n: int) -> tuple[str, Missing | None]:
         missing = self._missing.get(letter, n)
@@ -136,6 +160,10 @@ class Shower:
         """What `files` calls a content; letters of before it was there have none."""
         names = message.reduced.names
         return names[n] if n < len(names) else b""
+
+
+def _saved(one: Attachment, sort: Sort | None, size: int, source: AsyncGenerator[bytes, None]) -> Saved:
+    return Saved(one.filename, told(one.filename, one.media_type, sort).media_type, size, source, sort)
 
 
 def _shown(ref: ContentRef, room: int) -> int:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from node.kinds import FORMATS, MAX_BYTES, Sort, told
 from node.letters.entry import Entry
 from node.letters.parse import Attachment
 
@@ -27,16 +28,23 @@ def entry_json(entry: Entry, folder: str) -> dict[str, Any]:
 
 
 def attachment_json(
-    part: Attachment, state: str, reference: str, fetched: int, detail: str = ""
+    part: Attachment, sort: Sort | None, state: str, reference: str, fetched: int, detail: str = ""
 ) -> dict[str, Any]:
-    """An attachment; `fetched` is how many of its bytes are here, `detail` what keeps the others away."""
+    """An attachment; `sort` is what its bytes are, None while they are not here, `fetched` how many of them
+    are, `detail` what keeps the others away. `mediaType` is what was found, before that what the sender says.
+    """
+    known = told(part.filename, part.media_type, sort)
     return {
         "n": part.n,
         "filename": part.filename,
-        "mediaType": part.media_type,
+        "mediaType": known.media_type,
         "size": part.size,
         "state": state,
         "reference": reference,
         "fetched": fetched,
         "detail": detail,
+        "claimedType": part.media_type,
+        "kind": known.kind,
+        "warnings": [{"code": one.code, "text": one.text} for one in known.cautions],
+        "thumbnail": sort is not None and sort.media_type in FORMATS and part.size <= MAX_BYTES,
     }

@@ -44,6 +44,7 @@ from tests.kit.letters import arrival
 from tests.kit.owners import NOW, owner
 from tests.kit.people import came, heard
 from tests.kit.processes import a_village
+from tests.kit.samples import samples
 
 BOB: Final = owner("bob").address
 LARGE: Final = 3_000_000
@@ -106,7 +107,7 @@ def names_in(directory: Path) -> list[str]:
 def test_files_go_with_a_letter_and_are_saved(
     mailio: Commands, home: Path, out: Path, tmp_path: Path
 ) -> None:
-    contents = {"a.pdf": data_of(LARGE), "empty": b"", "c.tar.gz": data_of(10)}
+    contents = {"a.pdf": b"%PDF-1.7\n" + data_of(LARGE), "empty": b"", "c.tar.gz": data_of(10)}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
     letter = send(mailio, home, *(tmp_path / name for name in contents))
@@ -128,6 +129,33 @@ def test_files_go_with_a_letter_and_are_saved(
     assert (0, "", [str(out / name) for name in again]) == (done.code, done.err, done.out.splitlines())
     assert contents == {name: (out / name).read_bytes() for name in contents}
     assert [*contents.values()] == [(out / name).read_bytes() for name in again]
+
+
+@pytest.mark.parametrize("size", [9_000, LARGE])
+def test_a_file_that_is_not_what_its_name_says(
+    mailio: Commands, home: Path, out: Path, tmp_path: Path, size: int
+) -> None:
+    """It is told, and saved as it is."""
+    program = samples()["a.exe"].ljust(size, b"\x00")
+    (tmp_path / "invoice.pdf").write_bytes(program)
+    letter = send(mailio, home, tmp_path / "invoice.pdf")
+    (found,) = mailio(home, "read", letter, "--json").json["attachments"]
+    lie = "by its name it is a PDF document, but it is a program for Windows"
+    runs = "it is a program for Windows: opening it runs it"
+    expected = {
+        "mediaType": "application/vnd.microsoft.portable-executable",
+        "claimedType": "application/pdf",
+        "kind": "program",
+        "warnings": [{"code": "name", "text": lie}, {"code": "program", "text": runs}],
+        "thumbnail": False,
+    }
+    assert expected == {key: found[key] for key in expected}
+    shown = mailio(home, "read", letter).out
+    assert f")\n         mind: {lie}\n         mind: {runs}\n" in shown
+    done = mailio(home, "save", letter, str(out))
+    assert (0, f"{out / 'invoice.pdf'}\n") == (done.code, done.out)
+    assert f"invoice.pdf: mind: {lie}\ninvoice.pdf: mind: {runs}\n" == done.err
+    assert program == (out / "invoice.pdf").read_bytes()
 
 
 def test_a_letter_without_files(mailio: Commands, home: Path, out: Path) -> None:
@@ -309,7 +337,8 @@ def test_no_name_leaves_its_directory(mailio: Commands, home: Path, out: Path, t
     before = names_in(tmp_path)
     with running(home):
         done = mailio(home, "save", letter, str(out))
-    assert (0, "") == (done.code, done.err)
+    minded = [line.partition(": mind: ")[0][-6:] for line in done.err.splitlines()]
+    assert (0, ["a.t.gz", "xt.exe"]) == (done.code, minded)
     told = [Path(line) for line in done.out.splitlines()]
     assert len(HOSTILE) == len(told) == len(names_in(out))
     assert [str(n).encode() for n in range(len(HOSTILE))] == [path.read_bytes() for path in told]

@@ -99,12 +99,16 @@ async def test_an_attachment_arrives_by_itself_and_is_let_go(
     assert shown | {"reference": ""} == {
         "n": 1,
         "filename": "0.bin",
-        "mediaType": "application/pdf",
+        "mediaType": "application/octet-stream",
         "size": SIZE,
         "state": "complete",
         "reference": "",
         "fetched": SIZE,
         "detail": "",
+        "claimedType": "application/pdf",
+        "kind": "data",
+        "warnings": [],
+        "thumbnail": False,
     }
     assert data == await saved(bob, letter_of(bob, "Here"))
     raw = await whole(bob.owner.mailbox, letter_of(bob, "Here"))

@@ -149,6 +149,21 @@ def test_nothing_is_unpacked() -> None:
     assert "x.exe" == find_whole(zipped(["a.txt", "x.exe"], content="x" * 9_000_000)).inside
 
 
+def test_a_name_in_an_archive_is_safe_to_show() -> None:
+    found = find_whole(zipped(["x" * 200 + "/a\u202efdp\x1b[2J\n.exe"])).inside
+    assert "x" * 65 + "/a\ufffdfdp\ufffd[2J\ufffd.exe" == found
+
+
+def test_what_an_archive_states_is_no_line_of_ours() -> None:
+    for stated, media_type in (
+        ("application/epub+zip\r\nX-Y: z", "application/epub+zip"),
+        ("application/vnd.oasis.opendocument.text; charset=x", "application/vnd.oasis.opendocument.text"),
+        ("application/vnd.oasis.opendocument.\r\n", "application/zip"),
+        ("text/html", "application/zip"),
+    ):
+        assert media_type == find_whole(zipped(["x"], stated=stated)).media_type
+
+
 def test_a_directory_that_is_elsewhere() -> None:
     """Of a compound file: beyond its end, in sectors of a size that there is not, amid megabytes."""
     good = compound("WordDocument")

@@ -306,6 +306,7 @@ async def _open_house(
             workers,
             workers,
             workers,
+            workers,
             clock,
             watch,
             Events(),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.kinds import Sort
 from node.letters.limits import MAX_HOLES, MAX_NAME
 from node.letters.outline import read_outline
 from node.letters.parse import Attachment, Hole, part_content, read_parts
@@ -87,7 +88,7 @@ def test_what_lies_outside_has_the_names_of_its_parts_and_its_own_size() -> None
     assert parts.attachments == (
         Attachment(1, "a.pdf", "application/pdf", 50_000, 0, ""),
         Attachment(2, "b.pdf", "application/pdf", len(text), 1, "quoted-printable"),
-        Attachment(3, "a.pdf", "application/pdf", 5),
+        Attachment(3, "a.pdf", "application/pdf", 5, sort=Sort("text/plain", "text", "", "utf-8")),
     )
     assert part_content(apart.message, 3, apart.holes()) == b"small"
 
@@ -102,7 +103,7 @@ def test_a_body_that_is_not_at_hand_is_listed_so_that_it_is_missed() -> None:
     assert (parts.text, parts.html) == ("end", "")
     assert parts.attachments == (
         Attachment(1, "text.txt", "text/plain", len(text), 0),
-        Attachment(2, "a.pdf", "application/pdf", 1),
+        Attachment(2, "a.pdf", "application/pdf", 1, sort=Sort("text/plain", "text", "", "utf-8")),
         Attachment(3, "text.html", "text/html", len(html), 1, "quoted-printable"),
     )
     whole = read_parts(apart.message, apart.holes())

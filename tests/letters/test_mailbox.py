@@ -254,6 +254,10 @@ async def test_references_show_as_missing(mailbox: Mailbox, take: Any) -> None:
             "reference": ref.reference,
             "fetched": 0,
             "detail": "",
+            "claimedType": "application/pdf",
+            "kind": None,
+            "warnings": [],
+            "thumbnail": False,
         }
     ]
     assert mailbox.list()[0]["attachments"] == 1
