@@ -2,6 +2,8 @@
 
 import io
 import random
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -168,3 +170,11 @@ def test_a_picture_that_breaks_off_has_none() -> None:
     for form in ("JPEG", "PNG", "WEBP"):
         data = picture(form, (300, 300))
         assert small_picture(io.BytesIO(data[: len(data) * 2 // 3])) is None, form
+
+
+def test_the_node_itself_does_not_load_what_looks_into_files() -> None:
+    """The worker does; commands do not wait for it, and the node's idle memory has nothing of it."""
+    rooms = "node.app.running, node.api, node.cli.main, node.letters.mailbox, node.letters.reader"
+    code = f"import sys, {rooms}; print(sorted({{'PIL', 'filetype'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "[]\n" == done.stdout

@@ -54,5 +54,9 @@ def spin_on(file: io.BytesIO, port: int) -> None:
     spin(port)
 
 
+def size_of(file: io.BytesIO) -> int:
+    return file.getbuffer().nbytes
+
+
 def die_on(file: io.BytesIO) -> None:
     die()

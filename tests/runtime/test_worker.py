@@ -77,6 +77,33 @@ async def test_a_job_on_a_file_that_is_handed_over_in_pieces() -> None:
             await worker.run_on(pieces_of(b"x"), jobs.fail_on, "mine", deadline=LONG)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the figure has another unit")
+async def test_a_file_of_a_job_is_not_in_the_memory_of_its_caller(tmp_path: Path) -> None:
+    main = tmp_path / "main.py"
+    main.write_text("""
+import resource, trio
+from node.runtime.worker import open_worker
+from tests.kit import jobs
+
+async def pieces(count):
+    for n in range(count):
+        yield bytes([n]) * 4_000_000
+
+async def main():
+    async with open_worker() as worker:
+        await worker.run_on(pieces(1), jobs.size_of, deadline=60)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        assert await worker.run_on(pieces(25), jobs.size_of, deadline=60) == 100_000_000
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+
+if __name__ == "__main__":
+    trio.run(main)
+""")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = await trio.run_process([sys.executable, str(main)], env=environment, capture_stdout=True)
+    assert int(done.stdout) < 15_000  # KB; a piece, and it once more on its way
+
+
 async def test_what_was_left_of_a_file_is_not_in_the_next() -> None:
     async def breaks() -> AsyncGenerator[bytes, None]:
         yield b"old"
