@@ -19,7 +19,9 @@ MAX_PIXELS: Final = 25_000_000
 """Of a picture: decoding one takes up to 12 bytes of memory for each."""
 
 MAX_JPEG_PIXELS: Final = 120_000_000
-"""Of a JPEG, which is decoded at an eighth of its size where it is large."""
+"""Of a JPEG in one pass, which is decoded at an eighth of its size where it is large. One in several passes
+is held whole, in up to six bytes for each.
+"""
 
 SIDE: Final = 256
 """Pixels of the longer side of what is made, at most."""
@@ -60,7 +62,8 @@ def small_picture(file: io.BytesIO) -> bytes | None:
 
 def _made(picture: Image) -> bytes | None:
     width, height = picture.size
-    most = MAX_JPEG_PIXELS if picture.format in ("JPEG", "MPO") else MAX_PIXELS
+    scaled = picture.format in ("JPEG", "MPO") and not picture.info.get("progressive")
+    most = MAX_JPEG_PIXELS if scaled else MAX_PIXELS
     if not 0 < width * height <= most:
         return None
     turn = _turn(picture)

@@ -152,6 +152,8 @@ def test_what_is_too_large_has_none() -> None:
 
 def test_a_jpeg_may_be_larger() -> None:
     assert (256, 164) == small(picture("JPEG", (10_000, 6_400), "L")).size
+    progressive = picture("JPEG", (6_400, 4_000), "L", progressive=True)
+    assert small_picture(io.BytesIO(progressive)) is None
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", b"<svg/>", b"%PDF-1.4", b"\x89PNG\r\n\x1a\n"])
