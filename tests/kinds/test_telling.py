@@ -1,6 +1,10 @@
 """What a person is told of a file: by its bytes, by its name, by its sender, and where these do not agree."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from node.kinds import Sort, told
 from node.kinds.claims import believed
@@ -154,3 +158,20 @@ def test_a_message_is_one() -> None:
         told("x.eml", "message/rfc822", sort).media_type, told("x.eml", "message/rfc822", sort).kind
     )  # fmt: skip
     assert [PAGE] == cautions("x.mht", sort, "message/rfc822")
+
+
+@given(
+    st.text(max_size=60)
+    | st.from_regex(r"[a-z]{1,9}\.(pdf|jpg|exe|html|docx|zip)(\s*\.(exe|js|svg))?", fullmatch=True),
+    st.text(max_size=40) | st.sampled_from(["text/html", "text/csv", "image/png", "application/vnd.x"]),
+    st.sampled_from([None, *(find_whole(data) for data in samples().values())]),
+)
+def test_of_any_file_something_is_told(name: str, claim: str, sort: Sort | None) -> None:
+    """In one line each, and never a type that a browser runs."""
+    found = told(name, claim, sort)
+    if sort is not None:
+        assert re.fullmatch(r"[a-z0-9.+-]+/[!-~]+", found.media_type)
+        assert not re.search("html|svg|script", found.media_type)
+        assert found.kind in (sort.kind, "message")
+    assert len({one.code for one in found.cautions}) == len(found.cautions)
+    assert all(one.text.strip("\r\n") == one.text != "" for one in found.cautions)
