@@ -22,6 +22,7 @@ from tests.kit import jobs
 from tests.kit.homes import caller, new_home
 from tests.kit.letters import arrival
 from tests.kit.owners import owner
+from tests.kit.processes import until
 from tests.kit.samples import PICTURE_BOMBS, picture, samples, saved
 
 BOB = owner("bob").address
@@ -194,6 +195,29 @@ async def test_what_takes_the_worker_down_or_too_long_has_none(
         letter, 1
     )  # remembered: it is not tried time and again
     assert 200 == (await pictures.small(letter, 2)).status_code
+
+
+async def test_nothing_waits_for_a_picture_and_who_goes_ends_it(
+    pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letter = await pictures.sent(a=large(), b=samples()["a.pdf"])
+    slots = pictures.desk.mailbox._thumbnails._viewer._slots
+
+    async def busy() -> bool | None:
+        return slots.borrowed_tokens == 1 or None
+
+    with monkeypatch.context() as patched:
+        patched.setattr(thumbnails, "small_picture", jobs.hang_on)
+        patched.setattr(thumbnails, "DEADLINE_S", 600.0)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pictures.small, letter)
+            await until("a picture being made", busy)
+            with trio.fail_after(60):
+                assert ["image", "document"] == [one["kind"] for one in await pictures.shown(letter)]
+            assert 1 == slots.borrowed_tokens
+            nursery.cancel_scope.cancel()
+    assert (0, 0) == (slots.borrowed_tokens, pictures.kept())
+    assert 200 == (await pictures.small(letter)).status_code
 
 
 async def test_what_is_kept_is_bounded(pictures: Pictures, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,3 +60,8 @@ def size_of(file: io.BytesIO) -> int:
 
 def die_on(file: io.BytesIO) -> None:
     die()
+
+
+def hang_on(file: io.BytesIO) -> None:
+    while True:
+        pass
