@@ -30,7 +30,9 @@ SendTo = Callable[[bytes, bytes], Awaitable[None]]
 
 
 class Blocks(Protocol):
-    """What is served. A CID is 36 bytes, as in protocol/unixfs.py."""
+    """What is served. A CID is 36 bytes, as in protocol/unixfs.py. Raises NodeError for what can't be looked
+    for now: who asked is told nothing then, and comes again; "don't have" would be for good.
+    """
 
     async def size(self, cid: bytes) -> int | None:
         """Bytes of a block; None if it is not here, or not for everybody."""
@@ -160,6 +162,8 @@ class Serving:
                     here = await self.blocks.size(want.cid) is not None
             except NodeError as error:
                 log.warning("a block can't be read: %s", error)
+                self._counters["bitswap-unreadable"] += 1
+                return None
         if here and block is not None:
             return block
         if here or want.tell:

@@ -185,17 +185,27 @@ class Broken(Shelf):
         super().__init__()
         self.why = why
 
+    async def size(self, cid: bytes) -> int | None:
+        raise self.why
+
     async def read(self, cid: bytes) -> bytes | None:
         raise self.why
 
 
-async def test_a_disk_that_fails_is_a_block_that_is_not_there(caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_can_not_be_read_now_is_not_said_to_be_gone(caplog: pytest.LogCaptureFixture) -> None:
+    """Who hears that the author lacks it takes it for expired; who hears nothing asks again."""
     async with bench() as it:
         it.serving.blocks = Broken(NodeError("disk", "the disk is broken"))
         it.ask(b"a", CIDS[0])
+        it.ask(b"a", CIDS[1], have=True)
         await it.done()
-        assert it.post.sent == [(b"a", Heard(lacks=(CIDS[0],)))]
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+        assert (it.post.sent, it.serving.waiting(b"a")) == ([], 0)
+        assert it.counters == {"bitswap-unreadable": 2}
+        it.serving.blocks = it.shelf
+        it.ask(b"a", CIDS[0])
+        await it.done()
+        assert it.post.blocks(b"a") == LEAVES[:1]
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
 
 
 async def test_a_bug_ends_one_peers_answers_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
