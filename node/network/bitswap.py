@@ -4,7 +4,7 @@ are neither kept nor named here; nobody but who asked for one is given it.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import chain
@@ -26,6 +26,7 @@ from node.network.limits import (
     LINGER,
     MAX_BITSWAP_STREAMS,
     MAX_BLOCKS_FRAME,
+    MAX_LATE,
     MAX_WANTS_FRAME,
     MESSAGE_TIMEOUT,
 )
@@ -53,6 +54,7 @@ class Bitswap:
         self._serving = Serving(self._send, counters)
         self._sessions: defaultdict[bytes, list[Session]] = defaultdict(list)
         self._lately: dict[bytes, float] = {}
+        self._late: defaultdict[bytes, dict[bytes, None]] = defaultdict(dict)
         self._streams: defaultdict[bytes, set[Channel]] = defaultdict(set)
         self._nursery: trio.Nursery | None = None
 
@@ -64,8 +66,9 @@ class Bitswap:
     async def session(self, peer: PeerAddress) -> AsyncIterator[Session]:
         """Ask one peer for blocks. What is outstanding at the end is cancelled. Raises PeerUnreachable."""
         await self._reach(peer)
-        session = Session(partial(self._send, peer.peer_id), partial(self._arriving, peer.peer_id))
-        sessions = self._sessions[peer.peer_id]
+        who = peer.peer_id
+        session = Session(partial(self._send, who), partial(self._arriving, who), partial(self._over, who))
+        sessions = self._sessions[who]
         sessions.append(session)
         try:
             if not self._connected(peer.peer_id):
@@ -77,7 +80,7 @@ class Bitswap:
                 self._lately[peer.peer_id] = trio.current_time() + LINGER
             if not sessions:
                 self._sessions.pop(peer.peer_id, None)
-            await self._cancel(session, frozenset().union(*(other.outstanding for other in sessions)))
+            await self._cancel(session)
 
     # For the network
 
@@ -96,6 +99,7 @@ class Bitswap:
         """A peer is gone: nothing more is expected of it or owed to it."""
         self._serving.forget(peer_id)
         self._lately.pop(peer_id, None)
+        self._late.pop(peer_id, None)
         for session in self._sessions.get(peer_id, ()):
             session.end()
 
@@ -124,7 +128,7 @@ class Bitswap:
     async def _hear(self, channel: Channel, heard: Heard) -> None:
         sessions = self._sessions.get(channel.peer_id, [])
         for prefix, block in heard.blocks:
-            self._deliver(sessions, prefix, block)
+            self._deliver(sessions, channel.peer_id, prefix, block)
             await trio.lowlevel.checkpoint()  # a message of 4 MiB is hashed in 4 to 20 ms
         for cid in heard.lacks:
             for session in sessions:
@@ -134,13 +138,30 @@ class Bitswap:
         # Many small messages come at once, and reading them waits for nothing.
         await trio.lowlevel.checkpoint()
 
-    def _deliver(self, sessions: list[Session], prefix: bytes, block: bytes) -> None:
+    def _deliver(self, sessions: list[Session], peer_id: bytes, prefix: bytes, block: bytes) -> None:
         """Give a block to whoever asked this peer for it; an altered one has another CID."""
-        taken = False
-        if prefix in (RAW, DAG_PB) and any(session.outstanding for session in sessions):
+        late, count = self._late.get(peer_id, {}), "bitswap-unsolicited"
+        if prefix in (RAW, DAG_PB) and (late or any(session.outstanding for session in sessions)):
             cid = prefix + hashlib.sha256(block).digest()
-            taken = sum(session.deliver(cid, block) for session in sessions) > 0
-        self._counters["bitswap-received" if taken else "bitswap-unsolicited"] += 1
+            if sum(session.deliver(cid, block) for session in sessions):
+                count = "bitswap-received"
+            elif cid in late:
+                del late[cid]
+                count = "bitswap-late"
+        self._counters[count] += 1
+
+    def _over(self, peer_id: bytes, cids: Sequence[bytes]) -> list[bytes]:
+        """Those that no session wants of this peer any more. They may come all the same: once each, that is
+        no fault.
+        """
+        needed = frozenset().union(*(session.outstanding for session in self._sessions.get(peer_id, ())))
+        over = [cid for cid in cids if cid not in needed]
+        if over and self._connected(peer_id):
+            late = self._late[peer_id]
+            late.update(dict.fromkeys(over))
+            for cid in list(late)[:-MAX_LATE]:
+                del late[cid]
+        return over
 
     def _most(self, peer_id: bytes) -> int:
         """Bytes of the largest message that a peer may send now."""
@@ -158,8 +179,9 @@ class Bitswap:
         ) as channel:
             await channel.send(message)
 
-    async def _cancel(self, session: Session, needed: frozenset[bytes]) -> None:
+    @staticmethod
+    async def _cancel(session: Session) -> None:
         with trio.move_on_after(CANCEL_TIMEOUT) as scope:
             scope.shield = True
             with suppress(NetworkError):  # best effort: it gets what it did not want to hear of
-                await session.cancel(needed)
+                await session.drop(session.outstanding)

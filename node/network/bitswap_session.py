@@ -2,8 +2,9 @@
 block's CID stands for was checked before it gets here.
 """
 
+import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import trio
 
@@ -20,21 +21,29 @@ class Session:
     """Blocks from one peer, in whatever order they come. One task receives.
 
     `send` takes a message to the peer or raises PeerUnreachable; `arriving` is when bytes of a message
-    that is not complete yet last came from it.
+    that is not complete yet last came from it; `over` is told what this session wants no longer, and says
+    of which of that the peer is to be told.
     """
 
-    def __init__(self, send: Send, arriving: Callable[[], float]) -> None:
-        self._send, self._arriving = send, arriving
+    def __init__(
+        self, send: Send, arriving: Callable[[], float], over: Callable[[Sequence[bytes]], Sequence[bytes]]
+    ) -> None:
+        self._send, self._arriving, self._over = send, arriving, over
         self._wanted: dict[bytes, None] = {}
         self._answers: deque[tuple[bytes, bytes | None]] = deque()
         self._news = trio.Event()
         self._gone = False
-        self._since = trio.current_time()
+        self._since = self._answered = trio.current_time()
 
     @property
     def outstanding(self) -> frozenset[bytes]:
         """What was asked for and not answered."""
         return frozenset(self._wanted)
+
+    @property
+    def heard(self) -> float:
+        """When something last came, an answer or bytes of one; when it began, if nothing did."""
+        return max(self._answered, self._arriving())
 
     async def want(self, cids: Sequence[bytes]) -> None:
         """Ask for these blocks; what is outstanding already is not asked for twice. At most MAX_WANTS may
@@ -49,16 +58,17 @@ class Session:
         self._wanted.update(dict.fromkeys(new))
         self._since = trio.current_time()
         if new:
+            self._wake()
             await self._send(encode_wants(new))
 
     async def receive(self) -> tuple[bytes, bytes | None]:
         """The next answer: a CID and its block, or None where the peer says that it has it not. Raises
-        PeerUnreachable when nothing came for STALLED seconds, or the peer went.
+        PeerUnreachable when nothing of what is outstanding came for STALLED seconds, or the peer went.
         """
         begun = trio.current_time()
         while not self._answers:
             self._stand()
-            until = max(begun, self._since, self._arriving()) + STALLED
+            until = max(begun, self._since, self._arriving()) + STALLED if self._wanted else math.inf
             if until <= trio.current_time():
                 raise PeerUnreachable("the node stopped sending what it was asked for")
             with trio.move_on_at(until):
@@ -73,7 +83,7 @@ class Session:
             return False
         del self._wanted[cid]
         self._answers.append((cid, block))
-        self._since = trio.current_time()
+        self._since = self._answered = trio.current_time()
         self._wake()
         return True
 
@@ -82,12 +92,12 @@ class Session:
         self._gone = True
         self._wake()
 
-    async def cancel(self, needed: frozenset[bytes]) -> None:
-        """Tell the peer what is wanted no longer, but for what is `needed` by others. Raises
-        PeerUnreachable.
-        """
-        over = [cid for cid in self._wanted if cid not in needed]
-        self._wanted.clear()
+    async def drop(self, cids: Iterable[bytes]) -> None:
+        """These are wanted no longer; one that is on its way comes for nothing. Raises PeerUnreachable."""
+        gone = [cid for cid in cids if cid in self._wanted]
+        for cid in gone:
+            del self._wanted[cid]
+        over = self._over(gone) if gone else ()
         if over and not self._gone:
             await self._send(encode_cancels(over))
 

@@ -158,6 +158,8 @@ MAX_CID: Final = 160
 """Bytes of any CID: Kubo takes digests of up to 128 bytes, ours have 36 in all."""
 MAX_WANTS: Final = 32
 """Blocks that one session may have asked for and not taken: 8 MiB of ours, twice what keeps a link busy."""
+MAX_LATE: Final = 64
+"""Blocks of one peer that we wanted and want no longer, and that may be on their way: two sessions' worth."""
 MAX_WANTS_PER_PEER: Final = 1_024
 """Wants of one peer that wait for an answer, as in Kubo."""
 MAX_WANTS_HELD: Final = 16_384

@@ -264,6 +264,27 @@ async def test_leaving_cancels_what_nobody_waits_for_any_more() -> None:
         assert ear.heard[3] == Heard(cancels=(CIDS[0],))
 
 
+async def test_what_was_on_its_way_when_it_was_dropped_is_late_once_and_nobodys_fault() -> None:
+    async with pair() as (alice, bob, peer):
+        ear = Ear(bob)
+        async with alice.bitswap.session(peer) as session:
+            await session.want(CIDS[:3])
+            await session.drop(CIDS[:1])
+            await until(lambda: len(ear.heard) == 2)
+            late = encode_block(CIDS[0], LEAVES[0])
+            await say(bob, alice.peer_id, late, late, encode_block(CIDS[1], LEAVES[1]))
+            assert await session.receive() == (CIDS[1], LEAVES[1])
+            found = {"bitswap-late": 1, "bitswap-unsolicited": 1, "bitswap-received": 1}
+            assert counted(alice) == found
+        await say(bob, alice.peer_id, encode_block(CIDS[2], LEAVES[2]), encode_block(CIDS[3], LEAVES[3]))
+        await until(lambda: counted(alice) == found | {"bitswap-late": 2, "bitswap-unsolicited": 2})
+        async with alice.bitswap.session(peer) as session:
+            await session.want([*CIDS, *(raw_cid(a_leaf(number, 100)) for number in range(20))])
+        assert len(alice.bitswap._late[bob.peer_id]) == len(LEAVES) + 20
+        bob._connections.suspect(alice.peer_id)
+        await until(lambda: alice.bitswap._late == {})
+
+
 async def test_an_asker_that_does_not_read_costs_a_block_and_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

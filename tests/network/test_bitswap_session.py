@@ -1,5 +1,6 @@
 """One end of a session without any network: what is outstanding, and how long it waits."""
 
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import pytest
@@ -22,7 +23,13 @@ class Sent:
     def __init__(self) -> None:
         self.heard: list[Heard] = []
         self.arriving = float("-inf")
-        self.session = Session(self.send, lambda: self.arriving)
+        self.needed: set[bytes] = set()
+        self.over: list[bytes] = []
+        self.session = Session(self.send, lambda: self.arriving, self.told)
+
+    def told(self, cids: Sequence[bytes]) -> list[bytes]:
+        self.over += cids
+        return [cid for cid in cids if cid not in self.needed]
 
     async def send(self, message: bytes) -> None:
         await trio.lowlevel.checkpoint()
@@ -83,7 +90,7 @@ async def test_each_answer_and_each_want_gives_time_anew(autojump_clock: MockClo
     begun = trio.current_time()
     await sent.session.want(CIDS[:2])
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(after, 0.6 * STALLED, lambda: sent.session.deliver(CIDS[0], b"block"))
+        nursery.start_soon(after, 0.6 * STALLED, sent.session.deliver, CIDS[0], b"block")
         nursery.start_soon(after, 1.2 * STALLED, lambda: setattr(sent, "arriving", trio.current_time()))
         assert await sent.session.receive() == (CIDS[0], b"block")
         with pytest.raises(PeerUnreachable):
@@ -91,10 +98,9 @@ async def test_each_answer_and_each_want_gives_time_anew(autojump_clock: MockClo
     assert trio.current_time() - begun == pytest.approx(2.2 * STALLED)
 
 
-async def after(seconds: float, do: object) -> None:
+async def after(seconds: float, do: Callable[..., object], *what: object) -> None:
     await trio.sleep(seconds)
-    assert callable(do)
-    do()
+    do(*what)
 
 
 async def test_what_came_before_the_peer_went_is_handed_out() -> None:
@@ -105,8 +111,47 @@ async def test_what_came_before_the_peer_went_is_handed_out() -> None:
     assert await sent.session.receive() == (CIDS[0], b"block")
     with pytest.raises(PeerUnreachable, match="ended"):
         await sent.session.receive()
-    await sent.session.cancel(frozenset())
+    await sent.session.drop(sent.session.outstanding)
     assert len(sent.heard) == 1
+
+
+async def test_what_is_wanted_no_longer_is_said_once_unless_another_needs_it() -> None:
+    sent = Sent()
+    sent.needed = {CIDS[1]}
+    await sent.session.want(CIDS[:4])
+    sent.session.deliver(CIDS[3], b"block")
+    await sent.session.drop([CIDS[0], CIDS[1], CIDS[3], CIDS[9]])
+    await sent.session.drop(CIDS[:2])
+    assert sent.heard[1:] == [Heard(cancels=(CIDS[0],))]
+    assert sent.over == CIDS[:2]
+    assert sent.session.outstanding == {CIDS[2]}
+    assert not sent.session.deliver(CIDS[0], b"late")
+    assert await sent.session.receive() == (CIDS[3], b"block")  # what had come stays
+
+
+async def test_who_owes_nothing_is_not_late(autojump_clock: MockClock) -> None:
+    sent = Sent()
+    await sent.session.want(CIDS[:1])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(after, 0.9 * STALLED, sent.session.deliver, CIDS[0], b"block")
+        assert await sent.session.receive() == (CIDS[0], b"block")
+    heard = sent.session.heard
+    assert heard == pytest.approx(trio.current_time())
+    await sent.session.want(CIDS[1:2])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sent.session.drop, CIDS[1:2])
+        with trio.move_on_after(9 * STALLED) as waited:
+            await sent.session.receive()
+        assert waited.cancelled_caught
+    begun = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sent.session.want, CIDS[2:3])
+        with pytest.raises(PeerUnreachable):
+            await sent.session.receive()
+    assert trio.current_time() - begun == pytest.approx(STALLED)
+    assert sent.session.heard == heard
+    sent.arriving = begun
+    assert sent.session.heard == begun
 
 
 class Slow:
