@@ -25,8 +25,13 @@ from node.storage import Batch, Store, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-MAX_AUTHORS: Final = 4
-"""Authors whose contents are fetched at once: each has 4 MiB on their way, and one that sleeps costs 15 s."""
+MAX_TRIED: Final = 12
+"""Authors whose contents are tried at once: one that sleeps costs a few dials and half a minute. How many of
+them come at once is providers.py's.
+"""
+
+FOR_NEWS: Final = 4
+"""Of those, kept for who was just heard of: a new letter's files must not wait for many who sleep."""
 
 FIRST_PAUSE_MS: Final = 2_000
 """Until an author who was not reached is tried again, as after a start, before anybody is connected; doubles
@@ -51,13 +56,15 @@ Key = tuple[bytes, int]
 @dataclass
 class _Lane:
     """What is wanted of one author. `due` (Unix ms) is when it may be tried again, `scope` ends the try that
-    runs, which is for `current`. `asleep`: none of its nodes was there the last time.
+    runs, which is for `current`. `asleep`: none of its nodes was there the last time. `heard`: something of
+    it came since.
     """
 
     wanted: dict[Key, Missing] = field(default_factory=dict)
     failures: int = 0
     due: int = 0
     asleep: bool = False
+    heard: bool = False
     current: Key | None = None
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
 
@@ -148,6 +155,7 @@ class Fetcher:
         """Try this author's at once."""
         if lane := self._lanes.get(author):
             lane.due = lane.failures = 0
+            lane.heard = True
             self._changed.set()
 
     # ---- work
@@ -162,31 +170,29 @@ class Fetcher:
         async with trio.open_nursery() as nursery:
             while True:
                 self._changed = trio.Event()
-                self._dispatch(nursery)
-                await self._wait()
+                await self._wait(self._dispatch(nursery))
 
-    def _dispatch(self, nursery: trio.Nursery) -> None:
+    def _dispatch(self, nursery: trio.Nursery) -> int | None:
+        """Try whoever is due, as far as there are places; when the next one is (Unix ms), if any."""
         now = self._clock.now()
+        active = sum(lane.active for lane in self._lanes.values())
         for author, lane in list(self._lanes.items()):
             if not lane.wanted and not lane.active:
                 del self._lanes[author]
-            elif not lane.active and lane.due <= now and self._active < MAX_AUTHORS:
+            elif not lane.active and lane.due <= now and active < MAX_TRIED - FOR_NEWS * (not lane.heard):
                 lane.current = next(iter(lane.wanted))
                 lane.scope = trio.CancelScope()
                 nursery.start_soon(self._guarded, lane, lane.current)
+                active += 1
+        return min((lane.due for lane in self._lanes.values() if lane.due > now), default=None)
 
-    @property
-    def _active(self) -> int:
-        return sum(lane.active for lane in self._lanes.values())
-
-    async def _wait(self) -> None:
-        """Until something changed or an author is due."""
-        resting = [lane.due for lane in self._lanes.values() if not lane.active]
-        if not resting or self._active >= MAX_AUTHORS:
+    async def _wait(self, due: int | None) -> None:
+        """Until something changed, as when a place is free, or somebody is due."""
+        if due is None:
             await self._changed.wait()
             return
         # Time that a suspended machine slept through is looked at every minute.
-        with trio.move_on_after(min(max(0.0, (min(resting) - self._clock.now()) / 1000), 60.0)):
+        with trio.move_on_after(min(max(0.0, (due - self._clock.now()) / 1000), 60.0)):
             await self._changed.wait()
 
     async def _guarded(self, lane: _Lane, key: Key) -> None:
@@ -222,6 +228,7 @@ class Fetcher:
         pause = min(FIRST_PAUSE_MS << min(lane.failures, 20), LAST_PAUSE_MS)
         lane.due = self._clock.now() + pause
         lane.failures += 1
+        lane.heard = False
 
     async def _try(self, lane: _Lane, key: Key) -> bool:
         """Whether there is nothing more to do for it."""

@@ -1,34 +1,39 @@
-"""Of whom a content is asked, in what order, with how much patience (protocol.md §7): its author's nodes,
-then its author's hosts under a throwaway key, and nobody else. When that is done is fetching.py's.
+"""Of whom a content is asked, in what order (protocol.md §7): its author's nodes, then its author's hosts
+under a throwaway key, and nobody else. How several are asked at once is swarm.py's; when, fetching.py's.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import trio
 
+from node.exchange.swarm import Member, PeerSession, Swarm
 from node.files import ContentMissing, Files, Wanted
 from node.files.fetching import Session
 from node.names import KeyChanged, Names, NotFoundYet
-from node.network import Network, PeerAddress, PeerUnreachable
+from node.network import Network, PeerAddress
 from node.runtime.clock import Clock
 from protocol.errors import RemoteProtocolError
 
 MAX_NODES: Final = 4
 """Nodes of an author that one round asks, and as many hosts: no author can have us dial more."""
 
-PATIENCE_S: Final = 4.0
-"""Seconds to the first answer where there are others to ask: a slow mobile link needs two or three. Who is
-slower is asked once more when nobody else had it, for as long as the network waits."""
+MAX_ARRIVING: Final = 4
+"""Contents that come at once: each has 4 MiB on their way."""
 
-SLEEPERS: Final = 2
-"""Times this is what an author's nodes may take together before its hosts are asked."""
+NODE_S: Final = 0.5
+"""Seconds without a block after which another node of its author's is asked too."""
+
+PATIENCE_S: Final = 4.0
+"""The same for a host of its author's: a slow mobile link needs two or three, and a host is not to learn of
+more than it takes. So for an author's nodes while its hosts are asked first.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +67,24 @@ class Heard:
         """What kept it away."""
         return f"{self.node}; {self.host}" if self.host else self.node
 
-    def came(self, one: Provider) -> None:
-        self.here = True
-        self.awake |= not one.host
+    def note(self, one: Provider, member: Member, lost: bytes | None) -> None:
+        """What one came to in a round in which nobody gave the block `lost`."""
+        source = member.source
+        self.awake |= not one.host and bool(source.given or source.lacks)
+        if lost in source.lacks:
+            self._lacked(one)
+        elif isinstance(member.fault, RemoteProtocolError):
+            self._failed(one, f" answered nonsense: {member.fault}")
+        elif member.fault is not None:
+            self._failed(one, f": {member.fault.text}")
 
-    def lacked(self, one: Provider) -> None:
+    def _lacked(self, one: Provider) -> None:
         if one.host:
             self.host = "its sender's hosts do not have it yet"
         else:
-            self.lacks[one.peer.peer_id] = self.awake = True
+            self.lacks[one.peer.peer_id] = True
 
-    def failed(self, one: Provider, what: str) -> None:
+    def _failed(self, one: Provider, what: str) -> None:
         if one.host:
             self.host = f"its sender's host{what}"
         else:
@@ -80,65 +92,69 @@ class Heard:
             self.node = f"its sender's node{what}"
 
 
-class Prompt:
-    """A session whose first answer has to come in time: `scope` watches over the opening of the session, and
-    from the first question to the first answer. What the disk takes between does not count.
-    """
-
-    def __init__(self, session: Session, scope: trio.CancelScope) -> None:
-        self._session = session
-        self._scope = scope
-        self._left: float | None = scope.deadline - trio.current_time()
-        scope.deadline = math.inf
-
-    async def want(self, cids: Sequence[bytes]) -> None:
-        if self._left is not None:
-            self._scope.deadline = trio.current_time() + self._left
-            self._left = None
-        await self._session.want(cids)
-
-    async def receive(self) -> tuple[bytes, bytes | None]:
-        answer = await self._session.receive()
-        self._scope.deadline = math.inf
-        return answer
-
-
 class Ourselves:
     """The session with a host that this node is itself: what it keeps for the author is here."""
 
     def __init__(self, files: Files) -> None:
         self._blocks = files.blocks
-        self._wanted: deque[bytes] = deque()
+        self._wanted = trio.open_memory_channel[bytes](math.inf)
+        self.heard = math.inf
 
     async def want(self, cids: Sequence[bytes]) -> None:
-        self._wanted += cids
+        for cid in cids:
+            await self._wanted[0].send(cid)
 
     async def receive(self) -> tuple[bytes, bytes | None]:
-        cid = self._wanted.popleft()
+        cid = await self._wanted[1].receive()
         return cid, await self._blocks.read(cid)
+
+    async def drop(self, cids: Sequence[bytes]) -> None:
+        """It comes all the same, from here."""
+
+
+class Arriving:
+    """A session whose first block waits until a place among those that come is free. Who has not answered
+    takes none, so those who sleep hold up nobody.
+    """
+
+    def __init__(self, session: Session, places: trio.CapacityLimiter) -> None:
+        self._session = session
+        self._places = places
+        self._has = False
+
+    async def want(self, cids: Sequence[bytes]) -> None:
+        await self._session.want(cids)
+
+    async def receive(self) -> tuple[bytes, bytes | None]:
+        answer = await self._session.receive()
+        if answer[1] is not None and not self._has:
+            await self._places.acquire_on_behalf_of(self)
+            self._has = True
+        return answer
+
+    def leave(self) -> None:
+        if self._has:
+            self._places.release_on_behalf_of(self)
 
 
 class Providers:
-    """Asks one after another."""
+    """Asks those who may have a content."""
 
     def __init__(self, files: Files, names: Names, network: Network, clock: Clock) -> None:
         self._files = files
         self._names = names
         self._network = network
         self._clock = clock
+        self._places = trio.CapacityLimiter(MAX_ARRIVING)
 
     async def fetch(self, wanted: Wanted, author: str, *, asleep: bool) -> Heard:
         """Get it from who has it. With `asleep` hosts come first: the author's nodes were not there lately.
         Raises ContentDamaged and StoreUnavailable as `Files.fetch` does.
         """
         heard, known = Heard(), self._known(author)
-        order = sorted(known, key=lambda one: one.host is not asleep)
-        patience = PATIENCE_S if any(one.host for one in known) else math.inf
-        again = await self._ask(order, wanted, heard, patience)
-        if heard.here or heard.not_kept:
-            return heard
-        again += await self._others(author, known)
-        await self._ask(again, wanted, heard, math.inf)
+        await self._ask(sorted(known, key=lambda one: one.host is not asleep), wanted, heard)
+        if not (heard.here or heard.not_kept):
+            await self._ask(await self._others(author, known), wanted, heard)
         return heard
 
     async def _others(self, author: str, known: Sequence[Provider]) -> list[Provider]:
@@ -164,41 +180,41 @@ class Providers:
             Provider(PeerAddress(host.peer_id, host.addrs), host=True) for host in hosts[:MAX_NODES]
         ]
 
-    async def _ask(
-        self, providers: Sequence[Provider], wanted: Wanted, heard: Heard, patience: float
-    ) -> list[Provider]:
-        """Until it is here; who did not answer in time. `patience` is in seconds."""
-        slow, left = [], SLEEPERS * patience
-        for one in providers:
-            begun = trio.current_time()
-            if not await self._one(one, wanted, heard, patience if one.host else min(patience, left)):
-                slow.append(one)
-            if heard.here:
-                break
-            if not one.host:
-                left = max(0.0, left - (trio.current_time() - begun))
-        return slow
+    async def _ask(self, providers: Sequence[Provider], wanted: Wanted, heard: Heard) -> None:
+        """Until it is here, or nobody has or gives what is missing."""
+        members = [self._member(one, first=providers[0]) for one in providers]
+        total = wanted.content.shape.total
+        swarm = Swarm(members, lambda: total - self._files.come(wanted.name))
+        try:
+            await swarm.run(partial(self._fetch, wanted))
+            heard.here = True
+        except ContentMissing:
+            pass
+        for one, member in zip(providers, members, strict=True):
+            heard.note(one, member, swarm.lost)
 
-    async def _one(self, one: Provider, wanted: Wanted, heard: Heard, patience: float) -> bool:
-        """Whether it answered in time."""
-        with trio.move_on_after(patience) as scope:
-            try:
-                async with self._session(one) as session:
-                    await self._files.fetch(wanted, Prompt(session, scope))
-                    heard.came(one)
-            except PeerUnreachable as fault:
-                heard.failed(one, f": {fault.text}")
-            except RemoteProtocolError as fault:
-                if not one.host:  # a mask counts by itself: another of us must not be the one who knows
-                    self._network.blame(one.peer.peer_id, "blocks")
-                heard.failed(one, f" answered nonsense: {fault}")
-            except ContentMissing:
-                heard.lacked(one)
-        if scope.cancelled_caught:
-            heard.failed(one, " did not answer in time")
-        return not scope.cancelled_caught
+    async def _fetch(self, wanted: Wanted, session: Session) -> None:
+        arriving = Arriving(session, self._places)
+        try:
+            await self._files.fetch(wanted, arriving)
+        finally:
+            arriving.leave()
 
-    def _session(self, one: Provider) -> AbstractAsyncContextManager[Session]:
+    def _member(self, one: Provider, first: Provider) -> Member:
+        nodes_first = not (one.host or first.host)
+        return Member(partial(self._session, one), NODE_S if nodes_first else PATIENCE_S)
+
+    @asynccontextmanager
+    async def _session(self, one: Provider) -> AsyncIterator[PeerSession]:
+        try:
+            async with self._opened(one) as session:
+                yield session
+        except RemoteProtocolError:
+            if not one.host:  # a mask counts by itself: another of us must not be the one who knows
+                self._network.blame(one.peer.peer_id, "blocks")
+            raise
+
+    def _opened(self, one: Provider) -> AbstractAsyncContextManager[PeerSession]:
         if not one.host:
             return self._network.bitswap.session(one.peer)
         if one.peer.peer_id == self._network.peer_id:
@@ -206,5 +222,5 @@ class Providers:
         return self._network.masked.session(one.peer)
 
     @asynccontextmanager
-    async def _ourselves(self) -> AsyncIterator[Session]:
+    async def _ourselves(self) -> AsyncIterator[PeerSession]:
         yield Ourselves(self._files)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import trio
 
-from node.exchange.providers import PATIENCE_S
+from node.exchange.providers import NODE_S, PATIENCE_S
+from node.exchange.swarm import WORTH_S
 from node.network import PeerAddress, PeerFault
 from node.runtime.clock import DAY_MS
 from protocol.account import KeptFile
@@ -185,14 +186,47 @@ async def test_a_suspended_author_costs_seconds(scene: Hosted, how: Callable[[Ho
     scene.bob.fetcher.connected(scene.home.peer_id)
 
 
-async def test_two_suspended_nodes_cost_no_more_than_eight(scene: Hosted) -> None:
+async def test_four_suspended_nodes_cost_seconds_together(scene: Hosted) -> None:
     nodes = [scene.home, *[place(scene.street).wire for _ in range(3)]]
     lists(scene, [one.peer_id for one in scene.hosts], [one.peer_id for one in nodes[1:]])
     for one in nodes:
         one.suspended = True
     scene.hosts[0].shelf.blocks, root = tree(DATA)
     assert "2.0.0" == await scene.send(ref(DATA, root))
-    assert 7.8 < await scene.soon(60) < 8.3
+    assert PATIENCE_S < await scene.soon(60) < PATIENCE_S + 3 * NODE_S + 0.3
+
+
+async def test_who_stalls_in_the_middle_costs_seconds(scene: Hosted) -> None:
+    data = DATA * 8
+    scene.shelf.blocks, root = tree(data)
+    scene.hosts[0].shelf.blocks = dict(scene.shelf.blocks)
+    scene.shelf.stalls = {list(scene.shelf.blocks)[-3]}
+    assert "2.0.0" == await scene.send(ref(data, root))
+    assert ["fetching"] == await scene.state()
+    assert await scene.soon(60) < PATIENCE_S + 0.3
+    assert data == await scene.saved()
+    assert scene.bob.wire.blamed == []
+
+
+@pytest.mark.parametrize(("pace", "slow"), [(0.15, False), (0.45, True)])
+async def test_a_host_is_asked_beside_a_slow_author(scene: Hosted, pace: float, slow: bool) -> None:
+    """Where what is left would take long, and only then: of 47 blocks each takes so many seconds."""
+    data = DATA * 20
+    scene.shelf.blocks, root = tree(data)
+    for one in scene.hosts:
+        one.shelf.blocks = scene.shelf.blocks
+
+    async def slowly(frame: Frame) -> Act:
+        if frame.protocol == BITSWAP and frame.data:
+            await trio.sleep(pace)
+        return Act.PASS
+
+    scene.street.wires.judge = slowly
+    assert "2.0.0" == await scene.send(ref(data, root), whole=None)
+    assert await scene.soon(60) < (1.4 if slow else 1.0) * WORTH_S
+    assert [slow, False, False] == [bool(one.shelf.asked) for one in scene.hosts]
+    assert len(scene.hosts[0].shelf.asked) < len(scene.shelf.blocks) // 2
+    assert [[], [], []] == [scene.asked_as(one) for one in scene.hosts]
 
 
 async def test_a_suspended_host_is_passed_over_too(scene: Hosted) -> None:
@@ -250,6 +284,34 @@ async def test_what_its_author_keeps_no_more_a_host_may_have(scene: Hosted) -> N
     scene.hosts[1].shelf.blocks, root = tree(DATA)
     assert "2.0.0" == await scene.send(ref(DATA, root))
     assert ["complete"] == await scene.state()
+
+
+async def test_what_one_of_its_authors_nodes_lacks_another_may_have(scene: Hosted) -> None:
+    """For good it is only when all of them say so."""
+    second, blocks = place(scene.street), tree(DATA)[0]
+    lists(scene, [], [second.peer_id])
+    second.wire.leave()
+    assert "2.0.0" == await scene.send(ref(DATA, tree(DATA)[1]))
+    await scene.street.pass_time(DAY_S, DAY_S / 24)
+    assert ["fetching"] == await scene.state()
+    second.wire.awake, second.wire.gone = True, False
+    second.shelf.blocks = {cid: blocks[cid] for cid in list(blocks)[1:]}
+    await scene.street.pass_time(DAY_S / 4, DAY_S / 24)
+    assert ["expired"] == await scene.state()
+    second.shelf.blocks, scene.shelf.blocks = {}, blocks
+    await scene.bob.fetcher.ask(bytes.fromhex(scene.bob.owner.mailbox.list()[0]["id"]))
+    await scene.street.quiet()
+    assert ["complete"] == await scene.state()
+
+
+async def test_two_nodes_of_an_author_give_what_neither_has_whole(scene: Hosted) -> None:
+    second, blocks = place(scene.street), tree(DATA * 8)[0]
+    lists(scene, [], [second.peer_id])
+    found = list(blocks.items())
+    scene.shelf.blocks, second.shelf.blocks = dict(found[5:]), dict(found[:5])
+    assert "2.0.0" == await scene.send(ref(DATA * 8, found[-1][0]), whole=None)
+    assert ["complete"] == await scene.state()
+    assert DATA * 8 == await scene.saved()
 
 
 async def test_what_its_author_keeps_no_more_and_no_host_has_is_over(scene: Hosted) -> None:

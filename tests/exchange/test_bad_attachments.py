@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from node.exchange.fetching import MAX_AUTHORS
+from node.exchange.fetching import FOR_NEWS, MAX_TRIED
+from node.exchange.providers import MAX_ARRIVING
 from node.files import ContentDamaged, ContentMissing, in_pieces
 from node.network.limits import STALLED
 from node.outbox.submission import Message
@@ -125,24 +126,48 @@ async def test_a_missing_leaf_is_no_shorter_file(scene: Scene) -> None:
     assert DATA == await scene.saved()
 
 
-async def test_who_stalls_holds_up_nobody_else(scene: Scene, street: Street, alice: House) -> None:
-    """Four who send nothing take every turn there is, for the seconds that silence may last."""
+async def test_who_sends_nothing_holds_up_nobody_else(scene: Scene, street: Street, alice: House) -> None:
+    """However many are tried, places are kept for who was just heard of."""
     await street.befriend(alice, scene.bob)
     blocks, root = tree(DATA)
     scene.shelf.stalls = set(blocks)
-    silent = [scene, *[await another(scene) for _ in range(MAX_AUTHORS - 1)]]
-    for one in silent:
+    for one in [scene, *[await another(scene) for _ in range(MAX_TRIED)]]:
         assert "2.0.0" == await one.send(ref(DATA, root))
+    await street.close(scene.bob)
+    scene.bob = await street.open("bob")
+    scene.shelf.asked.clear()
+    await street.quiet()
+    assert [root] * (MAX_TRIED - FOR_NEWS) == scene.shelf.asked  # all are due at once
+    await send_good(alice, scene)
+    await street.quiet()
+    assert ["complete"] == [one["state"] for one in await scene.shown("good")]
+    await street.pass_time(4 * STALLED, 1)
+    found = list(scene.bob.owner.mailbox.outstanding.book.all())
+    assert [("wanted", True)] * (MAX_TRIED + 1) == [
+        (one.state, "sends nothing" in one.detail) for one in found
+    ]
+
+
+async def send_good(alice: House, scene: Scene) -> None:
     upload = await alice.owner.uploads.add("a.bin", "", SIZE, in_pieces(DATA))
     sent = Message((scene.bob.address,), subject="good", attachments=(upload.id.hex(),))
     await alice.owner.submission.send(sent)
+
+
+async def test_who_stalls_keeps_the_place_of_one_that_comes_for_seconds(
+    scene: Scene, street: Street, alice: House
+) -> None:
+    """Memory is for so many at once."""
+    await street.befriend(alice, scene.bob)
+    scene.shelf.blocks, root = tree(DATA)
+    scene.shelf.stalls = set(scene.shelf.blocks) - {root}
+    for one in [scene, *[await another(scene) for _ in range(MAX_ARRIVING - 1)]]:
+        assert "2.0.0" == await one.send(ref(DATA, root))
+    await send_good(alice, scene)
     await street.quiet()
     assert ["fetching"] == [one["state"] for one in await scene.shown("good")]
     await street.pass_time(STALLED + 1, 1)
     assert ["complete"] == [one["state"] for one in await scene.shown("good")]
-    (shown,) = await scene.shown()
-    assert ("fetching", 0) == (shown["state"], shown["fetched"])
-    assert "sends nothing" in shown["detail"]
 
 
 async def another(scene: Scene) -> Scene:

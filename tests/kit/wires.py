@@ -230,15 +230,32 @@ class SwapSession:
     def __init__(self, wires: Wires, own: Wire, there: Wire) -> None:
         self._wires, self._own, self._there = wires, own, there
         self._wants: deque[bytes] = deque()
+        self._more = trio.Event()
+        self.heard = trio.current_time()
 
     async def want(self, cids: Sequence[bytes]) -> None:
         await trio.lowlevel.checkpoint()
         await self._own.lid.passed()
         self._wants.extend(cids)
+        self._more.set()
         self._own.bitswap.asked.extend(cids)
 
+    async def drop(self, cids: Sequence[bytes]) -> None:
+        await trio.lowlevel.checkpoint()
+        for cid in cids:
+            if cid in self._wants:
+                self._wants.remove(cid)
+
     async def receive(self) -> tuple[bytes, bytes | None]:
-        cid, blocks, block = self._wants.popleft(), self._there.bitswap.blocks, None
+        while not self._wants:
+            self._more = trio.Event()
+            await self._more.wait()
+        cid, block = await self._answer(self._wants.popleft())
+        self.heard = trio.current_time()
+        return cid, block
+
+    async def _answer(self, cid: bytes) -> tuple[bytes, bytes | None]:
+        blocks, block = self._there.bitswap.blocks, None
         with trio.move_on_after(STALLED) as scope:
             await self._there.lid.passed()
             block = await blocks.read(cid) if blocks is not None and self._there.awake else None
