@@ -60,7 +60,9 @@ class Buffers:
 
 class Stream(YamuxStream):
     """A stream whose window is refilled when half of it was read, and that writes as soon as the other
-    end's has room (upstream looks every 10 ms, and gives up after 5 s however long the writer has).
+    end's has room (upstream looks every 10 ms, and gives up after 5 s however long the writer has). A wide
+    window is refilled by what a narrow one has: by halves, one half would lie idle for a round trip each time
+    that a burst ends a few bytes short of it.
     """
 
     _changed: trio.Event | None = None
@@ -102,7 +104,7 @@ class Stream(YamuxStream):
         self._pending_recv_release += bytes_read
         if isinstance(self.conn, Muxer):
             self.conn.note_buffered()
-        if self._pending_recv_release < self._window // 2:
+        if self._pending_recv_release < min(self._window // 2, WINDOW):
             return
         refill, self._pending_recv_release = self._pending_recv_release, 0
         self.recv_window += refill
