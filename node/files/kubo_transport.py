@@ -24,8 +24,13 @@ if TYPE_CHECKING:
 MAX_ANSWER: Final = 65_536
 """Bytes of an answer in JSON; Kubo's have some hundred. No more of an error's page is read."""
 
-PIECE: Final = 1_048_576
+PIECE: Final = 262_144
 """Bytes that are read, and sent, at once."""
+
+GATHERED: Final = 2 * MAX_ANSWER
+"""Bytes of an answer that the library is given at once, so that JSON comes whole: it parses all it has with
+each piece.
+"""
 
 _AGENT: Final = "mailio"
 
@@ -102,15 +107,27 @@ class _Body:
         self.release_conn = raw.release_conn
 
     def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
+        """Not in the pieces that they come in: each costs the library more than its bytes."""
+        held: list[bytes] = []
+        size = 0
+        for piece in self._pieces():
+            held.append(piece)
+            size += len(piece)
+            if size >= GATHERED:
+                yield b"".join(held)
+                held, size = [], 0
+        if held:
+            yield b"".join(held)
+
+    def _pieces(self) -> Iterator[bytes]:
         left = self._most
-        while piece := self._raw.read(min(PIECE, left + 1)):
+        while piece := self._raw.read1(min(PIECE, left + 1)):
+            if len(piece) > left and self._whole:
+                raise Strange(f"it has more than {self._most} bytes")
+            yield piece[:left]
             if len(piece) > left:
-                if self._whole:
-                    raise Strange(f"it has more than {self._most} bytes")
-                yield piece[:left]
                 return
             left -= len(piece)
-            yield piece
 
 
 def _pool(daemon: Daemon, line: Line) -> HTTPConnectionPool:

@@ -28,7 +28,7 @@ from tests.kit.processes import Unmet
 SIZE: Final = 100_000_000
 """Bytes of a file."""
 
-ROUNDS: Final = 3
+ROUNDS: Final = 5
 """Of everything in turns, each with a new file; the best counts, for others use this machine too."""
 
 ASKS: Final = 200
