@@ -21,6 +21,7 @@ from tests.kit import (
     mail_bench,
     network_bench,
     node_bench,
+    store_bench,
     traffic_bench,
 )
 from tests.kit.processes import Unmet
@@ -81,6 +82,7 @@ GROUPS: Final[Mapping[str, Callable[[], Iterator[Figures]]]] = {
     "letters": letters,
     "files": lambda: chain([files_bench.cids()], _at_home(attachment_bench.files)),
     "files-memory": lambda: iter(_at_home(attachment_bench.memory)),
+    "store": lambda: chain(_at_home(store_bench.putting), _at_home(store_bench.many)),
     "kubo": lambda: iter(_at_home(kubo_bench.kubo)),
     "smtp": lambda: iter(_at_home(lambda home: mail_bench.smtp_in(home, MAILS))),
     "floods": lambda: iter(_at_home(flood_bench.floods)),

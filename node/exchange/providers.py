@@ -17,8 +17,9 @@ from node.exchange.swarm import Member, PeerSession, Swarm
 from node.files import ContentMissing, Files, Wanted
 from node.files.fetching import Session
 from node.names import KeyChanged, Names, NotFoundYet
-from node.network import Network, PeerAddress
+from node.network import Network, PeerAddress, PeerUnreachable
 from node.runtime.clock import Clock
+from node.storage import StoreUnavailable
 from protocol.errors import RemoteProtocolError
 
 MAX_NODES: Final = 4
@@ -106,7 +107,10 @@ class Ourselves:
 
     async def receive(self) -> tuple[bytes, bytes | None]:
         cid = await self._wanted[1].receive()
-        return cid, await self._blocks.read(cid)
+        try:
+            return cid, await self._blocks.read(cid)
+        except StoreUnavailable as fault:
+            raise PeerUnreachable(fault.text) from fault
 
     async def drop(self, cids: Sequence[bytes]) -> None:
         """It comes all the same, from here."""

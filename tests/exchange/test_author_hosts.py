@@ -13,6 +13,7 @@ import trio
 
 from node.exchange.providers import NODE_S, PATIENCE_S
 from node.exchange.swarm import WORTH_S
+from node.files import KuboAway
 from node.network import PeerAddress, PeerFault
 from node.runtime.clock import DAY_MS
 from protocol.account import KeptFile
@@ -402,6 +403,29 @@ async def test_we_are_its_host_ourselves(scene: Hosted) -> None:
     assert ["complete"] == await scene.state()
     assert [] == [frame for frame in scene.street.wires.frames[said:] if frame.protocol == BITSWAP]
     assert DATA == await scene.saved()
+
+
+async def test_what_we_keep_as_its_host_and_can_not_read_now_waits(
+    scene: Hosted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The IPFS daemon that has it is away: that is no fault of ours, and no loss."""
+    lists(scene, [scene.bob.wire.peer_id])
+    scene.shelf.blocks, root = tree(DATA)
+    kept = KeptFile(root, sealed_size(padded_size(len(DATA))), scene.bob.ground.clock.now() + DAY_MS)
+    async with scene.bob.wire.bitswap.session(PeerAddress(scene.home.peer_id)) as session:
+        await scene.bob.owner.files.hosted.keep(bytes(32), kept, session)
+    scene.home.bitswap.blocks = None
+
+    async def away(cid: bytes) -> bytes:
+        raise KuboAway("nowhere", "is not there")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scene.bob.owner.files.blocks, "read", away)
+        assert "2.0.0" == await scene.send(ref(DATA, root))
+        await scene.street.pass_time(60.0)
+        assert ["fetching"] == await scene.state()
+    await scene.street.pass_time(DAY_S)
+    assert ["complete"] == await scene.state()
 
 
 async def test_a_letter_has_its_author_tried_at_once(scene: Hosted) -> None:
