@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 import trio
@@ -116,10 +117,17 @@ def batch(seed: int, count: int) -> Tally:
         except Exception as error:  # noqa: BLE001 - whatever it is, is what is looked for
             tally.broken.append(f"{seed}/{number}: {error!r}")
         tally.slowest_s = max(tally.slowest_s, time.perf_counter() - begun)
-    tally.memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
-        1 if sys.platform == "darwin" else 1_024
-    )
+    tally.memory = _peak()
     return tally
+
+
+def _peak() -> int:
+    """Bytes of this process at most; what getrusage(2) says on Linux is that of whoever started it, too."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except FileNotFoundError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
 def pulled(data: bytes) -> tuple[Sort, int]:
