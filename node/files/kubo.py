@@ -18,7 +18,7 @@ from node.runtime.errors import NodeError
 from node.runtime.settings_files import parse_kubo_api
 
 if TYPE_CHECKING:
-    from node.files.kubo_call import Call
+    from node.files.kubo_call import Talk
 
 T = TypeVar("T")
 
@@ -35,6 +35,11 @@ CALLS: Final = 8
 
 ADDS: Final = 4
 """Files that are added at once, besides: each has a thread for as long as it comes."""
+
+IDLE_S: Final = 2.0
+"""Seconds for which a connection is kept for the next call; js-ipfs ends one after five. A new one costs
+twice what a block does.
+"""
 
 _ADD_S: Final = 86_400.0
 """Seconds after which the thread of an adding gives up by itself: its caller has done so long before."""
@@ -58,6 +63,7 @@ class Kubo:
         self._patience_s = patience_s
         self._calls = trio.CapacityLimiter(CALLS)
         self._adds = trio.CapacityLimiter(ADDS)
+        self._idle: list[tuple[float, Talk]] = []
 
     @property
     def api(self) -> str:
@@ -86,52 +92,72 @@ class Kubo:
         """`length` bytes from `start` on of the file with this root, never fewer. The daemon is not asked
         for none.
         """
-        return await self._call(lambda call: call.read(cid, start, length), length) if length else b""
+        return await self._call(lambda talk: talk.read(cid, start, length), length) if length else b""
 
     async def block(self, cid: bytes) -> bytes:
         """One block, at most MAX_BLOCK_BYTES. Raises ContentDamaged if it is not what its CID says."""
-        return await self._call(lambda call: call.block(cid))
+        return await self._call(lambda talk: talk.block(cid))
 
     async def pin(self, cid: bytes, size: int = 0) -> None:
         """Keep the file with this root; `size` are its bytes, by which its time is measured. Without the root
         it fails at once; for a block below it Kubo asks the network until the time is over.
         """
-        await self._call(lambda call: call.pin(cid), size)
+        await self._call(lambda talk: talk.pin(cid), size)
 
     async def unpin(self, cid: bytes) -> None:
         """Keep it no more; if it was not kept, nothing happens."""
-        await self._call(lambda call: call.unpin(cid))
+        await self._call(lambda talk: talk.unpin(cid))
 
     async def pinned(self, cid: bytes) -> bool:
         """Whether it is kept by a recursive pin of its own."""
-        return await self._call(lambda call: call.pinned(cid))
+        return await self._call(lambda talk: talk.pinned(cid))
 
     async def health(self) -> Health:
         """What the daemon says of itself."""
-        return await self._call(lambda call: call.health())
+        return await self._call(lambda talk: talk.health())
 
     def _seconds(self, size: int) -> float:
         return self._patience_s + size / SLOWEST
 
-    async def _call(self, ask: Callable[[Call], T], size: int = 0) -> T:
+    async def _call(self, ask: Callable[[Talk], T], size: int = 0) -> T:
         """What `ask` gets in a thread; its time begins when there is one for it."""
-        seconds, line = self._seconds(size), Line()
+        seconds, old = self._seconds(size), self._take()
+        line = old.line if old else Line()
         with trio.CancelScope() as scope:
 
-            def work() -> T:
-                from node.files.kubo_call import Call
+            def work() -> tuple[Talk, T]:
+                from node.files.kubo_call import Talk
 
+                talk = old or Talk(self._daemon, line)
+                talk.wait(seconds)
                 trio.from_thread.run_sync(begin)
-                return ask(Call(self._daemon, line, seconds))
+                try:
+                    return talk, ask(talk)
+                except BaseException:
+                    talk.close()
+                    raise
 
             def begin() -> None:
                 scope.deadline = trio.current_time() + seconds
 
             try:
-                return await trio.to_thread.run_sync(work, limiter=self._calls, abandon_on_cancel=True)
-            finally:
+                talk, found = await trio.to_thread.run_sync(work, limiter=self._calls, abandon_on_cancel=True)
+            except BaseException:
                 line.cut()
+                raise
+            self._idle.append((trio.current_time(), talk))
+            return found
         raise _late(self._daemon)
+
+    def _take(self) -> Talk | None:
+        """A talk that goes on, if there is one that was not silent for long."""
+        oldest = trio.current_time() - IDLE_S
+        while self._idle:
+            since, talk = self._idle.pop()
+            if since >= oldest:
+                return talk
+            talk.close()
+        return None
 
 
 class Adding:
@@ -175,10 +201,15 @@ class Adding:
         """Send what is written. Raises nothing: `write` and `finish` do."""
 
         def work() -> bytes:
-            from node.files.kubo_call import Call
+            from node.files.kubo_call import Talk
 
-            trio.from_thread.run_sync(task_status.started)
-            return Call(self._daemon, self._line, _ADD_S).add(self._sent())
+            talk = Talk(self._daemon, self._line)
+            try:
+                talk.wait(_ADD_S)
+                trio.from_thread.run_sync(task_status.started)
+                return talk.add(self._sent())
+            finally:
+                talk.close()
 
         try:
             self._outcome = await trio.to_thread.run_sync(work, limiter=limiter, abandon_on_cancel=True)

@@ -18,7 +18,7 @@ from requests.exceptions import RequestException
 
 from node.files.errors import ContentDamaged, KuboAway, KuboLacks
 from node.files.kubo_line import SET_SECRET, Daemon, Line
-from node.files.kubo_transport import MAX_ANSWER, PIECE, session
+from node.files.kubo_transport import MAX_ANSWER, PIECE, Transport, session
 from node.files.kubo_words import (
     Health,
     any_cid,
@@ -99,25 +99,39 @@ class _Nothing(Enum):
     NOTHING = 0
 
 
-class Call:
-    """One call; its line may be cut while it is under way. `seconds` is how long the caller waits. All that
-    ask block, and raise KuboAway or KuboLacks.
+class Talk:
+    """What is asked on one line, one question after the other, which may be cut while one is under way. Say
+    with `wait` first how long the answer is waited for. All that ask block, and raise KuboAway or KuboLacks;
+    after that there is no more talking.
     """
 
-    def __init__(self, daemon: Daemon, line: Line, seconds: float) -> None:
+    def __init__(self, daemon: Daemon, line: Line) -> None:
+        self.line = line
         self._daemon = daemon
-        self._line = line
-        self._patience = seconds + GRACE_S
-        self._opts = {"timeout": f"{math.ceil(self._patience)}s"}
+        self._transport = Transport(daemon, line)
+        self._session = session(self._transport)
+        self._client = Client(daemon.api.text, _BASE, chunk_size=PIECE)
+        self._client._client._session = self._session  # the library takes no session of one's own
+        self.wait(0)
+
+    def wait(self, seconds: float) -> None:
+        """So long from now on."""
+        patience = seconds + GRACE_S
+        self._opts = _BASE32 | {"timeout": f"{math.ceil(patience)}s"}
+        self._timeout = CONNECT_S, patience
+
+    def close(self) -> None:
+        self._session.close()
+        self.line.close()
 
     def add(self, pieces: Iterator[bytes]) -> bytes:
         """The CID of the file that comes in pieces."""
-        opts = self._opts | _ADD | _UNTOLD | _BASE32
-        return self._ask(lambda client: any_cid(client.add_bytes(pieces, opts=opts)))
+        opts = self._opts | _ADD | _UNTOLD
+        return self._ask(lambda client: any_cid(client.add_bytes(pieces, opts=opts, timeout=self._timeout)))
 
     def read(self, cid: bytes, start: int, length: int) -> bytes:
-        opts = self._opts | {"offset": str(start), "length": str(length)}
-        data = self._ask(lambda client: _bytes(client.cat(cid_text(cid), opts=opts)), length)
+        text, opts = cid_text(cid), self._opts | {"offset": str(start), "length": str(length)}
+        data = self._ask(lambda client: _bytes(client.cat(text, opts=opts, timeout=self._timeout)), length)
         if len(data) < length:  # Kubo ends an answer well where a block is missing, and says so in a trailer
             raise KuboLacks(self._daemon.api.text)
         return data
@@ -125,30 +139,39 @@ class Call:
     def block(self, cid: bytes) -> bytes:
         """Raises ContentDamaged, too."""
         text, opts = cid_text(cid), self._opts
-        block = self._ask(lambda client: _bytes(client.block.get(text, opts=opts)), MAX_BLOCK_BYTES)
+        block = self._ask(
+            lambda client: _bytes(client.block.get(text, opts=opts, timeout=self._timeout)), MAX_BLOCK_BYTES
+        )
         if cid not in (raw_cid(block), node_cid(block)):
             raise ContentDamaged("the IPFS daemon gives other bytes than an attachment has")
         return block
 
     def pin(self, cid: bytes) -> None:
-        opts = self._opts | _UNTOLD | _BASE32 | {"progress": "false"}
-        self._ask(lambda client: pinned_in(client.pin.add(cid_text(cid), opts=opts).as_json(), cid))
+        text, opts = cid_text(cid), self._opts | _UNTOLD | {"progress": "false"}
+        self._ask(
+            lambda client: pinned_in(client.pin.add(text, opts=opts, timeout=self._timeout).as_json(), cid)
+        )
 
     def unpin(self, cid: bytes) -> None:
-        opts = self._opts | _BASE32
-        self._ask(lambda client: pinned_in(client.pin.rm(cid_text(cid), opts=opts), cid), where_unpinned=None)
+        text, opts = cid_text(cid), dict(self._opts)
+        self._ask(
+            lambda client: pinned_in(client.pin.rm(text, opts=opts, timeout=self._timeout).as_json(), cid),
+            where_unpinned=None,
+        )
 
     def pinned(self, cid: bytes) -> bool:
-        def ask(client: Client) -> bool:
-            found = client.pin.ls(cid_text(cid), type="recursive", opts=self._opts | _BASE32)
-            return is_recursive(found.as_json(), cid)
-
-        return self._ask(ask, where_unpinned=False)
+        text, opts = cid_text(cid), dict(self._opts)
+        return self._ask(
+            lambda client: is_recursive(
+                client.pin.ls(text, type="recursive", opts=opts, timeout=self._timeout).as_json(), cid
+            ),
+            where_unpinned=False,
+        )
 
     def health(self) -> Health:
-        version = self._ask(lambda client: client.version(opts=self._opts).as_json())
+        version = self._ask(lambda client: client.version(opts=self._opts, timeout=self._timeout).as_json())
         try:
-            identity = self._ask(lambda client: client.id(opts=self._opts).as_json())
+            identity = self._ask(lambda client: client.id(opts=self._opts, timeout=self._timeout).as_json())
         except KuboAway:  # a secret may be good for less than everything
             identity = None
         return self._ask(lambda _: health(version, identity))
@@ -163,18 +186,16 @@ class Call:
         """What `ask` gets; `most` are the bytes of its answer. `where_unpinned` stands for a refusal since
         there is no pin.
         """
-        made = session(self._daemon, self._line, most)
-        client = Client(self._daemon.api.text, _BASE, chunk_size=PIECE, timeout=(CONNECT_S, self._patience))
-        client._client._session = made  # the library takes no session of one's own
+        self._transport.most = most
+        self._session.headers.pop("Authorization", None)
+        if told := self._daemon.authorization():
+            self._session.headers["Authorization"] = told
         try:
-            return ask(client)
+            return ask(self._client)
         except _FAULTS as error:
             if not isinstance(where_unpinned, _Nothing) and says_unpinned(_message(error)):
                 return where_unpinned
             raise _fault(self._daemon, error) from error
-        finally:
-            made.close()
-            self._line.close()
 
 
 def _bytes(answer: object) -> bytes:

@@ -44,7 +44,9 @@ class Daemon:
 
 
 class Line:
-    """The connection of one call. Any thread may cut it, before there is one too."""
+    """A connection on which one call goes at a time. Any thread may cut it, before there is one too; then
+    there is none any more.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -69,9 +71,12 @@ class Line:
             self._shut()
 
     def close(self) -> None:
-        """The call is over."""
+        """Nobody calls any more."""
         with self._lock:
             self._drop()
+
+    def __del__(self) -> None:
+        self.close()
 
     def _shut(self) -> None:
         if self._sock is not None:

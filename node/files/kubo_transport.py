@@ -39,27 +39,27 @@ class Strange(RequestException):
     """An answer that no IPFS daemon gives."""
 
 
-def session(daemon: Daemon, line: Line, most: int) -> requests.Session:
-    """For one call, whose answer may have `most` bytes."""
+def session(transport: Transport) -> requests.Session:
+    """Requests over this transport, and with nothing that the environment would add."""
     made = requests.Session()
-    made.trust_env = False  # else proxies, .netrc and authorities come from the environment
+    made.trust_env = False  # else proxies, .netrc and authorities come from there
     made.headers.clear()
     made.headers["User-Agent"] = _AGENT
     made.headers["Accept-Encoding"] = "identity"
-    if told := daemon.authorization():
-        made.headers["Authorization"] = told
     made.params = {"offline": "true"}
     made.adapters.clear()
-    made.mount("", _Adapter(daemon, line, most))
+    made.mount("", transport)
     return made
 
 
-class _Adapter(HTTPAdapter):
-    """Everything goes to this daemon, whatever a URL says."""
+class Transport(HTTPAdapter):
+    """One connection, to this daemon whatever a URL says; it is kept from request to request. `most` is how
+    many bytes the answer to the next may have.
+    """
 
-    def __init__(self, daemon: Daemon, line: Line, most: int) -> None:
+    def __init__(self, daemon: Daemon, line: Line) -> None:
+        self.most = MAX_ANSWER
         self._pool = _pool(daemon, line)
-        self._most = most
         super().__init__(pool_connections=1, pool_maxsize=1)
 
     def get_connection_with_tls_context(self, *_: Any, **__: Any) -> HTTPConnectionPool:
@@ -78,7 +78,7 @@ class _Adapter(HTTPAdapter):
         if why:
             response.close()
             raise Strange(why)
-        most = self._most if response.ok else MAX_ANSWER
+        most = self.most if response.ok else MAX_ANSWER
         response.raw = _Body(response.raw, most, response.ok)
         return response
 
@@ -122,12 +122,14 @@ class _Body:
     def _pieces(self) -> Iterator[bytes]:
         left = self._most
         while piece := self._raw.read1(min(PIECE, left + 1)):
-            if len(piece) > left and self._whole:
-                raise Strange(f"it has more than {self._most} bytes")
-            yield piece[:left]
             if len(piece) > left:
+                self._raw.close()  # nothing is read from this connection any more
+                if self._whole:
+                    raise Strange(f"it has more than {self._most} bytes")
+                yield piece[:left]
                 return
             left -= len(piece)
+            yield piece
 
 
 def _pool(daemon: Daemon, line: Line) -> HTTPConnectionPool:

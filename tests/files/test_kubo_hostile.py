@@ -8,10 +8,11 @@ import trio
 from trio.testing import MockClock
 
 from node.files.errors import KuboAway
-from node.files.kubo import CALLS, PATIENCE_S, Kubo
+from node.files.kubo import CALLS, IDLE_S, PATIENCE_S, Kubo
 from node.files.kubo_transport import PIECE
-from tests.kit.badrpc import BadRpc, Request, a_bad_rpc, never, refuses, says
-from tests.kit.kubos import ASKS, BLOCK, CID, GOOD, SECRET, every, expect, fault_of, good, time_passes
+from node.runtime.errors import NodeError
+from tests.kit.badrpc import BadRpc, Request, a_bad_rpc, always, never, refuses, says
+from tests.kit.kubos import ASKS, BLOCK, CID, GOOD, HTML, SECRET, every, expect, fault_of, good, time_passes
 
 
 @every
@@ -132,6 +133,51 @@ async def test_threads_of_the_cancelled_come_back() -> None:
                 nursery.cancel_scope.cancel()
         rpc.answer = good
         assert BLOCK == await kubo.block(CID)
+
+
+# ---- kept connections
+
+
+async def test_calls_go_over_one_connection() -> None:
+    async with a_bad_rpc(good, keeps=True) as rpc:
+        kubo = Kubo(rpc.api)
+        for _ in range(3):
+            assert BLOCK == await kubo.block(CID)
+            assert await kubo.pinned(CID)
+            await kubo.health()
+        assert 1 == rpc.connections
+
+
+async def test_a_connection_that_was_silent_is_not_used_again(mock_clock: MockClock) -> None:
+    async with a_bad_rpc(good, keeps=True) as rpc:
+        kubo = Kubo(rpc.api)
+        for seconds, connections in ((0, 1), (IDLE_S, 1), (IDLE_S + 1, 2), (0, 2)):
+            mock_clock.jump(seconds)
+            assert BLOCK == await kubo.block(CID)
+            assert connections == rpc.connections
+
+
+async def test_what_comes_behind_an_answer_is_not_the_next() -> None:
+    async def more(request: Request) -> None:
+        await request.stream.send_all(GOOD[request.path] + says(200, b"another block"))
+
+    async with a_bad_rpc(more, keeps=True) as rpc:
+        kubo = Kubo(rpc.api)
+        for _ in range(5):
+            assert BLOCK == await kubo.block(CID)
+
+
+@every
+@pytest.mark.parametrize("answer", [says(500, HTML), says(200, HTML, chunked=True), says(403, b"no")])
+async def test_after_a_fault_a_connection_is_not_used_again(name: str, answer: bytes) -> None:
+    async with a_bad_rpc(always(answer), keeps=True) as rpc:
+        kubo = Kubo(rpc.api)
+        with pytest.raises(NodeError):
+            await ASKS[name](kubo)
+        rpc.answer = good
+        before = rpc.connections
+        assert BLOCK == await kubo.block(CID)
+        assert before + 1 == rpc.connections
 
 
 # ---- cut off

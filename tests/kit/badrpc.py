@@ -58,11 +58,12 @@ Answer = Callable[[Request], Awaitable[None]]
 class BadRpc:
     """A running one. `api` is the multiaddr that it is at."""
 
-    def __init__(self, answer: Answer, port: int, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, answer: Answer, port: int, tls: ssl.SSLContext | None, keeps: bool) -> None:
         self.api = f"/ip4/127.0.0.1/tcp/{port}" + ("/https" if tls else "")
         self.port = port
         self.answer = answer
         self.requests: list[Request] = []
+        self.connections = 0
         self.to_strangers = b""
         """What is said to who begins with something else than HTTP, such as TLS."""
         self.came = trio.Event()
@@ -72,20 +73,23 @@ class BadRpc:
         self.left = trio.Event()
         """Set when a connection has ended from the other side, or by its answer."""
         self._tls = tls
+        self._keeps = keeps
 
     async def serve(self, raw: trio.SocketStream) -> None:
         """One connection."""
         stream: Stream = raw
         if self._tls is not None:
             stream = trio.SSLStream(raw, self._tls, server_side=True, https_compatible=True)
+        self.connections += 1
         self.came.set()
         with suppress(trio.BrokenResourceError, ssl.SSLError):
             async with stream:
-                request = await self._request(stream)
-                if request is not None:
+                while request := await self._request(stream):
                     self.requests.append(request)
                     self.asked.set()
                     await self.answer(request)
+                    if not self._keeps:
+                        break
         self.left.set()
 
     async def _request(self, stream: Stream) -> Request | None:
@@ -102,11 +106,13 @@ class BadRpc:
 
 
 @asynccontextmanager
-async def a_bad_rpc(answer: Answer, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[BadRpc]:
-    """Start one; each connection is good for one request."""
+async def a_bad_rpc(
+    answer: Answer, *, tls: ssl.SSLContext | None = None, keeps: bool = False
+) -> AsyncIterator[BadRpc]:
+    """Start one; unless it `keeps` connections each is good for one request."""
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with trio.open_nursery() as nursery:
-        rpc = BadRpc(answer, listeners[0].socket.getsockname()[1], tls)
+        rpc = BadRpc(answer, listeners[0].socket.getsockname()[1], tls, keeps)
         nursery.start_soon(trio.serve_listeners, rpc.serve, listeners)
         yield rpc
         nursery.cancel_scope.cancel()
