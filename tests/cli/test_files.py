@@ -48,7 +48,7 @@ from tests.kit.samples import samples
 
 BOB: Final = owner("bob").address
 LARGE: Final = 3_000_000
-HUGE: Final = 300_000_000
+HUGE: Final = 150_000_000
 MOST_MEMORY: Final = 120_000_000
 """Bytes of memory of a command, whatever it saves."""
 

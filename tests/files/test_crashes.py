@@ -20,7 +20,7 @@ from tests.kit.jsipfs import a_jsipfs, needs_jsipfs
 from tests.kit.peers import STOP_S
 
 ROOT = Path(__file__).parents[2]
-KILLS = 30
+KILLS = 20
 FEWER = 8
 MOST_LINES = 40  # of a child before it is killed: each of its tasks has come round several times
 

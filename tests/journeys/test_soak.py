@@ -4,8 +4,8 @@ from pathlib import Path
 
 from tests.kit.soaking import Plan, soak
 
-LETTERS, KILLS, STOPS = 60, 8, 3
-"""A minute or two, most of it starts of nodes."""
+LETTERS, KILLS, STOPS = 40, 4, 2
+"""Half a minute or a whole one, most of it starts of nodes."""
 
 
 async def test_killed_and_suspended_nodes_bring_each_letter_once(tmp_path: Path) -> None:
