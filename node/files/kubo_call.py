@@ -48,6 +48,11 @@ SET_API: Final = "say where its RPC API is: mailio config set files.kubo_api /ip
 
 _BASE: Final = "api/v0"
 
+_ANY: Final = "/ip4/127.0.0.1/tcp/5001"
+"""What the library takes for the address: it knows fewer names than there are, and the transport goes its own
+way.
+"""
+
 _ADD: Final = {
     "cid-version": "1",
     "raw-leaves": "true",
@@ -110,7 +115,7 @@ class Talk:
         self._daemon = daemon
         self._transport = Transport(daemon, line)
         self._session = session(self._transport)
-        self._client = Client(daemon.api.text, _BASE, chunk_size=PIECE)
+        self._client = Client(_ANY, _BASE, chunk_size=PIECE)
         self._client._client._session = self._session  # the library takes no session of one's own
         self.wait(0)
 

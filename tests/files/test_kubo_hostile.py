@@ -1,5 +1,6 @@
 """Who answers in an IPFS daemon's place too late, or breaks off; and who does not wait for an answer."""
 
+import tracemalloc
 from contextlib import suppress
 from functools import partial
 
@@ -222,6 +223,26 @@ async def test_an_answer_before_the_end_of_a_file() -> None:
         assert CID == await adding.finish()
         await rpc.left.wait()
     assert bytes(10 * PIECE) in bodies[0]
+
+
+async def test_memory_does_not_grow_with_a_file() -> None:
+    async def drain(request: Request) -> None:
+        tail = b""
+        while not tail.endswith(b"\r\n0\r\n\r\n"):
+            tail = tail[-64:] + await request.stream.receive_some(PIECE)
+        await request.stream.send_all(GOOD["/add"])
+
+    async with a_bad_rpc(drain) as rpc:
+        kubo, piece = Kubo(rpc.api), bytes(PIECE)
+        tracemalloc.start()
+        try:
+            async with kubo.adding() as adding:
+                for _ in range(200):
+                    await adding.write(piece)
+                await adding.finish()
+            assert tracemalloc.get_traced_memory()[1] < 24 * PIECE
+        finally:
+            tracemalloc.stop()
 
 
 async def test_what_is_left_without_an_end_has_none() -> None:
