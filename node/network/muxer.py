@@ -34,6 +34,7 @@ from node.network.limits import (
     WRITE_TIMEOUT,
 )
 from node.network.packets import read_ahead
+from node.network.pieces import Pieces
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +90,8 @@ class Stream(YamuxStream):
         more, self._window = window - self._window, max(window, self._window)
         if more > 0:
             self.recv_window += more
+            if isinstance(self.conn, Muxer):
+                self.conn.pieces.most = max(self.conn.pieces.most, window)
             await self.send_window_update(more)
 
     async def _wait_for_room(self) -> None:
@@ -125,6 +128,8 @@ class Muxer(Yamux):
     ) -> None:
         super().__init__(secured, peer_id, is_initiator=secured.is_initiator, on_close=_nothing)
         read_ahead(secured)
+        self.pieces = Pieces(secured.read)
+        secured.read = self.pieces.read  # type: ignore[assignment,method-assign] # with a number, always
         self.remote_host, self.remote_port = remote
         self._raw = raw
         self._buffers = buffers
