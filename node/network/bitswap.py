@@ -175,7 +175,7 @@ class Bitswap:
 
     async def _send(self, peer_id: bytes, message: bytes) -> None:
         async with self._channels.channel(
-            PeerAddress(peer_id), PROTOCOL, max_frame=MAX_BLOCKS_FRAME, deadline=ANSWER_TIMEOUT
+            PeerAddress(peer_id), PROTOCOL, max_frame=MAX_BLOCKS_FRAME, deadline=ANSWER_TIMEOUT, one_way=True
         ) as channel:
             await channel.send(message)
 

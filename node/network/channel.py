@@ -42,6 +42,8 @@ class Channel:
         self.remote_block = remote_block
         self.max_frame = max_frame
         self.deadline = deadline
+        self.one_way = False
+        """Whether nothing is answered on it: that the other end has closed its half means nothing then."""
         self._stream = stream
         self._served = served
         self._reader = FrameReader(max_frame)
@@ -107,8 +109,10 @@ class Channel:
     def reusable(self) -> bool:
         """Whether another request may go over this stream."""
         stream = getattr(self._stream, "muxed_stream", None)
-        open_ = stream is not None and not (stream.closed or stream.recv_closed or stream.send_closed)
-        return open_ and not (self._broken or self._partial or self._ready)
+        if stream is None or stream.closed or stream.send_closed:
+            return False
+        heard = self.one_way or not stream.recv_closed
+        return heard and not (self._broken or self._partial or self._ready)
 
     def reuse(self, reopen: Reopen, *, max_frame: int, deadline: float) -> None:
         """Make a channel from the pool ready for its next use."""

@@ -18,7 +18,7 @@ from node.network.channel import Channel
 from node.network.connections import Connections
 from node.network.errors import ChannelClosed, PeerUnreachable
 from node.network.host import reset
-from node.network.limits import NEGOTIATION_TIMEOUT, POOL_IDLE, POOL_STREAMS
+from node.network.limits import NEGOTIATION_TIMEOUT, ONE_WAY_IDLE, POOL_IDLE, POOL_STREAMS
 from protocol.errors import RemoteProtocolError
 
 log = logging.getLogger(__name__)
@@ -44,12 +44,12 @@ class Channels:
 
     @asynccontextmanager
     async def channel(
-        self, peer: PeerAddress, protocol_id: str, *, max_frame: int, deadline: float
+        self, peer: PeerAddress, protocol_id: str, *, max_frame: int, deadline: float, one_way: bool = False
     ) -> AsyncIterator[Channel]:
-        """A channel for one exchange; kept open for the next if the exchange ended cleanly. Raises
-        PeerUnreachable.
+        """A channel for one exchange; kept open for the next if the exchange ended cleanly. On one that is
+        `one_way` nothing is answered. Raises PeerUnreachable.
         """
-        channel = await self._borrow(peer, protocol_id, max_frame, deadline)
+        channel = await self._borrow(peer, protocol_id, max_frame, deadline, one_way)
         try:
             yield channel
         except BaseException as error:
@@ -80,18 +80,23 @@ class Channels:
         for key in [key for key in self._idle if key[0] == peer_id]:
             del self._idle[key]
 
-    async def _borrow(self, peer: PeerAddress, protocol_id: str, max_frame: int, deadline: float) -> Channel:
+    async def _borrow(
+        self, peer: PeerAddress, protocol_id: str, max_frame: int, deadline: float, one_way: bool
+    ) -> Channel:
         entries = self._idle.get((peer.peer_id, protocol_id), [])
+        oldest = trio.current_time() - (ONE_WAY_IDLE if one_way else POOL_IDLE)
         while entries:
-            _, channel = entries.pop()
-            if channel.reusable:
+            since, channel = entries.pop()
+            if channel.reusable and since > oldest:
                 reopen = partial(self._open, peer, protocol_id, deadline)
                 channel.reuse(reopen, max_frame=max_frame, deadline=deadline)
                 await self._connections.connect(peer)  # a ping first where it was silent for long
                 return channel
-            await channel.abort()
+            await channel.close()  # a reset would take back what was said on it and is not read yet
         stream = await self._open(peer, protocol_id, deadline)
-        return self._channel(stream, peer.peer_id, max_frame, deadline, served=False)
+        channel = self._channel(stream, peer.peer_id, max_frame, deadline, served=False)
+        channel.one_way = one_way
+        return channel
 
     async def _give_back(self, channel: Channel, protocol_id: str) -> None:
         entries = self._idle[channel.peer_id, protocol_id]

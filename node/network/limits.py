@@ -56,6 +56,9 @@ SERVED_IDLE: Final = 300.0
 who knows, closes first."""
 POOL_IDLE: Final = 120.0
 """Seconds after which an unused stream to a peer is closed."""
+ONE_WAY_IDLE: Final = 5.0
+"""The same where nothing is answered: Helia resets a stream on which it hears nothing for ten seconds, and
+who writes on it at that moment does not learn that nobody reads."""
 POOL_STREAMS: Final = 8
 """Streams kept open for one peer and protocol."""
 READ_CHUNK: Final = 64 * KIB

@@ -98,6 +98,59 @@ async def test_a_busy_peer_keeps_its_stream() -> None:
         assert streams == 2
 
 
+class Mailbox:
+    """Hears what nobody answers, one frame at a time, on streams whose other half is closed from the start,
+    as Helia's are. `gate` is waited for before each.
+    """
+
+    def __init__(self) -> None:
+        self.heard: list[bytes] = []
+        self.streams = self.resets = 0
+        self.gate = trio.Event()
+        self.gate.set()
+
+    async def __call__(self, channel: Channel) -> None:
+        self.streams += 1
+        await getattr(channel._stream, "close_write")()  # noqa: B009 - upstream's interface does not name it
+        try:
+            while True:
+                await self.gate.wait()
+                self.heard.append(await channel.receive())
+        finally:
+            self.resets += was_reset(channel)
+
+
+async def tell(network: Network, peer: PeerAddress, data: bytes) -> None:
+    async with network._channels.channel(
+        peer, PROTOCOL, max_frame=FRAME, deadline=DEADLINE, one_way=True
+    ) as channel:
+        await channel.send(data)
+
+
+async def test_where_nothing_is_answered_a_closed_half_means_nothing() -> None:
+    mailbox = Mailbox()
+    async with pair(mailbox) as (alice, _, peer):
+        for n in range(3):
+            await tell(alice, peer, bytes([n]))
+            await until(lambda n=n: len(mailbox.heard) == n + 1)  # type: ignore[misc] # a default of its own
+        assert (mailbox.streams, mailbox.heard) == (1, [b"\x00", b"\x01", b"\x02"])
+
+
+async def test_what_was_said_last_is_not_taken_back_when_its_stream_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where it is read late: a reset would overtake it."""
+    monkeypatch.setattr(channels, "ONE_WAY_IDLE", 0.0)
+    mailbox = Mailbox()
+    mailbox.gate = trio.Event()
+    async with pair(mailbox) as (alice, _, peer):
+        for n in range(3):
+            await tell(alice, peer, bytes([n]))
+        mailbox.gate.set()
+        await until(lambda: len(mailbox.heard) == 3)
+        assert (mailbox.streams, mailbox.resets) == (3, 0)
+
+
 async def test_a_pooled_stream_that_turns_out_dead_is_replaced_once() -> None:
     seen: list[bytes] = []
 
