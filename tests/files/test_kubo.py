@@ -1,6 +1,7 @@
 """A real IPFS daemon over its RPC API: what goes in comes out, under the CIDs of protocol/unixfs.py."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import ipfshttpclient
@@ -10,6 +11,8 @@ import trio
 from node.files.errors import KuboAway, KuboLacks
 from node.files.kubo import Kubo
 from protocol.unixfs import LEAF_BYTES, MAX_BLOCK_BYTES, WIDTH, Shape, cid_text, raw_cid
+from tests.kit.badrpc import says
+from tests.kit.certificates import Authority
 from tests.kit.dags import planted
 from tests.kit.jsipfs import JsIpfs, needs_jsipfs
 
@@ -167,6 +170,56 @@ async def test_it_tells_who_it_is(kubo: Kubo, daemon: JsIpfs) -> None:
 async def test_blocks_are_as_large_as_ours(kubo: Kubo) -> None:
     cid = await add(kubo, LEAF_BYTES)
     assert MAX_BLOCK_BYTES == len(await kubo.block(cid))
+
+
+@asynccontextmanager
+async def a_front(daemon: JsIpfs, authority: Authority, secret: str) -> AsyncIterator[str]:
+    """What an owner has in front of a daemon on another machine: TLS, and nobody in without the secret. Its
+    multiaddr.
+    """
+    port = int(daemon.api.split("/")[4])
+    context = authority.certificate("localhost").server_context()
+
+    async def pass_on(source: trio.abc.Stream, target: trio.abc.Stream) -> None:
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            async for data in source:
+                await target.send_all(data)
+        await target.aclose()
+
+    async def serve(raw: trio.SocketStream) -> None:
+        async with trio.SSLStream(raw, context, server_side=True, https_compatible=True) as stream:
+            head = await stream.receive_some()
+            if f"\r\nAuthorization: {secret}\r\n".encode() not in head:
+                await stream.send_all(says(403, b"Kubo RPC Access Denied"))
+                return
+            async with await trio.open_tcp_stream("127.0.0.1", port) as inner, trio.open_nursery() as nursery:
+                await inner.send_all(head)
+                nursery.start_soon(pass_on, stream, inner)
+                nursery.start_soon(pass_on, inner, stream)
+
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.serve_listeners, serve, listeners)
+        yield f"/dns4/localhost/tcp/{listeners[0].socket.getsockname()[1]}/https"
+        nursery.cancel_scope.cancel()
+
+
+async def test_through_tls_and_with_a_secret(
+    daemon: JsIpfs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, size = Authority(tmp_path), FULL + 3
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    async with a_front(daemon, authority, "Bearer token") as api:
+        kubo = Kubo(api, "bearer:token")
+        cid = await add(kubo, size)
+        assert tree(size)[1] == cid
+        assert part(size, 7, 4 * PIECE) == await kubo.read(cid, 7, 4 * PIECE)
+        await kubo.pin(cid, size)
+        assert await kubo.pinned(cid)
+        await kubo.unpin(cid)
+        for secret in (None, "bearer:tokens", "basic:token:token"):
+            with pytest.raises(KuboAway, match="secret"):
+                await Kubo(api, secret).health()
 
 
 async def add_to_killed(kubo: Kubo, daemon: JsIpfs) -> None:
