@@ -19,6 +19,7 @@ from node.cli.output import note, progress, write_json, write_line
 from node.cli.session import INTERRUPTED, Session, command
 from node.cli.text import clean, duration_ms, size
 from node.runtime.errors import NodeError, UsageError
+from node.runtime.rooms import many
 
 STEP_S: Final = 1.0
 """Seconds of one question to the node while files are fetched."""
@@ -66,6 +67,8 @@ def save(session: Session, letter: LetterId, directory: Directory, wait: Wait = 
     if left := [one for one in saved if not one["path"]]:
         for one in left:
             note(f"not saved: {in_line(one)}")
+        for remedy in ways_out(left):
+            note(remedy)
         if session.closed:
             note("what is not here is fetched while the node runs: mailio run")
         raise typer.Exit(1)
@@ -106,6 +109,11 @@ def _told(state: str, share: int) -> str:
     }.get(state, state)
 
 
+def ways_out(attachments: list[dict[str, Any]]) -> list[str]:
+    """What to do about files that are fetched in vain."""
+    return list(dict.fromkeys(one["remedy"] for one in attachments if one["remedy"]))
+
+
 def lacking(attachment: dict[str, Any]) -> bool:
     """Whether not all of it is here."""
     return bool(attachment["state"] != "complete")
@@ -114,9 +122,10 @@ def lacking(attachment: dict[str, Any]) -> bool:
 def _fetch(session: Session, path: str, patience: float) -> list[dict[str, Any]]:
     """Have it fetched and wait, as long as something comes. Raises NodeError."""
     files: list[dict[str, Any]] = session.call(Question("POST", f"{path}/fetch"))
-    before, since = _come(files), time.monotonic()
+    before, since, whole = _come(files), time.monotonic(), sum(one["size"] for one in files)
+    told: set[str] = set()
     try:
-        with progress(session, "fetching", sum(one["size"] for one in files), done=before) as advance:
+        with progress(session, f"fetching {_named(files)}", whole, done=before) as advance:
             while any(one["state"] == "fetching" for one in files):
                 if time.monotonic() - since > patience:
                     break
@@ -126,6 +135,9 @@ def _fetch(session: Session, path: str, patience: float) -> list[dict[str, Any]]
                 advance(come - before)
                 if come != before:
                     before, since = come, time.monotonic()
+                for line in _waited_for(files) - told:
+                    advance.aside(line)
+                    told.add(line)
     except KeyboardInterrupt:
         note("")  # after the terminal's ^C
         note("no longer followed; it goes on by itself while the node runs")
@@ -133,6 +145,18 @@ def _fetch(session: Session, path: str, patience: float) -> list[dict[str, Any]]
     if any(one["state"] == "fetching" for one in files):
         note("nothing more comes now; the rest is fetched by itself as soon as it can be")
     return files
+
+
+def _named(files: list[dict[str, Any]]) -> str:
+    """What is fetched: the one file's name, or how many there are."""
+    names = [one["filename"] for one in files if lacking(one)]
+    return str(names[0]) if len(names) == 1 else many(len(names), "file")
+
+
+def _waited_for(files: list[dict[str, Any]]) -> set[str]:
+    """What keeps files away that do not come now."""
+    waiting = (one for one in files if one["state"] == "fetching" and one["detail"])
+    return {f"waiting for {clean(one['filename'])}: {clean(one['detail'])}" for one in waiting}
 
 
 def _come(files: list[dict[str, Any]]) -> int:

@@ -10,7 +10,7 @@ import typer
 
 from node.cli.client import Question
 from node.cli.delivery import SHORT
-from node.cli.files import in_line, lacking, to_mind
+from node.cli.files import in_line, lacking, to_mind, ways_out
 from node.cli.output import NO_SUBJECT, note, table, text, when, write_json, write_line, write_raw
 from node.cli.session import Session, command, group
 from node.cli.text import clean, date, short_ids
@@ -223,6 +223,8 @@ def _show_letter(letter: dict[str, Any]) -> None:
     if letter["attachments"] and sys.stdout.isatty():
         verb = "fetch and save" if any(map(lacking, letter["attachments"])) else "save"
         note(f"{verb} what is with it: mailio save {letter['id'][:SHORT]} DIR")
+        for remedy in ways_out(letter["attachments"]):
+            note(f"or {remedy}")
     shown = letter["text"]
     if not shown and letter["html"]:
         shown = "(This letter is HTML only; `mailio read --raw` shows its source.)"

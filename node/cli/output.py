@@ -7,7 +7,8 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol, TextIO
 
@@ -26,6 +27,9 @@ FIRST_S: Final = 1.0
 
 AGAIN_S: Final = 0.2
 """Seconds between two writings of that line."""
+
+RECENT_S: Final = 5.0
+"""Seconds over which that line says how fast it is."""
 
 INTERRUPT: Final = 3
 """Columns that a line leaves free: for the cursor, and for the terminal's ^C, which would break it."""
@@ -222,16 +226,15 @@ def pairs(rows: Iterable[tuple[str, object]]) -> None:
 
 
 @contextmanager
-def progress(session: Reader, what: str, whole: int, done: int = 0) -> Iterator[Callable[[int], None]]:
+def progress(session: Reader, what: str, whole: int, done: int = 0) -> Iterator[Progress]:
     """A line on a person's terminal that says how far some work is, once it has taken a second; `whole` and
     `done` in bytes. Gives what is to be told of each piece.
     """
-    bar = _Bar(clean(what), whole, done) if sys.stderr.isatty() and not session.json else None
+    bar = _Bar(clean(what), whole, done) if sys.stderr.isatty() and not session.json else Progress()
     try:
-        yield bar.advance if bar else lambda _: None
+        yield bar
     finally:
-        if bar:
-            bar.clear()
+        bar.clear()
 
 
 class Reader(Protocol):
@@ -241,35 +244,59 @@ class Reader(Protocol):
     def json(self) -> bool: ...
 
 
-class _Bar:
+class Progress:
+    """Of some work, where nobody sees it."""
+
+    def __call__(self, size: int) -> None:
+        """So many bytes more are done."""
+
+    def aside(self, text: str) -> None:
+        """A line for the person beside it."""
+
+    def clear(self) -> None:
+        """Nothing of it stands there any more."""
+
+
+class _Bar(Progress):
     """One line, written anew a few times a second."""
 
     def __init__(self, what: str, whole: int, done: int) -> None:
         self._what = what
         self._whole = whole
-        self._begun = self._next = time.monotonic()
-        self._next += FIRST_S
-        self._first = self._done = done
+        self._done = done
+        self._seen = deque([(time.monotonic(), done)])
+        self._next = time.monotonic() + FIRST_S
         self._width = 0
 
-    def advance(self, size: int) -> None:
+    def __call__(self, size: int) -> None:
         self._done += size
         now = time.monotonic()
         if now < self._next:
             return
         self._next = now + AGAIN_S
-        rate = (self._done - self._first) / (now - self._begun)
         share = min(100, self._done * 100 // max(self._whole, 1))
-        line = f" {share:3} % of {size_of(self._whole)}, {size_of(int(rate))}/s"
+        line = f" {share:3} % of {size_of(self._whole)}, {size_of(self._rate(now))}/s"
         room = shutil.get_terminal_size().columns - len(line) - INTERRUPT
         what = self._what if len(self._what) <= room else self._what[: max(0, room - 1)] + "…"
         self._write(what + line)
+
+    def aside(self, text: str) -> None:
+        self.clear()
+        note(text)
 
     def clear(self) -> None:
         if self._width:
             self._write("")
             sys.stderr.write("\r")
             sys.stderr.flush()
+
+    def _rate(self, now: float) -> int:
+        """Bytes a second, of late: what was waited for before is no part of it."""
+        self._seen.append((now, self._done))
+        while len(self._seen) > 2 and self._seen[1][0] <= now - RECENT_S:
+            self._seen.popleft()
+        since, before = self._seen[0]
+        return int((self._done - before) / max(now - since, 0.001))  # a clock's tick may pass between two
 
     def _write(self, line: str) -> None:
         sys.stderr.write("\r" + line.ljust(self._width))

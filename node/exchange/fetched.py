@@ -8,6 +8,7 @@ import logging
 
 import trio
 
+from node.exchange.progress import tell
 from node.exchange.receipts import Receipts
 from node.files import ContentDamaged, ContentMissing
 from node.identity import Identity
@@ -52,8 +53,7 @@ class Fetched:
             await self._store.write(batch)
             if told is not None:
                 told()
-        event = {"letter": missing.letter.hex(), "ref": missing.n, "state": "complete"}
-        self._events.publish("attachment", event)
+        tell(self._events, missing, "complete")
         if whole:
             await self._prove(missing.letter)
 

@@ -8,11 +8,13 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 import trio
 
 from node.exchange.fetched import Fetched
+from node.exchange.progress import Progress, tell
 from node.exchange.providers import Heard, Providers
 from node.files import ContentDamaged, Files, Wanted
 from node.letters import Mailbox, Missing
@@ -259,7 +261,8 @@ class Fetcher:
             with suppress(PeerUnreachable):
                 await self._files.fetch(wanted, _Nobody())
                 return Heard(here=True, awake=not lane.asleep)
-        return await self._providers.fetch(wanted, missing.author, asleep=lane.asleep)
+        progress = Progress(self._events, missing, wanted.size, partial(self._files.come, wanted.name))
+        return await self._providers.fetch(wanted, missing.author, asleep=lane.asleep, came=progress.note)
 
     # ---- what it came to
 
@@ -272,18 +275,14 @@ class Fetcher:
         else:
             self._outstanding.book.put(batch, changed)
         await self._store.write(batch)
-        self._tell(missing, state)
+        tell(self._events, missing, state, detail=detail)
 
     async def _note(self, missing: Missing, detail: str) -> None:
         if missing.detail != detail:
             batch = Batch()
             self._outstanding.book.put(batch, replace(missing, detail=detail))
             await self._store.write(batch, sync=False)
-            self._tell(missing, "waiting")
+            tell(self._events, missing, "waiting", detail=detail)
 
     def _tired(self, missing: Missing) -> bool:
         return self._clock.now() - int.from_bytes(missing.letter[:6]) > TIRED_MS
-
-    def _tell(self, missing: Missing, state: str) -> None:
-        event = {"letter": missing.letter.hex(), "ref": missing.n, "state": state}
-        self._events.publish("attachment", event)

@@ -5,7 +5,7 @@ under a throwaway key, and nobody else. How several are asked at once is swarm.p
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -118,12 +118,13 @@ class Ourselves:
 
 class Arriving:
     """A session whose first block waits until a place among those that come is free. Who has not answered
-    takes none, so those who sleep hold up nobody.
+    takes none, so those who sleep hold up nobody. `came` is called at each block.
     """
 
-    def __init__(self, session: Session, places: trio.CapacityLimiter) -> None:
+    def __init__(self, session: Session, places: trio.CapacityLimiter, came: Callable[[], None]) -> None:
         self._session = session
         self._places = places
+        self._came = came
         self._has = False
 
     async def want(self, cids: Sequence[bytes]) -> None:
@@ -131,9 +132,11 @@ class Arriving:
 
     async def receive(self) -> tuple[bytes, bytes | None]:
         answer = await self._session.receive()
-        if answer[1] is not None and not self._has:
-            await self._places.acquire_on_behalf_of(self)
-            self._has = True
+        if answer[1] is not None:
+            if not self._has:
+                await self._places.acquire_on_behalf_of(self)
+                self._has = True
+            self._came()
         return answer
 
     def leave(self) -> None:
@@ -151,14 +154,17 @@ class Providers:
         self._clock = clock
         self._places = trio.CapacityLimiter(MAX_ARRIVING)
 
-    async def fetch(self, wanted: Wanted, author: str, *, asleep: bool) -> Heard:
+    async def fetch(
+        self, wanted: Wanted, author: str, *, asleep: bool, came: Callable[[], None] = lambda: None
+    ) -> Heard:
         """Get it from who has it. With `asleep` hosts come first: the author's nodes were not there lately.
-        Raises ContentDamaged and StoreUnavailable as `Files.fetch` does.
+        `came` is called at each block. Raises ContentDamaged and StoreUnavailable as `Files.fetch` does.
         """
         heard, known = Heard(), self._known(author)
-        await self._ask(sorted(known, key=lambda one: one.host is not asleep), wanted, heard)
+        work = partial(self._fetch, wanted, came)
+        await self._ask(sorted(known, key=lambda one: one.host is not asleep), wanted, work, heard)
         if not (heard.here or heard.not_kept):
-            await self._ask(await self._others(author, known), wanted, heard)
+            await self._ask(await self._others(author, known), wanted, work, heard)
         return heard
 
     async def _others(self, author: str, known: Sequence[Provider]) -> list[Provider]:
@@ -184,21 +190,27 @@ class Providers:
             Provider(PeerAddress(host.peer_id, host.addrs), host=True) for host in hosts[:MAX_NODES]
         ]
 
-    async def _ask(self, providers: Sequence[Provider], wanted: Wanted, heard: Heard) -> None:
+    async def _ask(
+        self,
+        providers: Sequence[Provider],
+        wanted: Wanted,
+        work: Callable[[Session], Awaitable[None]],
+        heard: Heard,
+    ) -> None:
         """Until it is here, or nobody has or gives what is missing."""
         members = [self._member(one, first=providers[0]) for one in providers]
         total = wanted.content.shape.total
         swarm = Swarm(members, lambda: total - self._files.come(wanted.name))
         try:
-            await swarm.run(partial(self._fetch, wanted))
+            await swarm.run(work)
             heard.here = True
         except ContentMissing:
             pass
         for one, member in zip(providers, members, strict=True):
             heard.note(one, member, swarm.lost)
 
-    async def _fetch(self, wanted: Wanted, session: Session) -> None:
-        arriving = Arriving(session, self._places)
+    async def _fetch(self, wanted: Wanted, came: Callable[[], None], session: Session) -> None:
+        arriving = Arriving(session, self._places, came)
         try:
             await self._files.fetch(wanted, arriving)
         finally:

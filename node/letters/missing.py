@@ -17,6 +17,12 @@ STATES: Final[dict[State, int]] = {"wanted": 0, "waiting": 1, "expired": 2, "dam
 """The numbers that stand for them in the store."""
 
 
+_ASK: Final = "ask its sender to send it again"
+
+REMEDIES: Final[dict[State, str]] = {"wanted": "", "waiting": "", "expired": _ASK, "damaged": _ASK}
+"""What a person can do where fetching it is in vain."""
+
+
 @dataclass(frozen=True, slots=True)
 class Missing:
     """Content `n` (of a letter's refs, from 0) of a letter by the owner at `author`. `wanted` is fetched by

@@ -14,7 +14,7 @@ from node.letters.errors import NoSuchLetter
 from node.letters.limits import MAX_BODY_CHARS
 from node.letters.looking import Looker
 from node.letters.messages import Message, MessageBook
-from node.letters.missing import Missing
+from node.letters.missing import REMEDIES, Missing
 from node.letters.outstanding import Outstanding
 from node.letters.parse import BODIES, Attachment, Hole
 from node.letters.reader import Reader
@@ -147,7 +147,8 @@ class Shower:
         ref = message.reduced.refs[one.hole]
         come = min(ref.size, self._files.come(self._name(message, one.hole)))
         here = ref.size if state == "complete" else come
-        return attachment_json(one, sort, state, ref.reference, here, missing.detail if missing else "")
+        why = (missing.detail, REMEDIES[missing.state]) if missing else ()
+        return attachment_json(one, sort, state, ref.reference, here, *why)
 
     def _state(self, letter: bytes, message: Message, n: int) -> tuple[str, Missing | None]:
         missing = self._missing.get(letter, n)

@@ -28,10 +28,17 @@ def entry_json(entry: Entry, folder: str) -> dict[str, Any]:
 
 
 def attachment_json(
-    part: Attachment, sort: Sort | None, state: str, reference: str, fetched: int, detail: str = ""
+    part: Attachment,
+    sort: Sort | None,
+    state: str,
+    reference: str,
+    fetched: int,
+    detail: str = "",
+    remedy: str = "",
 ) -> dict[str, Any]:
     """An attachment; `sort` is what its bytes are, None while they are not here, `fetched` how many of them
-    are, `detail` what keeps the others away. `mediaType` is what was found, before that what the sender says.
+    are, `detail` what keeps the others away, `remedy` what a person can do where fetching them is in vain.
+    `mediaType` is what was found, before that what the sender says.
     """
     known = told(part.filename, part.media_type, sort)
     return {
@@ -43,6 +50,7 @@ def attachment_json(
         "reference": reference,
         "fetched": fetched,
         "detail": detail,
+        "remedy": remedy,
         "claimedType": part.media_type,
         "kind": known.kind,
         "warnings": [{"code": one.code, "text": one.text} for one in known.cautions],

@@ -43,7 +43,7 @@ from tests.kit.commands import COMMAND, PATIENCE_S, Commands, Done, environment,
 from tests.kit.letters import arrival
 from tests.kit.owners import NOW, owner
 from tests.kit.people import came, heard
-from tests.kit.processes import a_village
+from tests.kit.processes import Process, Village, a_village
 from tests.kit.samples import samples
 
 BOB: Final = owner("bob").address
@@ -395,6 +395,7 @@ def test_what_is_here_is_saved_and_the_rest_told(mailio: Commands, home: Path, o
     assert (1, f"{out / 'here.txt'}\n") == (done.code, done.out)
     assert done.err.splitlines() == [
         *(f"not saved: {line}" for line in lines),
+        "ask its sender to send it again",
         "what is not here is fetched while the node runs: mailio run",
     ]
     done = mailio(home, "save", letter, str(out), "--json")
@@ -591,7 +592,7 @@ AT_ONCE: Final = (
 """The command, which shows progress from the first byte on."""
 
 
-def on_terminal(home: Path, columns: int, *arguments: str) -> tuple[bytes, list[str]]:
+def on_terminal(home: Path, columns: int, *arguments: str, code: int = 0) -> tuple[bytes, list[str]]:
     """What a command writes to a terminal, and what stands there at the end."""
     screen = pyte.Screen(columns, 20)
     stream, written_ = pyte.ByteStream(screen), bytearray()
@@ -613,7 +614,7 @@ def on_terminal(home: Path, columns: int, *arguments: str) -> tuple[bytes, list[
             written_ += piece
             stream.feed(piece)
     os.close(main)
-    assert process.returncode == 0, bytes(written_)
+    assert process.returncode == code, bytes(written_)
     return bytes(written_), [line.rstrip() for line in screen.display if line.strip()]
 
 
@@ -643,13 +644,19 @@ def cut(text: str, columns: int) -> list[str]:
 # ---- from one node to another
 
 
+async def friends(village: Village, **settings: str) -> tuple[Process, Process]:
+    """Alice, with these settings, and Bob, who may write to her."""
+    alice, bob = await village.owner("alice", **settings), await village.owner("bob")
+    link = (await alice.mailio("handshake", "link"))["link"]
+    await bob.mailio("handshake", "open", link)
+    await heard(bob, alice)
+    return alice, bob
+
+
 async def test_between_two_nodes(tmp_path: Path) -> None:
+    limits = {"MAILIO_LIMITS_ATTACHMENT_SIZE": "5 MB", "MAILIO_FILES_FETCH": "1 MB"}
     async with a_village(tmp_path) as village:
-        alice = await village.owner("alice", MAILIO_LIMITS_ATTACHMENT_SIZE="5 MB", MAILIO_FILES_FETCH="1 MB")
-        bob = await village.owner("bob")
-        link = (await alice.mailio("handshake", "link"))["link"]
-        await bob.mailio("handshake", "open", link)
-        await heard(bob, alice)
+        alice, bob = await friends(village, **limits)
         contents = {"a.bin": data_of(LARGE, 1), "b.bin": data_of(500_000, 2), "c.txt": b"c"}
         given = []
         for name, content in contents.items():
@@ -666,3 +673,38 @@ async def test_between_two_nodes(tmp_path: Path) -> None:
         said = await bob.try_mailio("send", alice.address, "--subject", "big", "--attach", str(big))
         assert (1, "attachment-too-large") == (said.code, said.value["error"]["code"])
         assert "5,000,000" in said.value["error"]["text"]
+
+
+async def test_how_far_it_is_and_why_it_waits(tmp_path: Path, out: Path) -> None:
+    """On terminals of 80 and 40 columns: it comes, and then its sender is away."""
+    film = tmp_path / "a long name of a film.mp4"
+    film.write_bytes(data_of(4_000_000))
+    async with a_village(tmp_path) as village:
+        alice, bob = await friends(village, MAILIO_FILES_FETCH="1 MB")
+        letters = {}
+        for columns in (80, 40):
+            await bob.mailio("send", alice.address, "--subject", str(columns), "--attach", str(film))
+            letters[columns] = str((await came(alice, str(columns)))["id"])
+        lines, _ = await fetching(alice, 80, letters[80], out)
+        assert any(line.startswith(f"fetching {film.name} ") for line in lines)
+        await bob.stop()
+        lines, screen = await fetching(alice, 40, letters[40], out, "--wait", "1s", code=1)
+        assert {"fetching a lo…   0 % of 4.0 MB, 0 B/s"} == {line.rstrip() for line in lines}
+        assert [f"waiting for {film.name}:", "its sender's node: can't reach the node"] == screen[:2]
+        told = " ".join(screen)
+        assert "nothing more comes now; the rest is fetched by itself as soon as it can be" in told
+        assert f"not saved: {film.name} (4.0 MB, on its way, 0 %: its sender's node: can't reach" in told
+
+
+async def fetching(
+    who: Process, columns: int, letter: str, out: Path, *more: str, code: int = 0
+) -> tuple[list[str], list[str]]:
+    """The lines of progress that `save` writes, and what stands on the terminal at the end."""
+    arguments = ("save", letter, str(out), *more)
+    said, screen = await trio.to_thread.run_sync(
+        lambda: on_terminal(who.home, columns, *arguments, code=code)
+    )
+    lines = [part for part in said.decode().replace("\n", "\r").split("\r") if "% of 4.0 MB, " in part]
+    assert all(len(line.rstrip()) <= columns - 3 for line in lines)
+    assert not [line for line in screen if "% of" in line]
+    return lines, screen

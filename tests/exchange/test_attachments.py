@@ -105,6 +105,7 @@ async def test_an_attachment_arrives_by_itself_and_is_let_go(
         "reference": "",
         "fetched": SIZE,
         "detail": "",
+        "remedy": "",
         "claimedType": "application/pdf",
         "kind": "data",
         "warnings": [],
@@ -238,6 +239,7 @@ async def test_what_is_pinned_no_more_is_said_to_have_expired(street: Street, al
     await street.quiet()
     (shown,) = (await bob.read("Short"))["attachments"]
     assert ("expired", "its sender does not keep it any more") == (shown["state"], shown["detail"])
+    assert "ask its sender to send it again" == shown["remedy"]
     assert await served(alice) == 0
 
 

@@ -230,6 +230,44 @@ async def test_a_host_is_asked_beside_a_slow_author(scene: Hosted, pace: float, 
     assert [[], [], []] == [scene.asked_as(one) for one in scene.hosts]
 
 
+async def test_how_far_it_is_is_told_once_a_second(scene: Hosted) -> None:
+    """And in the end what became of it, with the reason."""
+    data = DATA * 20
+    scene.shelf.blocks, root = tree(data)
+
+    async def slowly(frame: Frame) -> Act:
+        if frame.protocol == BITSWAP and frame.data:
+            await trio.sleep(0.15)
+        return Act.PASS
+
+    scene.street.wires.judge = slowly
+    told: list[dict[str, object]] = []
+
+    async def listen() -> None:
+        async with scene.bob.ground.events.subscribe() as events:
+            async for event in events:
+                told.extend([dict(event.data)] if event.name == "attachment" else [])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listen)
+        assert "2.0.0" == await scene.send(ref(data, root), ref(OTHER, tree(OTHER)[1]), whole=None)
+        await scene.soon(30)
+        nursery.cancel_scope.cancel()
+    (letter,) = {str(one["letter"]) for one in told}
+    assert letter == scene.bob.owner.mailbox.list()[0]["id"]
+    coming = [one for one in told if one["state"] == "fetching"]
+    assert 3 < len(coming) <= 10
+    assert [(0, len(data))] * len(coming) == [(one["ref"], one["size"]) for one in coming]
+    fetched = [int(str(one["fetched"])) for one in coming]
+    assert fetched == sorted(fetched)
+    assert 0 <= fetched[0] < fetched[-1] <= len(data)
+    assert all(500_000 < int(str(one["rate"])) < 3_000_000 for one in coming[1:])
+    ends = [one | {"letter": ""} for one in told if one["state"] != "fetching"]
+    assert {"letter": "", "ref": 0, "state": "complete"} in ends
+    detail = "its sender does not keep it any more"
+    assert {"letter": "", "ref": 1, "state": "expired", "detail": detail} in ends
+
+
 async def test_a_suspended_host_is_passed_over_too(scene: Hosted) -> None:
     scene.home.bitswap.blocks = None
     scene.hosts[0].wire.suspended = True

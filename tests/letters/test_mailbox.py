@@ -254,6 +254,7 @@ async def test_references_show_as_missing(mailbox: Mailbox, take: Any) -> None:
             "reference": ref.reference,
             "fetched": 0,
             "detail": "",
+            "remedy": "",
             "claimedType": "application/pdf",
             "kind": None,
             "warnings": [],
