@@ -206,9 +206,7 @@ class Connections:
                         await failed.wait()
         if not found:
             self._admission.counters["dial-failed"] += 1
-            where = (
-                "no address of it is known" if not addrs else f"none of its {len(addrs)} addresses answers"
-            )
+            where = "none of its addresses answers" if addrs else "no address of it is known"
             raise PeerUnreachable(f"can't reach the node {peer_id_text(peer.peer_id)}: {where}")
         return found[0]
 
