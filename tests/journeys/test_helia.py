@@ -5,32 +5,31 @@ gives what a letter refers to; and it stalls, ends and says what nobody asked fo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from random import Random
 
 import pytest
 import trio
 
 from node.exchange.swarm import Member, PeerSession, Swarm
-from node.files import ContentMissing, Wanted
+from node.files import ContentMissing
 from node.files.fetching import AT_ONCE
 from node.network import Network, PeerUnreachable, parse_peer
 from node.network.bitswap_wire import encode_block
 from node.network.limits import STALLED
 from protocol.frames import encode_frame
-from protocol.stream import chunk_count, chunk_size, encrypt_chunk, padded_size, sealed_size
-from protocol.unixfs import LEAF_BYTES, WIDTH, Shape, cid_text, parse_cid, raw_cid
-from tests.kit.blocks import AUTHOR, Place, a_place
+from protocol.stream import padded_size, sealed_size
+from protocol.unixfs import LEAF_BYTES, WIDTH, cid_text, parse_cid, raw_cid
+from tests.kit.blocks import Place, a_place
 from tests.kit.bulk import random_file, sha256_of
-from tests.kit.dags import planted
 from tests.kit.helia import Helia, a_helia, why_no_helia
 from tests.kit.network import a_leaf, a_network, until
 from tests.kit.peers import needs
 from tests.kit.processes import a_village
 from tests.kit.traffic_bench import asking, friends
+from tests.kit.trees import OnDisk, cid_of, had, sealed
 
 pytestmark = needs(why_no_helia())
 
@@ -44,7 +43,6 @@ SIZES = (
     WIDTH * LEAF_BYTES + 1,
     100_000_000,
 )
-KEY = bytes(range(32))
 
 
 @pytest.fixture
@@ -65,61 +63,6 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
         yield place
 
 
-def leaves_of(path: Path) -> Iterator[bytes]:
-    """The leaves of a file; an empty one has one."""
-    with path.open("rb") as file:
-        yield file.read(LEAF_BYTES)
-        while leaf := file.read(LEAF_BYTES):
-            yield leaf
-
-
-def our_cid(path: Path) -> str:
-    shape = Shape(path.stat().st_size)
-    return cid_text(planted(shape, map(raw_cid, leaves_of(path)))[1])
-
-
-class OnDisk:
-    """A file's blocks, served from where it lies; `given` is what was asked for."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.given: list[bytes] = []
-        shape = Shape(path.stat().st_size)
-        self._places = {raw_cid(leaf): n for n, leaf in enumerate(leaves_of(path))}
-        nodes, self.root = planted(shape, map(raw_cid, leaves_of(path)))
-        self._nodes = {shape.cid(shape.leaves + n, node): node for n, node in enumerate(nodes)}
-
-    async def size(self, cid: bytes) -> int | None:
-        block = await self.read(cid)
-        return None if block is None else len(block)
-
-    async def read(self, cid: bytes) -> bytes | None:
-        await trio.lowlevel.checkpoint()
-        self.given.append(cid)
-        if cid in self._nodes:
-            return self._nodes[cid]
-        if cid not in self._places:
-            return None
-        with self._path.open("rb") as file:
-            file.seek(self._places[cid] * LEAF_BYTES)
-            return file.read(LEAF_BYTES)
-
-
-def sealed(path: Path, size: int, place: Place) -> Wanted:
-    """A file of a letter as it lies on IPFS, written to `path`; and what the letter says of it."""
-    padded, chance, found = padded_size(size), Random(size), hashlib.blake2b(digest_size=32)
-    left = size
-    with path.open("wb") as file:
-        for number in range(chunk_count(padded)):
-            length = chunk_size(number, padded)
-            data = chance.randbytes(min(left, length))
-            left -= len(data)
-            found.update(data)
-            file.write(encrypt_chunk(KEY, number, padded, data + bytes(length - len(data))))
-    cid = parse_cid(our_cid(path))
-    return Wanted(place.files.name(AUTHOR, cid), cid, KEY, found.digest(), size)
-
-
 # ---- the same files
 
 
@@ -130,9 +73,9 @@ async def test_a_file_goes_both_ways_under_one_cid(
     """Any bytes: what Helia makes of them we find in it, and what we make of others it finds."""
     theirs = random_file(tmp_path / "theirs", size)
     cid = await helia.add(theirs)
-    assert cid == our_cid(theirs)
+    assert cid == cid_of(theirs)
     async with network.bitswap.session(helia.peer) as session:
-        assert size == await _bytes_of(session, parse_cid(cid), size)
+        assert size == await had(session, parse_cid(cid), size)
     ours = random_file(tmp_path / "ours", size)
     network.bitswap.serve(served := OnDisk(ours))
     await helia.dial(network.listen_addrs()[0])
@@ -140,25 +83,6 @@ async def test_a_file_goes_both_ways_under_one_cid(
     assert (found.size, found.sha256) == (size, sha256_of(ours))
     assert sha256_of(ours) == sha256_of(tmp_path / "came")
     assert network.counters["bitswap-unsolicited"] == 0
-
-
-async def _bytes_of(session: PeerSession, root: bytes, size: int) -> int:
-    """How many bytes the leaves of a tree have, all of which come; each is what its CID says."""
-    shape, found = Shape(size), 0
-    due, owed = [(shape.root, root)], dict[bytes, int]()
-    while due or owed:
-        while due and len(owed) < AT_ONCE:
-            number, cid = due.pop()
-            owed[cid] = number
-            await session.want([cid])
-        cid, block = await session.receive()
-        number = owed.pop(cid)
-        assert block is not None
-        if shape.is_leaf(number):
-            found += len(block)
-        else:
-            due += zip(shape[number].children, shape.children(number, block), strict=True)
-    return found
 
 
 # ---- a letter's files
@@ -183,7 +107,7 @@ async def test_it_has_what_a_node_keeps_for_a_recipient(helia: Helia, tmp_path: 
             cid = one["reference"].removeprefix("ipfs://")
             found = await helia.cat(cid, tmp_path / "came")
             assert found.size == sealed_size(padded_size(one["size"]))
-            assert cid == our_cid(tmp_path / "came")  # no other bytes have it
+            assert cid == cid_of(tmp_path / "came")  # no other bytes have it
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -211,7 +135,7 @@ async def test_it_has_what_files_keep_for_a_recipient(
     network.bitswap.serve(place.files.blocks)
     await helia.dial(network.listen_addrs()[0])
     assert (await helia.cat(cid, tmp_path / "came")).size == put.content.size
-    assert cid == our_cid(tmp_path / "came")
+    assert cid == cid_of(tmp_path / "came")
 
 
 # ---- an end that does not do as it should

@@ -6,6 +6,7 @@ import filecmp
 import shutil
 import statistics
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import trio
 
 from node.cli.client import Question, ask
 from node.runtime.home import Home
-from tests.kit import files_bench
+from tests.kit import files_bench, helia_bench
 from tests.kit.bulk import random_file
 from tests.kit.people import require
 from tests.kit.processes import Process, Unmet, a_village, cpu_seconds, machine_seconds
@@ -79,12 +80,15 @@ async def two_friends(directory: Path, fetch: int) -> AsyncIterator[tuple[Proces
 
 
 async def files(directory: Path, size: int = files_bench.SIZE) -> list[Figures]:
-    """A file's way: handed in, put into a letter, fetched and checked by the recipient's node, saved."""
+    """A file's way: handed in, put into a letter, fetched and checked by the recipient's node, saved; and how
+    that compares with what lies below, and with Helia where that is here.
+    """
     below = ("bare_stream", "bare_bitswap", "network_bitswap")
-    seconds: dict[str, list[float]] = {name: [] for name in below}
+    seconds: defaultdict[str, list[float]] = defaultdict(list)
     rounds: list[Round] = []
     with ExitStack() as servers:
         fetches = {name: servers.enter_context(files_bench.served(name, size)) for name in below}
+        fetches |= helia_bench.fetches(size)
         async with two_friends(directory, size) as (alice, bob):
             await _round(alice, bob, random_file(directory / "warms streams and caches", size))
             for number in range(ROUNDS):
