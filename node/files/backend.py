@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from node.files.contents import INDEX_STEP, Content
 from node.files.errors import ContentDamaged
 from node.files.sealing import Tree
-from node.files.threads import STEP
+from node.files.threads import STEP, Threads
 from protocol.stream import CHUNK_BYTES
 from protocol.unixfs import LEAF_BYTES
 
@@ -95,20 +95,42 @@ def leaves_of(data: bytes, length: int) -> list[bytes]:
     return [data[start : start + LEAF_BYTES] for start in range(0, len(data), LEAF_BYTES)]
 
 
+async def copy(
+    threads: Threads,
+    reader: Reader,
+    content: Content,
+    sink: Sink,
+    tell: Callable[[int], None] = lambda _: None,
+) -> None:
+    """All of a content from one place to another, for `publish`; `tell` hears the bytes of each stretch.
+    Raises ContentDamaged where it is not what its CID says, and what reader and sink do.
+    """
+    tree = Tree(content.shape)
+    for start, length in steps(content):
+        leaves = leaves_of(await reader.read(start, length), length)
+        await threads.run(tree.grow, leaves)
+        await sink.write(leaves)
+        tell(length)
+    await sink.finish(tree)
+    if tree.cid != content.cid:
+        raise ContentDamaged("an attachment is not what it was any more")
+
+
 ReadBlock = Callable[[int, bytes], Awaitable[bytes]]
 """Gives a block by its number and CID."""
 
 
 async def blocks_of(content: Content, read: ReadBlock) -> AsyncGenerator[list[tuple[int, bytes]], None]:
-    """Number and CID of every block, INDEX_STEP at once, of which its nodes alone are read. Raises what
-    `read` does, and RemoteProtocolError for a node that does not belong where it stands.
+    """Number and CID of every block, INDEX_STEP at most at once, of which its nodes alone are read. What is
+    known is given before more is read. Raises what `read` does, and RemoteProtocolError for a node that does
+    not belong where it stands.
     """
     shape = content.shape
     waiting, step = [(shape.root, content.cid)], []
     while waiting:
         number, cid = waiting.pop()
         step.append((number, cid))
-        if len(step) == INDEX_STEP:
+        if len(step) == INDEX_STEP or not shape.is_leaf(number):
             yield step
             step = []
         if not shape.is_leaf(number):

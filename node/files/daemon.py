@@ -15,9 +15,9 @@ from typing import Any, Protocol
 
 import trio
 
-from node.files.backend import leaves_of, steps
+from node.files.backend import copy, leaves_of, steps
 from node.files.contents import Content
-from node.files.disk import OpenFile
+from node.files.embedded import file_reader
 from node.files.errors import ContentDamaged, KuboAway, KuboLacks
 from node.files.kubo_words import Health
 from node.files.sealing import Tree
@@ -82,9 +82,7 @@ class DaemonSink:
             await self._adding.write(leaf)
 
     async def finish(self, tree: Tree) -> None:
-        for _ in tree.nodes():
-            await trio.lowlevel.checkpoint()
-        if await self._adding.finish() != tree.cid:
+        if await self._adding.finish() != await _rooted(tree):
             raise KuboAway(self._daemon.api, "gives a file another CID than IPFS does")
 
     async def publish(self, content: Content) -> None:
@@ -145,25 +143,12 @@ class Daemon:
                     await self._threads.run(tree.grow, leaves)
         except ContentDamaged:
             return False
-        for _ in tree.nodes():
-            await trio.lowlevel.checkpoint()
-        return tree.cid == content.cid
+        return await _rooted(tree) == content.cid
 
     async def adopt(self, content: Content, part: Path) -> None:
-        tree = Tree(content.shape)
-        file = await self._threads.run(OpenFile, part, content)
-        try:
-            async with self.sink() as sink:
-                for start, length in steps(content):
-                    leaves = leaves_of(await self._threads.run(file.read, start, length), length)
-                    await self._threads.run(tree.grow, leaves)
-                    await sink.write(leaves)
-                await sink.finish(tree)
-                if tree.cid != content.cid:
-                    raise ContentDamaged("the disk has lost a part of what came")
-                await sink.publish(content)
-        finally:
-            file.close()
+        async with file_reader(self._threads, part, content) as reader, self.sink() as sink:
+            await copy(self._threads, reader, content, sink)
+            await sink.publish(content)
 
     async def remove(self, contents: Sequence[Content]) -> list[Content]:
         gone = []
@@ -251,3 +236,10 @@ class Daemon:
             raise
         else:
             self.trouble = None
+
+
+async def _rooted(tree: Tree) -> bytes:
+    """The CID of a file all leaves of which are there."""
+    for _ in tree.nodes():
+        await trio.lowlevel.checkpoint()
+    return tree.cid

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -31,6 +31,16 @@ class FileReader:
 
     async def read(self, start: int, length: int) -> bytes:
         return await self._threads.run(self._file.read, start, length)
+
+
+@asynccontextmanager
+async def file_reader(threads: Threads, path: Path, content: Content) -> AsyncIterator[FileReader]:
+    """The file of a content, whole or with holes. Raises ContentDamaged where there is none."""
+    file = await threads.run(OpenFile, path, content)
+    try:
+        yield FileReader(threads, file)
+    finally:
+        file.close()
 
 
 class FileSink:
@@ -106,13 +116,8 @@ class Embedded:
             with trio.CancelScope(shield=True):
                 await self._threads.run(sink.close)
 
-    @asynccontextmanager
-    async def open(self, content: Content) -> AsyncIterator[FileReader]:
-        file = await self._threads.run(OpenFile, self._disk.path(content.name), content)
-        try:
-            yield FileReader(self._threads, file)
-        finally:
-            file.close()
+    def open(self, content: Content) -> AbstractAsyncContextManager[FileReader]:
+        return file_reader(self._threads, self._disk.path(content.name), content)
 
     async def block(self, content: Content, number: int, cid: bytes) -> bytes:
         return await self._threads.run(self._block, content, number)

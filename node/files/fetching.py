@@ -6,8 +6,8 @@ over a crash. Where blocks lie is parts.py's.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol
@@ -15,8 +15,8 @@ from typing import Final, Protocol
 from node.files.backend import Reader
 from node.files.backends import Backends
 from node.files.contents import Content, Ledger
-from node.files.disk import Disk, OpenFile
-from node.files.embedded import FileReader
+from node.files.disk import Disk
+from node.files.embedded import file_reader
 from node.files.errors import ContentDamaged, ContentMissing
 from node.files.parts import Part
 from node.files.reading import read_plain
@@ -203,17 +203,10 @@ class Fetching:
             raise ContentDamaged(_OTHER)
 
     async def _finish(self, wanted: Wanted, content: Content) -> None:
-        async with self._part(content) as reader:
+        part = self._disk.path(content.name, part=True)
+        async with file_reader(self._threads, part, content) as reader:
             await self._check(reader, content, wanted)
         await self.complete(content)
-
-    @asynccontextmanager
-    async def _part(self, content: Content) -> AsyncIterator[Reader]:
-        file = await self._threads.run(OpenFile, self._disk.path(content.name, part=True), content)
-        try:
-            yield FileReader(self._threads, file)
-        finally:
-            file.close()
 
     async def complete(self, content: Content) -> None:
         """Its name, then its row: `Disk.begin` takes back the name if there is no row. Of the part nothing is

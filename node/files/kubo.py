@@ -52,14 +52,13 @@ class Kubo:
     """
 
     def __init__(
-        self, api: str, secret: Callable[[], str] | str | None = None, *, patience_s: float = PATIENCE_S
+        self, api: str, secret: Callable[[], str] = lambda: "", *, patience_s: float = PATIENCE_S
     ) -> None:
-        """`api` is its multiaddr (`files.kubo_api`); raises ValueError if it is none. `secret` is what the
-        daemon wants to hear, as its own settings have it, or what gives it for each call, in any thread; ""
-        is none. Nothing is dialled.
+        """`api` is its multiaddr (`files.kubo_api`); raises ValueError if it is none. `secret` gives what the
+        daemon wants to hear, as its own settings have it, "" for nothing, for each call and in any thread.
+        Nothing is dialled.
         """
-        told = secret if callable(secret) else lambda: secret or ""
-        self._daemon = Daemon(parse_kubo_api(api), told)
+        self._daemon = Daemon(parse_kubo_api(api), secret)
         self._patience_s = patience_s
         self._calls = trio.CapacityLimiter(CALLS)
         self._adds = trio.CapacityLimiter(ADDS)

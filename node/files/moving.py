@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 
 import trio
 
-from node.files.backend import Reader, Sink, leaves_of, steps
+from node.files.backend import copy
 from node.files.backends import Backends
 from node.files.contents import Content, Ledger
 from node.files.errors import ContentDamaged
-from node.files.sealing import Tree
 from node.files.threads import Threads
 from node.files.work import Work
 from node.storage import Batch, Store
@@ -101,25 +100,16 @@ class Mover:
         source, target = self._backends.of(content), self._backends.new
         if not target.daemon:
             self._store.require_room(content.shape.total)
-        tree = Tree(content.shape)
+
+        def come(size: int) -> None:
+            moved.come += size
+            tell(moved)
+
         async with source.open(content) as reader, target.sink() as sink:
-            await self._copy(content, reader, sink, tree, moved, tell)
+            await copy(self._threads, reader, content, sink, come)
             await sink.publish(content)
             batch = Batch()
             self._ledger.put(batch, replace(content, daemon=target.daemon))
             await self._store.write(batch)
             sink.kept = True
         await source.remove([content])
-
-    async def _copy(
-        self, content: Content, reader: Reader, sink: Sink, tree: Tree, moved: Moved, tell: Tell
-    ) -> None:
-        for start, length in steps(content):
-            leaves = leaves_of(await reader.read(start, length), length)
-            await self._threads.run(tree.grow, leaves)
-            await sink.write(leaves)
-            moved.come += length
-            tell(moved)
-        await sink.finish(tree)
-        if tree.cid != content.cid:
-            raise ContentDamaged("it is not what its letter says it is")

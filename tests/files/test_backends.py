@@ -243,9 +243,7 @@ async def test_while_the_daemon_is_away(tmp_path: Path) -> None:
         right(place, kept.daemon)
 
 
-async def test_a_crash_between_pin_and_row_leaves_no_pin(tmp_path: Path) -> None:
-    kept = Kept("kubo", tmp_path / "here")
-
+async def killed_while_it_pins(kept: Kept) -> None:
     def crash(what: str) -> None:
         if what == "pin":
             raise NodeError("killed", "here")
@@ -254,8 +252,14 @@ async def test_a_crash_between_pin_and_row_leaves_no_pin(tmp_path: Path) -> None
         kept.daemon.before = crash
         with pytest.raises(NodeError, match="here"):
             await place.put(DATA)
-        kept.daemon.pins.update(kept.daemon.files)  # it was pinned, and nobody heard the answer
     kept.daemon.before = lambda _: None
+
+
+async def test_a_crash_between_pin_and_row_leaves_no_pin(tmp_path: Path) -> None:
+    kept = Kept("kubo", tmp_path / "here")
+
+    await killed_while_it_pins(kept)
+    kept.daemon.pins.update(kept.daemon.files)  # it was pinned, and nobody heard the answer
     async with kept.open() as place:
         assert 1 == await place.files.sweep()
         right(place, kept.daemon)
@@ -265,15 +269,7 @@ async def test_a_pin_that_is_made_after_the_crash_is_taken_back_too(tmp_path: Pa
     """The daemon answers what it was asked, though nobody is there to hear it."""
     kept = Kept("kubo", tmp_path / "here")
 
-    def crash(what: str) -> None:
-        if what == "pin":
-            raise NodeError("killed", "here")
-
-    async with kept.open() as place:
-        kept.daemon.before = crash
-        with pytest.raises(NodeError, match="here"):
-            await place.put(DATA)
-    kept.daemon.before = lambda _: None
+    await killed_while_it_pins(kept)
     async with kept.open() as place:
         assert 0 == await place.files.sweep()
         kept.daemon.pins.update(kept.daemon.files)

@@ -8,6 +8,7 @@ import trio
 
 from node.files import Content, Files, Pin, PinKind
 from node.storage import Batch, Store, StoreUnavailable, open_store
+from node.storage.schema import BLOCK
 from node.storage.store import PAGE
 from protocol.stream import CHUNK_BYTES
 from protocol.unixfs import raw_cid
@@ -363,3 +364,15 @@ async def test_a_large_content_is_forgotten_in_steps(tmp_path: Path) -> None:
         assert await place.files.collect() == put.content.shape.total
         assert (place.rows(), place.disk) == ({}, [])
         place.consistent()
+
+
+async def test_of_what_is_damaged_the_rows_that_are_known_go(place: Place) -> None:
+    """Those of its leaves can't be known any more, and lead to nothing."""
+    put = await place.put(bytes(2 * CHUNK_BYTES), out())
+    shape = put.content.shape
+    damage(place.file(put.content.name), shape[shape.root].start + 40)
+    await place.unpin(out())
+    assert shape.total == await place.files.collect()
+    left: Any = place.store.walk(BLOCK)
+    assert shape.leaves == len(list(left))
+    assert await place.files.blocks.read(put.content.cid) is None

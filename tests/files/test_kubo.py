@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import ipfshttpclient
@@ -210,16 +211,16 @@ async def test_through_tls_and_with_a_secret(
     authority, size = Authority(tmp_path), FULL + 3
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     async with a_front(daemon, authority, "Bearer token") as api:
-        kubo = Kubo(api, "bearer:token")
+        kubo = Kubo(api, lambda: "bearer:token")
         cid = await add(kubo, size)
         assert tree(size)[1] == cid
         assert part(size, 7, 4 * PIECE) == await kubo.read(cid, 7, 4 * PIECE)
         await kubo.pin(cid, size)
         assert await kubo.pinned(cid)
         await kubo.unpin(cid)
-        for secret in (None, "bearer:tokens", "basic:token:token"):
+        for secret in ("", "bearer:tokens", "basic:token:token"):
             with pytest.raises(KuboAway, match="secret"):
-                await Kubo(api, secret).health()
+                await Kubo(api, partial(str, secret)).health()
 
 
 async def add_to_killed(kubo: Kubo, daemon: JsIpfs) -> None:

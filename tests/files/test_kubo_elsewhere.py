@@ -87,33 +87,33 @@ async def tls_rpc(authority: Authority, name: str) -> AsyncIterator[BadRpc]:
 async def test_through_tls(name: str, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     async with tls_rpc(authority, "127.0.0.1") as rpc:
-        await ASKS[name](Kubo(rpc.api, SECRET))
+        await ASKS[name](Kubo(rpc.api, lambda: SECRET))
         assert "Bearer hunter2" == rpc.requests[0].headers["authorization"]
 
 
 async def test_a_certificate_that_nobody_vouches_for(authority: Authority) -> None:
     async with tls_rpc(authority, "127.0.0.1") as rpc:
-        await expect("can't be reached .its certificate: ", lambda: Kubo(rpc.api, SECRET).health())
+        await expect("can't be reached .its certificate: ", lambda: Kubo(rpc.api, lambda: SECRET).health())
         assert [] == rpc.requests
 
 
 async def test_a_certificate_of_another(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     async with tls_rpc(authority, "ipfs.example.org") as rpc:
-        await expect("can't be reached .its certificate: ", lambda: Kubo(rpc.api, SECRET).health())
+        await expect("can't be reached .its certificate: ", lambda: Kubo(rpc.api, lambda: SECRET).health())
         assert [] == rpc.requests
 
 
 async def test_no_tls_where_it_should_be() -> None:
     async with a_bad_rpc(good) as rpc:
         rpc.to_strangers = says(400, b"what is that?")
-        await expect("can't be reached", lambda: Kubo(f"{rpc.api}/https", SECRET).health())
+        await expect("can't be reached", lambda: Kubo(f"{rpc.api}/https", lambda: SECRET).health())
         assert [] == rpc.requests
 
 
 async def test_tls_that_never_comes_about(mock_clock: MockClock) -> None:
     async with a_bad_rpc(good) as rpc, trio.open_nursery() as nursery:
-        nursery.start_soon(expect, "does not answer in time", Kubo(f"{rpc.api}/https", SECRET).health)
+        nursery.start_soon(expect, "does not answer in time", Kubo(f"{rpc.api}/https", lambda: SECRET).health)
         await rpc.came.wait()
         await time_passes(mock_clock, rpc)
         assert [] == rpc.requests

@@ -19,7 +19,7 @@ from tests.kit.kubos import ASKS, BLOCK, CID, GOOD, HTML, SECRET, every, expect,
 @every
 async def test_a_good_answer(name: str) -> None:
     async with a_bad_rpc(good) as rpc:
-        found = await ASKS[name](Kubo(rpc.api, SECRET))
+        found = await ASKS[name](Kubo(rpc.api, lambda: SECRET))
     assert found == {"add": CID, "read": BLOCK[2:], "block": BLOCK, "pinned": True}.get(name, found)
     for request in rpc.requests:
         assert "Bearer hunter2" == request.headers["authorization"]

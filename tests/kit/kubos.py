@@ -62,7 +62,7 @@ async def fault_of(answer: Answer, ask: Ask, secret: str | None = SECRET) -> Nod
     """What a person is told."""
     async with a_bad_rpc(answer) as rpc:
         with pytest.raises(NodeError) as caught:
-            await ask(Kubo(rpc.api, secret))
+            await ask(Kubo(rpc.api, lambda: secret or ""))
     fault = caught.value
     assert "hunter2" not in str(fault)
     assert rpc.api in fault.text or isinstance(fault, ContentDamaged)
