@@ -135,7 +135,7 @@ def _fetch(session: Session, path: str, patience: float) -> list[dict[str, Any]]
                 advance(come - before)
                 if come != before:
                     before, since = come, time.monotonic()
-                for line in _waited_for(files) - told:
+                for line in sorted(_waited_for(files) - told):
                     advance.aside(line)
                     told.add(line)
     except KeyboardInterrupt:

@@ -38,7 +38,7 @@ from node.runtime.sections import (
     NetworkConfig,
     SmtpConfig,
 )
-from node.storage import open_store, unlock
+from node.storage import DatabaseKey, Store, open_store, unlock
 from node.storage.database import Database
 from node.users import Passwords
 from protocol.handshake import State
@@ -289,76 +289,67 @@ async def _open_house(
     home = Home(path)
     if not home.exists():
         home = await new_home(path, machine.name)
-    key, clock, worker = await unlock(home, None), machine.clock, Inline()
+    key = await unlock(home, None)
     opened = open_store(
         home.database, key, reserve=config.limits.free_disk, inline=inline, opener=opener or machine.opener
     )
     async with opened as store:
         if inline:
             machine.fit(store)
-        watch = machine.watch(BUILD_DATE_MS)
-        workers: Any = worker
-        ground = Ground(
-            home,
-            config,
-            key,
-            store,
-            workers,
-            workers,
-            workers,
-            workers,
-            clock,
-            watch,
-            Events(),
-            InlineThreads(),
-            Passwords(store),
-        )
-        people = Acquaintances()
+        ground = _ground(home, machine, config, key, store)
         async with trio.open_nursery() as nursery:
             wire = Wire(wires, own_peer_id(ground), nursery, machine.lid)
             machine.connect(wire)
             network: Any = wire
             dns = Resolver(config.dns.nameservers) if config.dns.nameservers else None
             async with open_owner(ground, network, dns) as owner:
-                road = Road("smtp")
-                owner.carriers["smtp"] = Unsealed(road, owner.bindings)
-                receipts = Receipts(store, owner.outbox, clock)
-                fetcher = fit_fetcher(ground, network, owner, receipts)
-                receiver, intake = fit_exchange(ground, network, owner, people, fetcher, receipts)
-                owner.doorstep.intake = intake
-                recaller = Recaller(store, owner.outbox, network, clock)
-                network.bitswap.serve(owner.files.blocks)
-                house = House(
-                    machine.name,
-                    machine,
-                    ground,
-                    owner,
-                    wire,
-                    people,
-                    receiver,
-                    fetcher,
-                    road,
-                    trio.Event(),
-                    ended,
-                )
-                receiver.serve()
-                bound = fit_bound(ground, owner, lambda: False)
-                serve_identity(network, partial(_record_of, house), clock, bound)
-                nursery.start_soon(bound.run)
-                owner.identity.on_change(partial(_publish, house, wires))
-                _publish(house, wires)
-                nursery.start_soon(owner.outbox.run)
-                nursery.start_soon(receipts.run)
-                nursery.start_soon(recaller.run)
-                if config.hosts.use:
-                    nursery.start_soon(owner.vault.run)
-                    nursery.start_soon(owner.hosts.run)
-                nursery.start_soon(fetcher.run)
+                house = _move_in(nursery, machine, ground, owner, wire, wires, ended)
                 try:
                     yield house
                 finally:
                     wire.leave()
                     nursery.cancel_scope.cancel()
+
+
+def _ground(home: Home, machine: Machine, config: Config, key: DatabaseKey, store: Store) -> Ground:
+    worker: Any = Inline()
+    workers = worker, worker, worker, worker
+    watch, passwords = machine.watch(BUILD_DATE_MS), Passwords(store)
+    return Ground(
+        home, config, key, store, *workers, machine.clock, watch, Events(), InlineThreads(), passwords
+    )
+
+
+def _move_in(
+    nursery: trio.Nursery,
+    machine: Machine,
+    ground: Ground,
+    owner: Owner,
+    wire: Wire,
+    wires: Wires,
+    ended: trio.Event,
+) -> House:
+    """What runs in a node, as far as a street needs it."""
+    network: Any = wire
+    store, clock, people, road = ground.store, machine.clock, Acquaintances(), Road("smtp")
+    owner.carriers["smtp"] = Unsealed(road, owner.bindings)
+    receipts = Receipts(store, owner.outbox, clock)
+    fetcher = fit_fetcher(ground, network, owner, receipts)
+    receiver, intake = fit_exchange(ground, network, owner, people, fetcher, receipts)
+    owner.doorstep.intake = intake
+    network.bitswap.serve(owner.files.blocks)
+    stop = trio.Event()
+    house = House(machine.name, machine, ground, owner, wire, people, receiver, fetcher, road, stop, ended)
+    receiver.serve()
+    bound = fit_bound(ground, owner, lambda: False)
+    serve_identity(network, partial(_record_of, house), clock, bound)
+    owner.identity.on_change(partial(_publish, house, wires))
+    _publish(house, wires)
+    recaller = Recaller(store, owner.outbox, network, clock)
+    hosted = (owner.vault.run, owner.hosts.run) if ground.config.hosts.use else ()
+    for run in (bound.run, owner.outbox.run, receipts.run, recaller.run, *hosted, fetcher.run):
+        nursery.start_soon(run)
+    return house
 
 
 def _publish(house: House, wires: Wires) -> None:
