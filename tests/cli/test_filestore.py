@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from tests.kit.commands import COMMAND, PATIENCE_S, Commands, environment, running
-from tests.kit.jsipfs import JsIpfs, needs_jsipfs
+from tests.kit.jsipfs import JsIpfs, jsipfs_meanwhile, needs_jsipfs
 from tests.kit.owners import owner
 
 pytestmark = needs_jsipfs
@@ -23,12 +23,8 @@ DATA = {f"{n}.bin": Random(n).randbytes(size) for n, size in enumerate((400_000,
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[JsIpfs]:
-    daemon = JsIpfs(tmp_path / "ipfs")
-    try:
-        trio.run(daemon.start)
+    with jsipfs_meanwhile(tmp_path) as daemon:
         yield daemon
-    finally:
-        trio.run(daemon.kill)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """What holds wherever contents lie: embedded, or at an IPFS daemon. And the way from one to the other."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -18,7 +18,7 @@ from protocol.account import KeptFile
 from protocol.stream import CHUNK_BYTES
 from tests.kit.blocks import NOW, Gone, Place, Times, a_place, keep, made, out, peer
 from tests.kit.daemons import MemoryDaemon, RealDaemon
-from tests.kit.jsipfs import JsIpfs, needs_jsipfs
+from tests.kit.jsipfs import needs_jsipfs
 
 DATA = Random(31).randbytes(3 * CHUNK_BYTES + 17)
 SIZES = [0, 1, 4_097, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 18 * CHUNK_BYTES]
@@ -36,16 +36,6 @@ class Kept:
     def open(self, kind: str = "", **how: Any) -> Any:
         kubo = (kind or self.kind) != "embedded"
         return a_place(self.path, self.times, rpc=self.daemon, kubo=kubo, **how)
-
-
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JsIpfs]:
-    daemon = JsIpfs(tmp_path_factory.mktemp("daemon") / "ipfs")
-    try:
-        trio.run(daemon.start)
-        yield daemon
-    finally:
-        trio.run(daemon.kill)
 
 
 @pytest.fixture(params=["embedded", "kubo", pytest.param("js-ipfs", marks=needs_jsipfs)])

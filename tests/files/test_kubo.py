@@ -1,6 +1,6 @@
 """A real IPFS daemon over its RPC API: what goes in comes out, under the CIDs of protocol/unixfs.py."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -23,16 +23,6 @@ FULL = WIDTH * LEAF_BYTES
 SIZES = (0, 1, LEAF_BYTES - 1, LEAF_BYTES, LEAF_BYTES + 1, FULL, FULL + 1, 100_000_000)
 
 PIECE = 1_048_576
-
-
-@pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JsIpfs]:
-    daemon = JsIpfs(tmp_path_factory.mktemp("daemon") / "ipfs")
-    try:
-        trio.run(daemon.start)
-        yield daemon
-    finally:
-        trio.run(daemon.kill)
 
 
 @pytest.fixture

@@ -169,7 +169,5 @@ def bend(chance: random.Random, answer: bytes) -> bytes:
             case 2:
                 data[place:place] = data[place : place + chance.randint(1, 50)]
             case 3:
-                data[place:place] = chance.choice(
-                    [b"\r\n", b"\r\n\r\n", b"0", b"{", b"\x00", b'"', b"0\r\n\r\n"]
-                )
+                data[place:place] = chance.choice(BITS)
     return bytes(data)

@@ -86,13 +86,10 @@ class Helia:
         assert self._process.stdin is not None
         with trio.fail_after(ANSWER_S):
             await self._process.stdin.send_all(json.dumps(command).encode() + b"\n")
-            answer: dict[str, Any] = json.loads(await self._line())
+            answer: dict[str, Any] = json.loads(await _line(self._process, self._lines))
         if "error" in answer:
             raise RuntimeError(answer["error"])
         return answer
-
-    async def _line(self) -> bytes:
-        return await _line(self._process, self._lines)
 
 
 async def _line(process: trio.Process, lines: bytearray) -> bytes:

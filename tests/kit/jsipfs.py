@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -121,3 +121,14 @@ async def a_jsipfs(directory: Path, *, online: bool = False) -> AsyncIterator[Js
         yield daemon
     finally:
         await daemon.kill()
+
+
+@contextmanager
+def jsipfs_meanwhile(directory: Path) -> Iterator[JsIpfs]:
+    """As a_jsipfs, for who is not in trio's hands."""
+    daemon = JsIpfs(directory / "ipfs")
+    try:
+        trio.run(daemon.start)
+        yield daemon
+    finally:
+        trio.run(daemon.kill)
